@@ -1,0 +1,159 @@
+package v1alpha1
+
+import (
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+)
+
+// Labels, annotations and names that NetworkStack puts on the objects it owns or reads from nodes.
+const (
+	// ComponentLabel is on every object of a component; its value is the NetworkComponent's name.
+	ComponentLabel = "networkstack.io/component"
+	// StackLabel is on every NetworkComponent; its value is the NetworkStack's name.
+	StackLabel = "networkstack.io/stack"
+	// NodeMTUAnnotation on a Node states the MTU of its underlay interface in bytes. It is read, never written.
+	NodeMTUAnnotation = "networkstack.io/mtu"
+	// Finalizer keeps a NetworkStack or NetworkComponent until its deletion policy has been carried out.
+	Finalizer = "networkstack.io/finalizer"
+	// FieldManager owns every field the operator applies to the objects of components.
+	FieldManager = "networkstack"
+	// ParkingFieldManager owns the one node selector that parks a kube-proxy the operator did not install.
+	ParkingFieldManager = "networkstack-parking"
+)
+
+// IPFamily is an IP address family, spelt as Kubernetes spells it in Services.
+// +kubebuilder:validation:Enum=IPv4;IPv6
+type IPFamily string
+
+// The IP families.
+const (
+	IPv4 IPFamily = "IPv4"
+	IPv6 IPFamily = "IPv6"
+)
+
+// Toggle turns a behaviour on or off.
+// +kubebuilder:validation:Enum=Enabled;Disabled
+type Toggle string
+
+// The values of a Toggle.
+const (
+	Enabled  Toggle = "Enabled"
+	Disabled Toggle = "Disabled"
+)
+
+// DriftMode says what happens when a live object no longer matches what was applied.
+// +kubebuilder:validation:Enum=Correct;Warn;Ignore
+type DriftMode string
+
+// The drift modes.
+const (
+	// DriftCorrect restores the object and reports the drift. It is the default.
+	DriftCorrect DriftMode = "Correct"
+	// DriftWarn reports the drift and leaves the object as it is.
+	DriftWarn DriftMode = "Warn"
+	// DriftIgnore neither reports nor restores.
+	DriftIgnore DriftMode = "Ignore"
+)
+
+// DeletionPolicy says what becomes of installed components when their owner is deleted.
+// +kubebuilder:validation:Enum=Orphan;Delete
+type DeletionPolicy string
+
+// The deletion policies.
+const (
+	// DeletionOrphan leaves every object and its Helm release as they are. It is the default.
+	DeletionOrphan DeletionPolicy = "Orphan"
+	// DeletionDelete uninstalls the components, in reverse order of their installation.
+	DeletionDelete DeletionPolicy = "Delete"
+)
+
+// ComponentSettings are the knobs that every component takes.
+type ComponentSettings struct {
+	// version is the chart version to install, for example "1.20.0". Left out, the version
+	// this release of the operator was tested with is used.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^v?[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`
+	Version string `json:"version,omitempty"`
+
+	// namespace is where the component is installed. Left out, the component's usual
+	// namespace is used (kube-flannel for Flannel, kube-system for Cilium and kube-proxy).
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Namespace string `json:"namespace,omitempty"`
+
+	// chart takes the component's chart from another place than the usual one.
+	// +optional
+	Chart *ChartReference `json:"chart,omitempty"`
+
+	// values are Helm values merged over those the operator derives. A value that another
+	// field of the spec controls may not be set here.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:validation:Schemaless
+	Values *apiextensionsv1.JSON `json:"values,omitempty"`
+
+	// valuesFrom are Helm values from ConfigMaps and Secrets in the operator's namespace, merged in
+	// order over the derived values and under values. A change of their content is rolled out.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	ValuesFrom []ValuesReference `json:"valuesFrom,omitempty"`
+
+	// suspend stops all work on this component: no install, upgrade, drift correction or removal.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+}
+
+// ChartReference names a Helm chart in a repository.
+type ChartReference struct {
+	// repository is an https:// Helm repository or an oci:// registry path (without the chart's
+	// name). http:// is accepted for repositories inside the cluster's own network.
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^(https?|oci)://.+$`
+	Repository string `json:"repository,omitempty"`
+
+	// name is the chart's name. Left out, the component's usual chart name is used.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Name string `json:"name,omitempty"`
+
+	// digest is the SHA-256 of the chart archive, "sha256:" and 64 hexadecimal digits. When set,
+	// an archive with another digest is refused.
+	// +optional
+	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
+	Digest string `json:"digest,omitempty"`
+}
+
+// ValuesKind is a kind of object that can hold Helm values.
+// +kubebuilder:validation:Enum=ConfigMap;Secret
+type ValuesKind string
+
+// The kinds of object that can hold Helm values.
+const (
+	ValuesFromConfigMap ValuesKind = "ConfigMap"
+	ValuesFromSecret    ValuesKind = "Secret"
+)
+
+// ValuesReference names a ConfigMap or Secret in the operator's namespace that holds Helm values as YAML.
+type ValuesReference struct {
+	// kind of the object.
+	// +required
+	Kind ValuesKind `json:"kind,omitempty"`
+
+	// name of the object.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+
+	// key inside the object that holds the values as YAML. Left out, "values.yaml" is used.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Key string `json:"key,omitempty"`
+}

@@ -1,0 +1,242 @@
+package v1alpha1
+
+import (
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// NetworkComponentSpec is one Helm release of one component, written by the NetworkStack controller.
+type NetworkComponentSpec struct {
+	// type of the component: Flannel, Cilium or KubeProxy.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	Type string `json:"type,omitempty"`
+
+	// stage orders the installation: a lower stage is Ready before a higher one starts.
+	// +optional
+	Stage int32 `json:"stage,omitempty"`
+
+	// chart to install.
+	// +required
+	Chart ResolvedChart `json:"chart,omitzero"`
+
+	// releaseName of the Helm release.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=53
+	ReleaseName string `json:"releaseName,omitempty"`
+
+	// namespace of the Helm release.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+
+	// namespaceLabels are set on the namespace when the component has one of its own; absent for
+	// a namespace that is shared, which is then neither created nor labelled.
+	// +optional
+	NamespaceLabels map[string]string `json:"namespaceLabels,omitempty"`
+
+	// values for the chart, derived and user-given, without those of valuesFrom.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:validation:Schemaless
+	Values *apiextensionsv1.JSON `json:"values,omitempty"`
+
+	// valuesFrom are merged in order under values.
+	// +optional
+	// +listType=atomic
+	ValuesFrom []ValuesReference `json:"valuesFrom,omitempty"`
+
+	// controlledValues are values paths that valuesFrom may not set, with the field of the
+	// NetworkStack that controls each.
+	// +optional
+	// +listType=map
+	// +listMapKey=path
+	ControlledValues []ControlledValue `json:"controlledValues,omitempty"`
+
+	// sources for the chart and the images.
+	// +optional
+	Sources *Sources `json:"sources,omitempty"`
+
+	// driftMode for the component's objects. Left out, Correct.
+	// +optional
+	DriftMode DriftMode `json:"driftMode,omitempty"`
+
+	// deletionPolicy when this object is deleted. Left out, Orphan.
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+
+	// suspend stops all work on this component.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+}
+
+// ControlledValue is a values path that a field of the NetworkStack controls.
+type ControlledValue struct {
+	// path in the chart's values, dot-separated.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	Path string `json:"path,omitempty"`
+	// by is the field of the NetworkStack.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	By string `json:"by,omitempty"`
+}
+
+// ResolvedChart is a chart at one version.
+type ResolvedChart struct {
+	// repository is an https:// Helm repository or an oci:// registry path; empty for a chart
+	// that the operator carries.
+	// +optional
+	Repository string `json:"repository,omitempty"`
+	// name of the chart.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	Name string `json:"name,omitempty"`
+	// version of the chart.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	Version string `json:"version,omitempty"`
+	// digest of the archive, "sha256:…"; empty when not pinned.
+	// +optional
+	Digest string `json:"digest,omitempty"`
+}
+
+// ComponentPhase is where a component is on its way.
+type ComponentPhase string
+
+// The phases of a component.
+const (
+	PhasePending      ComponentPhase = "Pending"
+	PhaseFetching     ComponentPhase = "Fetching"
+	PhaseInstalling   ComponentPhase = "Installing"
+	PhaseUpgrading    ComponentPhase = "Upgrading"
+	PhaseRollingOut   ComponentPhase = "RollingOut"
+	PhaseReady        ComponentPhase = "Ready"
+	PhaseFailed       ComponentPhase = "Failed"
+	PhaseSuspended    ComponentPhase = "Suspended"
+	PhaseUninstalling ComponentPhase = "Uninstalling"
+)
+
+// NetworkComponentStatus is what the operator did for one component.
+type NetworkComponentStatus struct {
+	// observedGeneration is the generation of the spec this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// conditions: Ready, Drifted, and while they hold Reconciling or Stalled.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// phase the component is in.
+	// +optional
+	Phase ComponentPhase `json:"phase,omitempty"`
+
+	// release is the Helm release as last written.
+	// +optional
+	Release *ReleaseStatus `json:"release,omitempty"`
+
+	// objects is how many objects the release has.
+	// +optional
+	Objects int32 `json:"objects,omitempty"`
+
+	// drift found so far.
+	// +optional
+	Drift *DriftStatus `json:"drift,omitempty"`
+
+	// failures counts attempts that failed since the last success; the wait between attempts grows with it.
+	// +optional
+	Failures int32 `json:"failures,omitempty"`
+
+	// nextAttempt is when the next attempt starts, after a failure.
+	// +optional
+	NextAttempt *metav1.Time `json:"nextAttempt,omitempty"`
+}
+
+// ReleaseStatus is a Helm release as last written.
+type ReleaseStatus struct {
+	// revision of the release.
+	// +optional
+	Revision int32 `json:"revision,omitempty"`
+	// status in Helm's words: deployed, failed, pending-install, …
+	// +optional
+	Status string `json:"status,omitempty"`
+	// chartVersion installed.
+	// +optional
+	ChartVersion string `json:"chartVersion,omitempty"`
+	// appVersion installed.
+	// +optional
+	AppVersion string `json:"appVersion,omitempty"`
+	// chartDigest of the archive the release was made from.
+	// +optional
+	ChartDigest string `json:"chartDigest,omitempty"`
+	// chartSource says where the archive came from.
+	// +optional
+	ChartSource string `json:"chartSource,omitempty"`
+	// inputs is a digest over everything the release was rendered from.
+	// +optional
+	Inputs string `json:"inputs,omitempty"`
+}
+
+// DriftStatus is the drift found so far.
+type DriftStatus struct {
+	// count of drifts found.
+	// +optional
+	Count int64 `json:"count,omitempty"`
+	// lastTime a drift was found.
+	// +optional
+	LastTime *metav1.Time `json:"lastTime,omitempty"`
+	// lastObject that drifted, as "Kind namespace/name".
+	// +optional
+	LastObject string `json:"lastObject,omitempty"`
+	// lastManager is who changed it, as the object's managed fields say; "unknown" when they do not.
+	// +optional
+	LastManager string `json:"lastManager,omitempty"`
+	// open are objects that differ now and are not corrected (mode Warn).
+	// +optional
+	// +listType=atomic
+	Open []string `json:"open,omitempty"`
+}
+
+// NetworkComponent is one release of one component. The operator writes it; users read it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=netcomp
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.release.chartVersion`
+// +kubebuilder:printcolumn:name="Revision",type=integer,JSONPath=`.status.release.revision`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Drifts",type=integer,JSONPath=`.status.drift.count`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type NetworkComponent struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec is what to install.
+	// +required
+	Spec NetworkComponentSpec `json:"spec,omitzero"`
+
+	// status is what was done.
+	// It starts with an observedGeneration of -1, so that a status nobody has written yet is never taken for success.
+	// +optional
+	// +kubebuilder:default:={observedGeneration:-1}
+	Status NetworkComponentStatus `json:"status,omitzero"`
+}
+
+// NetworkComponentList is a list of NetworkComponents.
+//
+// +kubebuilder:object:root=true
+type NetworkComponentList struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []NetworkComponent `json:"items"`
+}

@@ -1,0 +1,202 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Condition types of a NetworkStack and a NetworkComponent. Ready, Reconciling and Stalled follow
+// kstatus, so that kubectl wait and GitOps tools judge the object rightly.
+const (
+	// ConditionAccepted says whether the spec is valid on this cluster (NetworkStack only).
+	ConditionAccepted = "Accepted"
+	// ConditionReady says whether everything wanted is installed and healthy.
+	ConditionReady = "Ready"
+	// ConditionReconciling is present and True while the operator works towards the spec.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is present and True when nothing will improve without a person's help.
+	ConditionStalled = "Stalled"
+	// ConditionDrifted is True while a live object differs from what was applied.
+	ConditionDrifted = "Drifted"
+)
+
+// Condition reasons.
+const (
+	ReasonAccepted          = "Accepted"
+	ReasonConflict          = "Conflict"
+	ReasonInvalid           = "Invalid"
+	ReasonFactsUnavailable  = "FactsUnavailable"
+	ReasonReady             = "Ready"
+	ReasonProgressing       = "Progressing"
+	ReasonWaiting           = "Waiting"
+	ReasonSuspended         = "Suspended"
+	ReasonDeleting          = "Deleting"
+	ReasonComponentFailed   = "ComponentFailed"
+	ReasonChartUnavailable  = "ChartUnavailable"
+	ReasonValuesRejected    = "ValuesRejected"
+	ReasonReleaseFailed     = "ReleaseFailed"
+	ReasonInstalling        = "Installing"
+	ReasonUpgrading         = "Upgrading"
+	ReasonUninstalling      = "Uninstalling"
+	ReasonNotHealthy        = "NotHealthy"
+	ReasonDriftCorrected    = "DriftCorrected"
+	ReasonDriftDetected     = "DriftDetected"
+	ReasonNoDrift           = "NoDrift"
+	ReasonKubeProxyParked   = "KubeProxyParked"
+	ReasonKubeProxyUnparked = "KubeProxyUnparked"
+)
+
+// NetworkStackStatus is what the operator found, derived and did.
+type NetworkStackStatus struct {
+	// observedGeneration is the generation of the spec this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// conditions: Accepted, Ready, Drifted, and while they hold Reconciling or Stalled.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// warnings are remarks on the spec that do not stop it, each with its field path.
+	// +optional
+	// +listType=atomic
+	Warnings []string `json:"warnings,omitempty"`
+
+	// facts are what was discovered about the cluster, or pinned.
+	// +optional
+	Facts *FactsStatus `json:"facts,omitempty"`
+
+	// effective holds every derived or defaulted setting, with the reason it was chosen.
+	// +optional
+	// +listType=map
+	// +listMapKey=setting
+	Effective []EffectiveSetting `json:"effective,omitempty"`
+
+	// components is one line for each component, in order of installation.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Components []ComponentSummary `json:"components,omitempty"`
+
+	// summary holds short forms for kubectl get.
+	// +optional
+	Summary *StackSummary `json:"summary,omitempty"`
+}
+
+// StackSummary holds short forms for kubectl get.
+type StackSummary struct {
+	// components is "ready/wanted".
+	// +optional
+	Components string `json:"components,omitempty"`
+	// kubeProxy is the mode in effect.
+	// +optional
+	KubeProxy string `json:"kubeProxy,omitempty"`
+}
+
+// FactsStatus is what was discovered about the cluster, or pinned in spec.cluster.
+type FactsStatus struct {
+	// kubernetesVersion is the API server's version.
+	// +optional
+	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
+	// serviceCIDRs are the ranges of Services, the primary family first.
+	// +optional
+	// +listType=atomic
+	ServiceCIDRs []string `json:"serviceCIDRs,omitempty"`
+	// podCIDRs are the smallest ranges that hold every node's spec.podCIDRs, one a family.
+	// +optional
+	// +listType=atomic
+	PodCIDRs []string `json:"podCIDRs,omitempty"`
+	// apiServer is the address of the API server that works without any Service, as host:port.
+	// +optional
+	APIServer string `json:"apiServer,omitempty"`
+	// apiServerSource says where that address was found.
+	// +optional
+	APIServerSource string `json:"apiServerSource,omitempty"`
+	// dnsDomain is the cluster's DNS domain.
+	// +optional
+	DNSDomain string `json:"dnsDomain,omitempty"`
+	// nodes is the number of nodes.
+	// +optional
+	Nodes int32 `json:"nodes,omitempty"`
+	// nodeFamilies are the families in which every node has an internal address.
+	// +optional
+	// +listType=atomic
+	NodeFamilies []IPFamily `json:"nodeFamilies,omitempty"`
+	// oldestKernel is the oldest kernel version among Linux nodes.
+	// +optional
+	OldestKernel string `json:"oldestKernel,omitempty"`
+	// nodeMTU is the smallest node MTU known, in bytes; absent when none is known.
+	// +optional
+	NodeMTU int32 `json:"nodeMTU,omitempty"`
+	// cni are the network plugins that were found installed.
+	// +optional
+	// +listType=atomic
+	CNI []FoundComponent `json:"cni,omitempty"`
+	// kubeProxy is the kube-proxy that was found installed.
+	// +optional
+	KubeProxy *FoundComponent `json:"kubeProxy,omitempty"`
+}
+
+// FoundComponent is a workload that was found in the cluster.
+type FoundComponent struct {
+	// type is what it is: Flannel, Cilium, Calico, …, KubeProxy.
+	// +required
+	Type string `json:"type,omitempty"`
+	// workload is "namespace/name" of its DaemonSet.
+	// +required
+	Workload string `json:"workload,omitempty"`
+	// image is that of its main container.
+	// +optional
+	Image string `json:"image,omitempty"`
+	// manager is who installed it: NetworkStack, Helm, or another manager as its marks say;
+	// empty when there is no mark.
+	// +optional
+	Manager string `json:"manager,omitempty"`
+}
+
+// EffectiveSetting is one derived or defaulted setting.
+type EffectiveSetting struct {
+	// setting is the field path in the spec, or "component: values path" for a chart value.
+	// +required
+	Setting string `json:"setting,omitempty"`
+	// value it came to.
+	// +optional
+	Value string `json:"value"`
+	// reason it was chosen.
+	// +required
+	Reason string `json:"reason,omitempty"`
+}
+
+// ComponentSummary is one line about a component.
+type ComponentSummary struct {
+	// name of the NetworkComponent.
+	// +required
+	Name string `json:"name,omitempty"`
+	// type of the component.
+	// +optional
+	Type string `json:"type,omitempty"`
+	// version of the chart now installed.
+	// +optional
+	Version string `json:"version,omitempty"`
+	// wantedVersion of the chart.
+	// +optional
+	WantedVersion string `json:"wantedVersion,omitempty"`
+	// stage orders the installation.
+	// +optional
+	Stage int32 `json:"stage,omitempty"`
+	// phase the component is in.
+	// +optional
+	Phase ComponentPhase `json:"phase,omitempty"`
+	// ready says whether it is installed as wanted and healthy.
+	// +optional
+	Ready bool `json:"ready"`
+	// message in plain words.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// driftCount is how many drifts were found so far.
+	// +optional
+	DriftCount int64 `json:"driftCount,omitempty"`
+	// lastDrift says what drifted last.
+	// +optional
+	LastDrift string `json:"lastDrift,omitempty"`
+}

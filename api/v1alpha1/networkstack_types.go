@@ -1,0 +1,349 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// NetworkStackSpec is the network a cluster shall have. What is left out is derived; what it came
+// to is in status.effective.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.kubeProxy) || self.kubeProxy.mode != 'Replaced' || self.cni.type == 'Cilium'",fieldPath=".kubeProxy.mode",message="Replaced needs a CNI that programs Services itself: set cni.type to Cilium, or choose IPTables or NFTables"
+// +kubebuilder:validation:XValidation:rule="!has(self.mtu) || self.mtu == 0 || !has(self.ipFamilies) || !('IPv6' in self.ipFamilies) || self.mtu >= 1280",fieldPath=".mtu",message="IPv6 needs an MTU of at least 1280: raise mtu, or remove IPv6 from ipFamilies"
+// +kubebuilder:validation:XValidation:rule="!has(self.ipFamilies) || !has(self.ipPools) || self.ipPools.all(p, p.cidrs.all(c, (c.contains(':') ? 'IPv6' : 'IPv4') in self.ipFamilies))",fieldPath=".ipPools",message="a pool has a CIDR of a family that ipFamilies does not list: add the family, or remove the CIDR"
+// +kubebuilder:validation:XValidation:rule="!has(self.ipFamilies) || !has(self.ipPools) || self.ipPools.size() == 0 || self.ipFamilies.all(f, self.ipPools.exists(p, p.cidrs.exists(c, c.contains(':') == (f == 'IPv6'))))",fieldPath=".ipPools",message="a family of ipFamilies has no CIDR in any pool: add one, or remove the family"
+type NetworkStackSpec struct {
+	// ipFamilies are the families of pods and Services, the primary one first. Left out, they
+	// follow the pools, and without pools the cluster's Service ranges.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:XValidation:rule="self.size() != 2 || self[0] != self[1]",message="the same family twice: list IPv4, IPv6, or both once"
+	IPFamilies []IPFamily `json:"ipFamilies,omitempty"`
+
+	// ipPools are the address ranges of pods. Left out, they follow what the nodes already have
+	// (Node.spec.podCIDRs). The first CIDR of a family is its default range.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	IPPools []IPPool `json:"ipPools,omitempty"`
+
+	// mtu is the MTU that pods get, in bytes. 0 or left out: derived from the smallest node MTU
+	// known, minus the overhead of encapsulation and encryption.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=65536
+	// +kubebuilder:validation:XValidation:rule="self == 0 || self >= 576",message="an MTU below 576 cannot carry IPv4: use 576 or more, or 0 to have it derived"
+	MTU int32 `json:"mtu,omitempty"`
+
+	// cluster pins facts about the cluster that cannot be discovered, or are discovered wrongly.
+	// +optional
+	Cluster *PinnedFacts `json:"cluster,omitempty"`
+
+	// cni is the primary network plugin.
+	// +required
+	CNI CNISpec `json:"cni,omitzero"`
+
+	// kubeProxy says who programs Services. Left out, kube-proxy is left as it is found.
+	// +optional
+	KubeProxy *KubeProxySpec `json:"kubeProxy,omitempty"`
+
+	// sources says where charts and images come from when not from their usual places.
+	// +optional
+	Sources *Sources `json:"sources,omitempty"`
+
+	// drift says what happens when somebody else changes an object of a component.
+	// +optional
+	Drift *DriftSpec `json:"drift,omitempty"`
+
+	// deletionPolicy says what becomes of the components when this object is deleted. Left
+	// out, Orphan: everything keeps running and the Helm releases stay.
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+
+	// suspend stops all work on the whole stack. Status says so; nothing is touched.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+}
+
+// IPPool is a named set of pod address ranges.
+type IPPool struct {
+	// name of the pool, unique in the stack.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name,omitempty"`
+
+	// cidrs are the ranges, written canonically (no host bits set).
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MaxLength=49
+	// +kubebuilder:validation:XValidation:rule="self.all(c, isCIDR(c))",message="not a CIDR: write an address and a prefix length, without leading zeros, such as 10.244.0.0/16"
+	// +kubebuilder:validation:XValidation:rule="self.all(c, !isCIDR(c) || cidr(c) == cidr(c).masked())",message="a CIDR has host bits set: write the network address, such as 10.244.0.0/16 for 10.244.0.5/16"
+	CIDRs []string `json:"cidrs,omitempty"`
+
+	// nodeMaskSizes are the prefix lengths of the range that one node gets. Left out: 24 and 64.
+	// +optional
+	NodeMaskSizes *NodeMaskSizes `json:"nodeMaskSizes,omitempty"`
+
+	// natOutgoing says whether traffic from pods to destinations outside the pools takes the
+	// node's address. Left out, Enabled.
+	// +optional
+	NATOutgoing Toggle `json:"natOutgoing,omitempty"`
+}
+
+// NodeMaskSizes are prefix lengths of per-node ranges.
+type NodeMaskSizes struct {
+	// ipv4 prefix length.
+	// +optional
+	// +kubebuilder:validation:Minimum=8
+	// +kubebuilder:validation:Maximum=30
+	IPv4 *int32 `json:"ipv4,omitempty"`
+
+	// ipv6 prefix length.
+	// +optional
+	// +kubebuilder:validation:Minimum=16
+	// +kubebuilder:validation:Maximum=126
+	IPv6 *int32 `json:"ipv6,omitempty"`
+}
+
+// PinnedFacts override what the operator discovers about the cluster.
+type PinnedFacts struct {
+	// serviceCIDRs are the Service ranges, the primary family first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:MaxLength=49
+	// +kubebuilder:validation:XValidation:rule="self.all(c, isCIDR(c))",message="not a CIDR: write an address and a prefix length, such as 10.96.0.0/12"
+	// +kubebuilder:validation:XValidation:rule="self.size() != 2 || !isCIDR(self[0]) || !isCIDR(self[1]) || cidr(self[0]).ip().family() != cidr(self[1]).ip().family()",message="at most one IPv4 and one IPv6 range"
+	ServiceCIDRs []string `json:"serviceCIDRs,omitempty"`
+
+	// apiServer is an address of the API server that is reachable from every node without any
+	// Service: a load balancer, a virtual IP, or a node-local proxy.
+	// +optional
+	APIServer *Endpoint `json:"apiServer,omitempty"`
+
+	// dnsDomain is the cluster's DNS domain. Left out, it is read from kubeadm's configuration,
+	// else cluster.local.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	DNSDomain string `json:"dnsDomain,omitempty"`
+
+	// nodeMTU is the smallest MTU of the nodes' underlay interfaces, in bytes. It overrides the
+	// nodes' networkstack.io/mtu annotations.
+	// +optional
+	// +kubebuilder:validation:Minimum=576
+	// +kubebuilder:validation:Maximum=65536
+	NodeMTU int32 `json:"nodeMTU,omitempty"`
+}
+
+// Endpoint is a host and a port.
+type Endpoint struct {
+	// host is a DNS name or an IP address (IPv6 without brackets).
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Host string `json:"host,omitempty"`
+
+	// port is a TCP port. Left out, 6443.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+}
+
+// CNIType is a primary network plugin.
+// +kubebuilder:validation:Enum=Flannel;Cilium;External
+type CNIType string
+
+// The primary network plugins.
+const (
+	CNIFlannel CNIType = "Flannel"
+	CNICilium  CNIType = "Cilium"
+	// CNIExternal means that somebody else installs the network plugin.
+	CNIExternal CNIType = "External"
+)
+
+// Encapsulation is how pod traffic travels between nodes.
+// +kubebuilder:validation:Enum=VXLAN;Geneve;None
+type Encapsulation string
+
+// The encapsulations.
+const (
+	EncapsulationVXLAN  Encapsulation = "VXLAN"
+	EncapsulationGeneve Encapsulation = "Geneve"
+	// EncapsulationNone routes pod traffic natively; the nodes must share one layer-2 segment.
+	EncapsulationNone Encapsulation = "None"
+)
+
+// EncryptionType is how pod traffic between nodes is encrypted.
+// +kubebuilder:validation:Enum=None;WireGuard;IPsec
+type EncryptionType string
+
+// The encryption types.
+const (
+	EncryptionNone      EncryptionType = "None"
+	EncryptionWireGuard EncryptionType = "WireGuard"
+	EncryptionIPsec     EncryptionType = "IPsec"
+)
+
+// CNISpec is the primary network plugin and how it carries traffic.
+//
+// +kubebuilder:validation:XValidation:rule="self.type != 'External' || (!has(self.encapsulation) && !has(self.encryption) && !has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom))",message="with type External the CNI is not managed here: remove the other fields of cni, or name the CNI in type"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Flannel' || !has(self.encapsulation) || self.encapsulation != 'Geneve'",fieldPath=".encapsulation",message="Flannel has no Geneve backend: use VXLAN or None, or type Cilium"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Flannel' || !has(self.encryption) || self.encryption.type != 'IPsec'",fieldPath=".encryption.type",message="Flannel's IPsec backend is experimental and not supported: use WireGuard, or type Cilium"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Flannel' || !has(self.encryption) || self.encryption.type != 'WireGuard' || !has(self.encapsulation)",fieldPath=".encapsulation",message="Flannel's WireGuard backend is itself the encapsulation: remove encapsulation, or set encryption.type to None"
+type CNISpec struct {
+	// type of the network plugin. It cannot be changed on a live cluster.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the CNI of a live cluster cannot be changed in place: every pod would lose its network. Restore the old type"
+	Type CNIType `json:"type,omitempty"`
+
+	// encapsulation between nodes. Left out, VXLAN.
+	// +optional
+	Encapsulation Encapsulation `json:"encapsulation,omitempty"`
+
+	// encryption of pod traffic between nodes. Left out, none.
+	// +optional
+	Encryption *EncryptionSpec `json:"encryption,omitempty"`
+
+	ComponentSettings `json:",inline"`
+}
+
+// EncryptionSpec is a union: type, and the block of the same name.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.ipsec) || self.type == 'IPsec'",fieldPath=".ipsec",message="ipsec is read only with type IPsec: remove it, or set type to IPsec"
+type EncryptionSpec struct {
+	// type of the encryption.
+	// +required
+	Type EncryptionType `json:"type,omitempty"`
+
+	// ipsec holds what IPsec needs beside the type.
+	// +optional
+	IPsec *IPsecSpec `json:"ipsec,omitempty"`
+}
+
+// IPsecSpec holds settings of IPsec.
+type IPsecSpec struct {
+	// secretName names the Secret with the keys (key "keys") in the CNI's namespace. The operator
+	// never reads it. Left out, cilium-ipsec-keys.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	SecretName string `json:"secretName,omitempty"`
+}
+
+// KubeProxyMode says who programs Services, and how.
+// +kubebuilder:validation:Enum=IPTables;NFTables;IPVS;Replaced;Unmanaged
+type KubeProxyMode string
+
+// The kube-proxy modes.
+const (
+	KubeProxyIPTables KubeProxyMode = "IPTables"
+	KubeProxyNFTables KubeProxyMode = "NFTables"
+	KubeProxyIPVS     KubeProxyMode = "IPVS"
+	// KubeProxyReplaced lets the CNI program Services; kube-proxy is parked or not installed.
+	KubeProxyReplaced KubeProxyMode = "Replaced"
+	// KubeProxyUnmanaged leaves kube-proxy as it is found.
+	KubeProxyUnmanaged KubeProxyMode = "Unmanaged"
+)
+
+// KubeProxySpec says who programs Services, and how.
+//
+// +kubebuilder:validation:XValidation:rule="!(self.mode in ['Replaced', 'Unmanaged']) || (!has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom))",message="with mode Replaced or Unmanaged no kube-proxy is installed: remove the other fields of kubeProxy, or choose IPTables or NFTables"
+type KubeProxySpec struct {
+	// mode of kube-proxy. It is always written explicitly into its configuration.
+	// +required
+	Mode KubeProxyMode `json:"mode,omitempty"`
+
+	ComponentSettings `json:",inline"`
+}
+
+// Sources says where charts and images come from.
+type Sources struct {
+	// chartsDirectory is a directory in the operator's file system whose chart archives
+	// (NAME-VERSION.tgz) are taken before any repository, after that of the --charts flag.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:Pattern=`^/.*$`
+	ChartsDirectory string `json:"chartsDirectory,omitempty"`
+
+	// mirrors replace chart repositories. The longest matching source wins.
+	// +optional
+	// +listType=map
+	// +listMapKey=source
+	// +kubebuilder:validation:MaxItems=32
+	Mirrors []Mirror `json:"mirrors,omitempty"`
+
+	// imageRegistry replaces the registry host of every container image of every component,
+	// for example "registry.example.com/mirror". The rest of the image's name is kept.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]+)?(/[a-z0-9]+([._-][a-z0-9]+)*)*$`
+	ImageRegistry string `json:"imageRegistry,omitempty"`
+}
+
+// Mirror replaces one chart repository by another.
+type Mirror struct {
+	// source is the repository to replace, or a prefix of it that ends at a "/".
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^(https?|oci)://.+$`
+	Source string `json:"source,omitempty"`
+
+	// mirror takes its place.
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^(https?|oci)://.+$`
+	Mirror string `json:"mirror,omitempty"`
+}
+
+// DriftSpec says what happens when somebody else changes an object of a component.
+type DriftSpec struct {
+	// mode is Correct, Warn or Ignore. Left out, Correct.
+	// +optional
+	Mode DriftMode `json:"mode,omitempty"`
+}
+
+// NetworkStack is the network of a cluster, written by its platform team. One per cluster takes
+// effect, the oldest.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=netstack
+// +kubebuilder:printcolumn:name="CNI",type=string,JSONPath=`.spec.cni.type`
+// +kubebuilder:printcolumn:name="Kube-proxy",type=string,JSONPath=`.status.summary.kubeProxy`
+// +kubebuilder:printcolumn:name="Components",type=string,JSONPath=`.status.summary.components`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type NetworkStack struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec is the network the cluster shall have.
+	// +required
+	Spec NetworkStackSpec `json:"spec,omitzero"`
+
+	// status is what the operator found, derived and did.
+	// It starts with an observedGeneration of -1, so that a status nobody has written yet is never taken for success.
+	// +optional
+	// +kubebuilder:default:={observedGeneration:-1}
+	Status NetworkStackStatus `json:"status,omitzero"`
+}
+
+// NetworkStackList is a list of NetworkStacks.
+//
+// +kubebuilder:object:root=true
+type NetworkStackList struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []NetworkStack `json:"items"`
+}

@@ -1,0 +1,35 @@
+// Package catalog holds what is known about each component as data: which versions exist, where their
+// charts are, their digests, and on which Kubernetes versions they are tested.
+package catalog
+
+// Entry is what is known about one component.
+type Entry struct {
+	// Type of the component: Flannel, Cilium or KubeProxy.
+	Type string `json:"type"`
+	// Repository of the chart; empty when the operator carries it.
+	Repository string `json:"repository,omitempty"`
+	// Chart is the chart's name.
+	Chart string `json:"chart"`
+	// ReleaseName is the usual name of the Helm release.
+	ReleaseName string `json:"releaseName"`
+	// Namespace is the usual namespace.
+	Namespace string `json:"namespace"`
+	// NamespaceLabels are set when the namespace belongs to the component alone.
+	NamespaceLabels map[string]string `json:"namespaceLabels,omitempty"`
+	// Versions known, newest first; the first is the default.
+	Versions []Version `json:"versions"`
+}
+
+// Version is a chart version and what is known about it.
+type Version struct {
+	// Version of the chart. "kubernetes" stands for the API server's own version (kube-proxy).
+	Version string `json:"version"`
+	// Digest of the chart archive, "sha256:…"; empty when unknown.
+	Digest string `json:"digest,omitempty"`
+	// KubernetesMin and KubernetesMax are the oldest and newest minor versions it is tested with ("1.33"); empty when unknown.
+	KubernetesMin string `json:"kubernetesMin,omitempty"`
+	KubernetesMax string `json:"kubernetesMax,omitempty"`
+}
+
+// Catalog finds entries by component type.
+type Catalog map[string]Entry

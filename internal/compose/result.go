@@ -1,0 +1,42 @@
+// Package compose turns what the user wants and what the cluster is into what to install. It is pure:
+// no I/O, no clock, no randomness.
+package compose
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/catalog"
+	"github.com/networkstack/networkstack/internal/facts"
+)
+
+// Input is everything a composition depends on.
+type Input struct {
+	Stack   *networkstackv1alpha1.NetworkStack
+	Facts   *facts.Snapshot
+	Catalog catalog.Catalog
+}
+
+// Result is what to install, or why not.
+type Result struct {
+	// Errors are all reasons to refuse the stack, each with its field path and a remedy. When there
+	// is one, nothing else of the result but Warnings is set.
+	Errors field.ErrorList
+	// Warnings are remarks that do not stop the stack, each with its field path.
+	Warnings []string
+	// Effective are all derived and defaulted settings with their reasons, ordered by setting.
+	Effective []networkstackv1alpha1.EffectiveSetting
+	// Releases to have, in order of installation.
+	Releases []Release
+	// KubeProxy is the mode in effect.
+	KubeProxy networkstackv1alpha1.KubeProxyMode
+	// ParkKubeProxy says that a kube-proxy which the operator did not install is to be parked once
+	// every release is Ready.
+	ParkKubeProxy bool
+}
+
+// Release is one Helm release to have. Its Name is the NetworkComponent's name.
+type Release struct {
+	Name string
+	Spec networkstackv1alpha1.NetworkComponentSpec
+}

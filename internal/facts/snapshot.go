@@ -1,0 +1,98 @@
+// Package facts says what this cluster is: one Snapshot, discovered from the API server, read only.
+package facts
+
+import (
+	"net/netip"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+)
+
+// Snapshot is everything the composition of a stack needs to know about a cluster.
+type Snapshot struct {
+	// KubernetesVersion is the API server's version, such as "v1.37.1".
+	KubernetesVersion string
+	// ServiceCIDRs are the ranges of Services, the primary family first; empty when unknown.
+	ServiceCIDRs []netip.Prefix
+	// ServiceCIDRSource says where they were found, such as "ServiceCIDR/kubernetes".
+	ServiceCIDRSource string
+	// ServiceIP is the ClusterIP of the Service default/kubernetes.
+	ServiceIP netip.Addr
+	// APIServer is an address of the API server that works without any Service; the zero value when none is known.
+	APIServer networkstackv1alpha1.Endpoint
+	// APIServerSource says where it was found, such as "kube-system/kubeadm-config controlPlaneEndpoint".
+	APIServerSource string
+	// DNSDomain is the cluster's DNS domain; empty when unknown.
+	DNSDomain string
+	// Nodes are the cluster's nodes, ordered by name.
+	Nodes []Node
+	// Installed are the network plugins and the kube-proxy found, ordered by workload.
+	Installed []Installed
+}
+
+// Node is what matters of a node.
+type Node struct {
+	Name string
+	// OS is "linux" or "windows".
+	OS string
+	// KernelVersion as the node reports it, such as "6.12.0-1-amd64".
+	KernelVersion string
+	// InternalIPs are the node's internal addresses.
+	InternalIPs []netip.Addr
+	// PodCIDRs are the node's spec.podCIDRs.
+	PodCIDRs []netip.Prefix
+	// MTU of the underlay interface in bytes, from the annotation networkstack.io/mtu; 0 when unknown.
+	MTU int
+}
+
+// InstalledType is what a workload that was found is.
+type InstalledType string
+
+// The workloads that are recognised.
+const (
+	InstalledFlannel    InstalledType = "Flannel"
+	InstalledCilium     InstalledType = "Cilium"
+	InstalledCalico     InstalledType = "Calico"
+	InstalledWeaveNet   InstalledType = "WeaveNet"
+	InstalledAWSVPC     InstalledType = "AWSVPC"
+	InstalledAntrea     InstalledType = "Antrea"
+	InstalledKubeRouter InstalledType = "KubeRouter"
+	InstalledOVN        InstalledType = "OVNKubernetes"
+	InstalledKubeProxy  InstalledType = "KubeProxy"
+)
+
+// Installed is a network plugin or kube-proxy that was found in the cluster.
+type Installed struct {
+	Type      InstalledType
+	Namespace string
+	Name      string
+	// Image of the main container.
+	Image string
+	// Component is the value of the label networkstack.io/component: who of ours owns it; empty when foreign.
+	Component string
+	// Manager is who else owns it, as its marks say ("Helm release kube-system/cilium", "Argo CD application x",
+	// "EKS add-on", "AKS add-on manager"); empty when there is no mark.
+	Manager string
+	// Parked says that a node selector of ours keeps it off every node.
+	Parked bool
+}
+
+// CNIs are the network plugins found.
+func (s *Snapshot) CNIs() []Installed {
+	var out []Installed
+	for _, i := range s.Installed {
+		if i.Type != InstalledKubeProxy {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// KubeProxy is the kube-proxy found, or nil.
+func (s *Snapshot) KubeProxy() *Installed {
+	for i := range s.Installed {
+		if s.Installed[i].Type == InstalledKubeProxy {
+			return &s.Installed[i]
+		}
+	}
+	return nil
+}
