@@ -11,13 +11,14 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
 
 // progressInterval is how often a long wait says that it is still alive.
-const progressInterval = 5 * time.Second
+const progressInterval = 10 * time.Second
 
 // build returns the paths of the module's binaries by name, building those the
 // cache lacks. position, such as "2 of 3", is for the progress lines.
@@ -68,14 +69,18 @@ func (m *module) goBuild(ctx context.Context, tools []tool, dir, what string, pr
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	tmp, err := os.MkdirTemp(dir, ".build-")
-	if err != nil {
+	// A fixed name: what a killed build left goes away. The caller has the lock.
+	tmp := filepath.Join(dir, ".build")
+	if err := os.RemoveAll(tmp); err != nil {
+		return err
+	}
+	if err := os.Mkdir(tmp, 0o755); err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
-	goCommand, err := findGo()
+	goCommand, err := exec.LookPath("go")
 	if err != nil {
-		return err
+		return fmt.Errorf("the control plane is built with the go command: %w", err)
 	}
 	args := []string{"build", "-v", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", m.ldflags}
 	if len(tools) == 1 {
@@ -119,7 +124,8 @@ func runBuild(cmd *exec.Cmd, what string, progress io.Writer) error {
 	}
 	var packages atomic.Int64
 	done := make(chan struct{})
-	go func() {
+	var reporter sync.WaitGroup
+	reporter.Go(func() {
 		ticker := time.NewTicker(progressInterval)
 		defer ticker.Stop()
 		for {
@@ -130,7 +136,7 @@ func runBuild(cmd *exec.Cmd, what string, progress io.Writer) error {
 				fmt.Fprintf(progress, "%s: %s, %d packages compiled\n", what, elapsed(start), packages.Load())
 			}
 		}
-	}()
+	})
 	var tail []string
 	lines := bufio.NewScanner(stderr)
 	lines.Buffer(nil, 1<<20)
@@ -142,19 +148,9 @@ func runBuild(cmd *exec.Cmd, what string, progress io.Writer) error {
 	}
 	err = errors.Join(lines.Err(), cmd.Wait())
 	close(done)
+	reporter.Wait() // progress is the caller's again
 	if err != nil {
 		return fmt.Errorf("%w; the last lines of its output:\n%s", err, strings.Join(tail, "\n"))
 	}
 	return nil
-}
-
-func findGo() (string, error) {
-	if path, err := exec.LookPath("go"); err == nil {
-		return path, nil
-	}
-	path := filepath.Join(runtime.GOROOT(), "bin", "go")
-	if _, err := os.Stat(path); err != nil {
-		return "", errors.New("found no go command in PATH: the control plane is built with it")
-	}
-	return path, nil
 }

@@ -10,6 +10,9 @@
 // it, however that process ends; [ForTest] ties one to a test. [Up], [Find] and
 // [Down] manage named clusters that outlive the command that started them.
 //
+// The first build takes minutes, longer than `go test` lets a package run; do
+// it beforehand with `go run ./hack/cluster build`.
+//
 // Everything listens on 127.0.0.1 only, on free ports, with TLS and RBAC as in
 // a real cluster.
 package controlplane

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/netip"
+	"path/filepath"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -122,6 +123,14 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Out == nil {
 		o.Out = io.Discard
 	}
+	// The components have another working directory.
+	for _, path := range []*string{&o.AuditLog, &o.LogDir} {
+		if *path != "" {
+			if *path, err = filepath.Abs(*path); err != nil {
+				return o, err
+			}
+		}
+	}
 	if o.Nodes < 0 {
 		return o, errors.New("the number of nodes is negative")
 	}
@@ -153,10 +162,6 @@ func (o Options) nodeMask(p netip.Prefix) int {
 	}
 	return o.NodeMaskIPv6
 }
-
-// ipv6 and ipv4 tell whether the cluster has the family.
-func (o Options) ipv4() bool { return slices.ContainsFunc(o.PodCIDRs, isIPv4) }
-func (o Options) ipv6() bool { return !slices.ContainsFunc(o.PodCIDRs, isIPv4) || len(o.PodCIDRs) > 1 }
 
 func isIPv4(cidr string) bool {
 	p, err := netip.ParsePrefix(cidr)
