@@ -1,0 +1,91 @@
+package main
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+)
+
+func newScheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(networkstackv1alpha1.AddToScheme(scheme))
+	return scheme
+}
+
+// cacheOptions keep in memory only what is read: the operator's own objects, the few named objects that tell about
+// the cluster, and nodes and DaemonSets cut down to what is looked at.
+func cacheOptions(namespace string) cache.Options {
+	owned, err := labels.NewRequirement(networkstackv1alpha1.ComponentLabel, selection.Exists, nil)
+	utilruntime.Must(err)
+	ours := cache.ByObject{Label: labels.NewSelector().Add(*owned)}
+	named := func(name string) cache.Config {
+		return cache.Config{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name)}
+	}
+	configMaps := map[string]cache.Config{
+		metav1.NamespaceSystem: named("kubeadm-config"),
+		metav1.NamespacePublic: named("cluster-info"),
+	}
+	configMaps[namespace] = cache.Config{}
+	return cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&appsv1.Deployment{}:         ours,
+			&appsv1.StatefulSet{}:        ours,
+			&batchv1.Job{}:               ours,
+			&appsv1.DaemonSet{}:          {Transform: trimDaemonSet},
+			&corev1.Node{}:               {Transform: trimNode},
+			&corev1.ConfigMap{}:          {Namespaces: configMaps},
+			&corev1.Secret{}:             {Namespaces: map[string]cache.Config{namespace: {FieldSelector: fields.OneTermNotEqualSelector("type", "helm.sh/release.v1")}}},
+			&corev1.Service{}:            {Namespaces: map[string]cache.Config{metav1.NamespaceDefault: named("kubernetes")}},
+			&discoveryv1.EndpointSlice{}: {Namespaces: map[string]cache.Config{metav1.NamespaceDefault: {LabelSelector: labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: "kubernetes"})}}},
+		},
+	}
+}
+
+// trimNode keeps what facts read from a node.
+func trimNode(obj any) (any, error) {
+	n, ok := obj.(*corev1.Node)
+	if !ok {
+		return obj, nil
+	}
+	n.ManagedFields = nil
+	n.Labels = nil
+	annotations := map[string]string{}
+	if mtu, ok := n.Annotations[networkstackv1alpha1.NodeMTUAnnotation]; ok {
+		annotations[networkstackv1alpha1.NodeMTUAnnotation] = mtu
+	}
+	n.Annotations = annotations
+	n.Spec = corev1.NodeSpec{PodCIDR: n.Spec.PodCIDR, PodCIDRs: n.Spec.PodCIDRs}
+	n.Status = corev1.NodeStatus{Addresses: n.Status.Addresses, NodeInfo: n.Status.NodeInfo}
+	return n, nil
+}
+
+// trimDaemonSet keeps what facts and health read from a DaemonSet.
+func trimDaemonSet(obj any) (any, error) {
+	ds, ok := obj.(*appsv1.DaemonSet)
+	if !ok {
+		return obj, nil
+	}
+	ds.ManagedFields = nil
+	delete(ds.Annotations, corev1.LastAppliedConfigAnnotation)
+	pod := &ds.Spec.Template.Spec
+	containers := make([]corev1.Container, 0, len(pod.Containers))
+	for _, c := range pod.Containers {
+		containers = append(containers, corev1.Container{Name: c.Name, Image: c.Image})
+	}
+	ds.Spec.Template = corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: containers, NodeSelector: pod.NodeSelector}}
+	return ds, nil
+}

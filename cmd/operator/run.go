@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/networkstack/networkstack/internal/catalog"
+	"github.com/networkstack/networkstack/internal/chart"
+	"github.com/networkstack/networkstack/internal/component"
+	"github.com/networkstack/networkstack/internal/drift"
+	"github.com/networkstack/networkstack/internal/facts"
+	"github.com/networkstack/networkstack/internal/release"
+	"github.com/networkstack/networkstack/internal/stack"
+)
+
+// leaseName is the leader lease, in the operator's namespace.
+const leaseName = "networkstack-operator"
+
+func run(ctx context.Context, o *options) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&o.zap)))
+	cfg, err := config.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the cluster: %w", err)
+	}
+	cfg.UserAgent = "networkstack-operator/" + version
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme:                        newScheme(),
+		Cache:                         cacheOptions(o.namespace),
+		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr},
+		HealthProbeBindAddress:        o.probeAddr,
+		LeaderElection:                o.leaderElect,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       o.namespace,
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return fmt.Errorf("setting up: %w", err)
+	}
+	if err := addControllers(mgr, cfg, o); err != nil {
+		return err
+	}
+	for name, add := range map[string]func(string, healthz.Checker) error{"ping": mgr.AddHealthzCheck, "started": mgr.AddReadyzCheck} {
+		if err := add(name, healthz.Ping); err != nil {
+			return fmt.Errorf("setting up probes: %w", err)
+		}
+	}
+	ctrl.Log.Info("starting", "version", version, "namespace", o.namespace, "charts", o.charts)
+	return mgr.Start(ctx)
+}
+
+func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
+	engine, err := release.NewEngine(cfg, release.Options{Logger: ctrl.Log.WithName("release")})
+	if err != nil {
+		return fmt.Errorf("setting up the release engine: %w", err)
+	}
+	objects, err := metadata.NewForConfig(cfg)
+	if err != nil {
+		return fmt.Errorf("setting up the drift watches: %w", err)
+	}
+	version, err := discovery.NewDiscoveryClientForConfig(cfg)
+	if err != nil {
+		return fmt.Errorf("setting up discovery: %w", err)
+	}
+	recorder := mgr.GetEventRecorder("networkstack")
+	wakes := component.NewWakes()
+	components := &component.Reconciler{
+		Client:    mgr.GetClient(),
+		Charts:    chart.NewLoader(chart.Options{CacheDir: o.chartCache}),
+		Engine:    engine,
+		Drift:     drift.NewWatcher(objects, mgr.GetRESTMapper(), ctrl.Log.WithName("drift"), wakes.Wake),
+		Recorder:  recorder,
+		Namespace: o.namespace,
+		ChartDirs: o.charts,
+	}
+	if err := components.SetupWithManager(mgr, wakes); err != nil {
+		return fmt.Errorf("setting up the component controller: %w", err)
+	}
+	stacks := &stack.Reconciler{
+		Client:   mgr.GetClient(),
+		Facts:    &facts.Discoverer{Reader: mgr.GetClient(), Version: version},
+		Catalog:  catalog.Default(),
+		Recorder: recorder,
+	}
+	if err := stacks.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up the stack controller: %w", err)
+	}
+	return nil
+}

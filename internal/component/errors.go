@@ -1,0 +1,63 @@
+package component
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/chart"
+	"github.com/networkstack/networkstack/internal/release"
+)
+
+const (
+	firstWait = 2 * time.Second
+	longWait  = 5 * time.Minute
+)
+
+// verdict is what a failure means: its reason, and whether trying again can help.
+type verdict struct {
+	reason string
+	// permanent failures wait for a changed input; they are tried again rarely, in case the world has changed.
+	permanent bool
+}
+
+// wait before the next attempt; it doubles with each failure, up to five minutes.
+func (v verdict) wait(failures int32) time.Duration {
+	if v.permanent {
+		return longWait
+	}
+	wait := firstWait
+	for i := int32(1); i < failures && wait < longWait; i++ {
+		wait *= 2
+	}
+	return min(wait, longWait)
+}
+
+// classify is the one place that decides what an error means.
+func classify(err error) verdict {
+	var (
+		digest   *chart.DigestError
+		source   *chart.SourceError
+		conflict *release.ConflictError
+	)
+	switch {
+	case errors.As(err, &digest):
+		return verdict{networkstackv1alpha1.ReasonChartUnavailable, true}
+	case errors.As(err, &source):
+		return verdict{networkstackv1alpha1.ReasonChartUnavailable, !source.Temporary}
+	case errors.As(err, &conflict):
+		return verdict{networkstackv1alpha1.ReasonConflict, true}
+	default:
+		return verdict{networkstackv1alpha1.ReasonReleaseFailed, release.Permanent(err)}
+	}
+}
+
+// valuesError says why the values of a component cannot be used.
+type valuesError struct{ message string }
+
+func (e *valuesError) Error() string { return e.message }
+
+func valuesErrorf(format string, args ...any) error {
+	return &valuesError{fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,238 @@
+package component
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/chart"
+	"github.com/networkstack/networkstack/internal/release"
+)
+
+// deployed is Helm's status of a revision whose objects were all applied.
+const deployed = "deployed"
+
+// outcome is what a job came to.
+type outcome struct {
+	err     error
+	release *networkstackv1alpha1.ReleaseStatus
+	// upgraded says that a new revision was made.
+	upgraded bool
+	applied  []release.Applied
+	findings []release.Finding
+	// only are the objects that were looked at; nil means all.
+	only []release.Object
+	// observed says that findings were reported and not corrected.
+	observed bool
+	gone     bool
+}
+
+// wishes is a digest of everything that decides what is applied.
+func wishes(c *networkstackv1alpha1.NetworkComponent, values map[string]any) string {
+	spec := c.Spec
+	data, err := json.Marshal(map[string]any{
+		"chart": spec.Chart, "release": spec.ReleaseName, "namespace": spec.Namespace, "labels": spec.NamespaceLabels,
+		"values": values, "sources": spec.Sources,
+	})
+	if err != nil {
+		// Values come from JSON and YAML, which always marshal.
+		panic(fmt.Sprintf("marshalling a component's wishes: %v", err))
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values map[string]any, wanted string) *job {
+	return r.runner.run(c.Name, jobApply, wanted, func(ctx context.Context, phase func(networkstackv1alpha1.ComponentPhase)) outcome {
+		phase(networkstackv1alpha1.PhaseFetching)
+		loaded, err := r.Charts.Load(ctx, r.chartRequest(&c.Spec))
+		if err != nil {
+			return outcome{err: err}
+		}
+		spec := release.Spec{
+			Component: c.Name, Name: c.Spec.ReleaseName, Namespace: c.Spec.Namespace, NamespaceLabels: c.Spec.NamespaceLabels,
+			Chart: loaded.Chart, ChartDigest: loaded.Digest, Values: values,
+		}
+		if c.Spec.Sources != nil {
+			spec.ImageRegistry = c.Spec.Sources.ImageRegistry
+		}
+		found, err := r.Engine.State(ctx, spec.Name, spec.Namespace)
+		if err != nil {
+			return outcome{err: err}
+		}
+		if found.Status == deployed && found.Ours && found.Component == c.Name && found.Inputs == r.Engine.Inputs(spec) {
+			// Already there, by an earlier process or under an earlier NetworkComponent: only make sure of the objects.
+			out := r.verify(ctx, c, nil)
+			out.release = releaseStatus(found, loaded)
+			return out
+		}
+		if found.Exists {
+			phase(networkstackv1alpha1.PhaseUpgrading)
+		} else {
+			phase(networkstackv1alpha1.PhaseInstalling)
+		}
+		done, err := r.Engine.Apply(ctx, spec)
+		if err != nil {
+			return outcome{err: err}
+		}
+		return outcome{release: releaseStatus(done.State, loaded), applied: done.Objects, upgraded: true}
+	})
+}
+
+func (r *Reconciler) startVerify(c *networkstackv1alpha1.NetworkComponent, wanted string, only []release.Object) *job {
+	return r.runner.run(c.Name, jobVerify, wanted, func(ctx context.Context, _ func(networkstackv1alpha1.ComponentPhase)) outcome {
+		return r.verify(ctx, c, only)
+	})
+}
+
+// verify compares the objects with what the last revision applied, and restores them unless drift is only to be reported.
+func (r *Reconciler) verify(ctx context.Context, c *networkstackv1alpha1.NetworkComponent, only []release.Object) outcome {
+	manifest, err := r.Engine.Load(ctx, c.Spec.ReleaseName, c.Spec.Namespace)
+	if err != nil {
+		return outcome{err: err, gone: errors.Is(err, release.ErrNotDeployed)}
+	}
+	observe := c.Spec.DriftMode == networkstackv1alpha1.DriftWarn
+	findings, applied, err := r.Engine.Verify(ctx, c.Name, manifest, only, observe)
+	return outcome{err: err, findings: findings, applied: applied, only: only, observed: observe}
+}
+
+func (r *Reconciler) startUninstall(c *networkstackv1alpha1.NetworkComponent) *job {
+	return r.runner.run(c.Name, jobUninstall, "", func(ctx context.Context, phase func(networkstackv1alpha1.ComponentPhase)) outcome {
+		phase(networkstackv1alpha1.PhaseUninstalling)
+		return outcome{err: r.Engine.Uninstall(ctx, c.Spec.ReleaseName, c.Spec.Namespace, c.Name)}
+	})
+}
+
+func (r *Reconciler) chartRequest(spec *networkstackv1alpha1.NetworkComponentSpec) chart.Request {
+	req := chart.Request{
+		Ref:  chart.Ref{Repository: spec.Chart.Repository, Name: spec.Chart.Name, Version: spec.Chart.Version, Digest: spec.Chart.Digest},
+		Dirs: slices.Clone(r.ChartDirs),
+	}
+	if spec.Sources != nil {
+		if spec.Sources.ChartsDirectory != "" {
+			req.Dirs = append(req.Dirs, spec.Sources.ChartsDirectory)
+		}
+		for _, m := range spec.Sources.Mirrors {
+			req.Mirrors = append(req.Mirrors, chart.Mirror{Source: m.Source, Mirror: m.Mirror})
+		}
+	}
+	return req
+}
+
+func releaseStatus(s release.State, loaded *chart.Chart) *networkstackv1alpha1.ReleaseStatus {
+	return &networkstackv1alpha1.ReleaseStatus{
+		Revision: int32(min(s.Revision, math.MaxInt32)), //nolint:gosec // bounded
+		Status:   s.Status, ChartVersion: s.ChartVersion, AppVersion: s.AppVersion,
+		ChartDigest: loaded.Digest, ChartSource: loaded.Source, Inputs: s.Inputs,
+	}
+}
+
+// collect takes over what a finished job came to.
+func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent) {
+	j := rec.job
+	if j == nil || !j.finished() {
+		return
+	}
+	rec.job = nil
+	out := j.outcome
+	if out.err != nil {
+		r.failed(rec, c, j, out)
+		return
+	}
+	rec.failure, rec.failedFor, rec.failures, rec.next = nil, "", 0, time.Time{}
+	if j.kind == jobUninstall {
+		rec.uninstalled, rec.waitingFor = true, nil
+		return
+	}
+	if out.release != nil {
+		rec.release = out.release
+	}
+	rec.settled = j.inputs
+	if out.only == nil {
+		rec.objects = out.applied
+		rec.tracked = true
+		rec.open, rec.drift.Open = nil, nil
+		if err := r.Drift.Track(c.Name, out.applied); err != nil {
+			ctrlLog(ctx).Error(err, "some kinds are not watched for drift")
+		}
+	} else {
+		r.Drift.Update(c.Name, out.applied)
+		rec.renew(out.applied)
+	}
+	if out.upgraded {
+		r.event(c, "Normal", networkstackv1alpha1.ReasonReady, "Apply", "revision %d of release %s/%s applied: chart %s %s, %d objects",
+			rec.release.Revision, c.Spec.Namespace, c.Spec.ReleaseName, c.Spec.Chart.Name, rec.release.ChartVersion, len(out.applied))
+	}
+	r.report(rec, c, out)
+}
+
+// failed notes a failure and when to try again.
+func (r *Reconciler) failed(rec *record, c *networkstackv1alpha1.NetworkComponent, j *job, out outcome) {
+	if errors.Is(out.err, context.Canceled) {
+		return
+	}
+	if out.gone {
+		// Somebody removed the Helm release: what is wanted has to be installed again.
+		rec.settled = ""
+	}
+	repeated := rec.failure != nil && rec.failedFor == j.inputs
+	if !repeated {
+		rec.failures = 0
+	}
+	rec.failures++
+	rec.failure, rec.failedFor = out.err, j.inputs
+	verdict := classify(out.err)
+	rec.next = time.Now().Add(verdict.wait(rec.failures))
+	r.event(c, "Warning", verdict.reason, "Apply", "attempt %d failed: %s", rec.failures, out.err)
+}
+
+// report publishes findings: an event each, and the drift in the status.
+func (r *Reconciler) report(rec *record, c *networkstackv1alpha1.NetworkComponent, out outcome) {
+	if out.only != nil && out.observed {
+		rec.open = slices.DeleteFunc(rec.open, func(o release.Object) bool { return slices.Contains(out.only, o) })
+	} else if !out.observed {
+		rec.open = nil
+	}
+	for _, f := range out.findings {
+		now := metav1.Now()
+		rec.drift.Count++
+		rec.drift.LastTime, rec.drift.LastObject, rec.drift.LastManager = &now, f.Object.String(), f.Manager
+		if out.observed {
+			rec.open = append(rec.open, f.Object)
+			r.event(c, "Warning", networkstackv1alpha1.ReasonDriftDetected, "Observe", "%s", describe(f, "left as it is (drift mode Warn)"))
+			continue
+		}
+		r.event(c, "Warning", networkstackv1alpha1.ReasonDriftCorrected, "Restore", "%s", describe(f, "restored"))
+	}
+	if out.observed {
+		objects := out.only
+		if objects == nil {
+			objects = rec.open
+		}
+		r.Drift.Accept(c.Name, objects)
+	}
+	rec.drift.Open = nil
+	for _, o := range rec.open {
+		rec.drift.Open = append(rec.drift.Open, o.String())
+	}
+}
+
+// renew replaces what is known of objects that were applied again.
+func (rec *record) renew(applied []release.Applied) {
+	for _, a := range applied {
+		for i := range rec.objects {
+			if rec.objects[i].Object == a.Object {
+				rec.objects[i] = a
+			}
+		}
+	}
+}

@@ -1,0 +1,203 @@
+package component
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/health"
+	"github.com/networkstack/networkstack/internal/release"
+	"github.com/networkstack/networkstack/internal/status"
+)
+
+// publish computes the status from everything known and writes it when it changed.
+func (r *Reconciler) publish(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent, latest *networkstackv1alpha1.NetworkComponentStatus) (ctrl.Result, error) {
+	wanted := latest.DeepCopy()
+	if err := r.fill(ctx, rec, c, wanted); err != nil {
+		return ctrl.Result{}, err
+	}
+	if _, err := r.status.Write(ctx, c, latest, wanted); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if rec.failure != nil && rec.job == nil && !c.Spec.Suspend {
+		return ctrl.Result{RequeueAfter: max(time.Until(rec.next), time.Millisecond)}, nil
+	}
+	return ctrl.Result{}, nil
+}
+
+func (r *Reconciler) fill(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent, s *networkstackv1alpha1.NetworkComponentStatus) error {
+	if undecided(rec, c, s) {
+		return nil
+	}
+	s.ObservedGeneration = c.Generation
+	s.Release = rec.release
+	s.Failures, s.NextAttempt = rec.failures, nil
+	if rec.failure != nil {
+		next := metav1.NewTime(rec.next.Truncate(time.Second))
+		s.NextAttempt = &next
+	}
+	if len(rec.objects) > 0 {
+		s.Objects = int32(min(len(rec.objects), math.MaxInt32)) //nolint:gosec // bounded
+	}
+	if rec.drift.Count > 0 {
+		s.Drift = rec.drift.DeepCopy()
+	}
+	r.fillDrifted(c, rec, s)
+	phase, set, err := r.judge(ctx, rec, c)
+	if err != nil {
+		return err
+	}
+	s.Phase = phase
+	set(&s.Conditions, c.Generation)
+	return nil
+}
+
+// undecided says that this process has not yet found out how things are, and an earlier one has said it for this very
+// spec. What it said stands until then: a restart of the operator is no news about the network.
+func undecided(rec *record, c *networkstackv1alpha1.NetworkComponent, s *networkstackv1alpha1.NetworkComponentStatus) bool {
+	if rec.settled != "" || rec.failure != nil || rec.valuesProblem != nil || c.Spec.Suspend || !c.DeletionTimestamp.IsZero() ||
+		s.ObservedGeneration != c.Generation || s.Phase != networkstackv1alpha1.PhaseReady {
+		return false
+	}
+	if rec.job == nil {
+		return true
+	}
+	phase := rec.job.phase.Load()
+	return phase == nil || *phase == networkstackv1alpha1.PhaseFetching
+}
+
+type setter func(*[]metav1.Condition, int64)
+
+func working(reason, message string) setter {
+	return func(l *[]metav1.Condition, g int64) { status.Working(l, g, reason, message) }
+}
+
+func stuck(reason, message string) setter {
+	return func(l *[]metav1.Condition, g int64) { status.Stuck(l, g, reason, message) }
+}
+
+// judge says where the component is on its way.
+func (r *Reconciler) judge(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent) (networkstackv1alpha1.ComponentPhase, setter, error) {
+	switch {
+	case c.Spec.Suspend:
+		return networkstackv1alpha1.PhaseSuspended, func(l *[]metav1.Condition, g int64) {
+			status.Paused(l, g, "suspended: nothing is installed, upgraded, corrected or removed")
+		}, nil
+	case !c.DeletionTimestamp.IsZero():
+		return r.judgeLeaving(rec)
+	case rec.valuesProblem != nil:
+		return networkstackv1alpha1.PhaseFailed, stuck(networkstackv1alpha1.ReasonValuesRejected, rec.valuesProblem.Error()), nil
+	case rec.job != nil && rec.job.kind == jobApply:
+		phase := networkstackv1alpha1.PhasePending
+		if p := rec.job.phase.Load(); p != nil {
+			phase = *p
+		}
+		if rec.failure != nil && rec.failedFor == rec.job.inputs {
+			// While a new attempt runs, the reason of the last failure is what a reader needs.
+			return networkstackv1alpha1.PhaseFailed, working(classify(rec.failure).reason, failureText(rec)), nil
+		}
+		return phase, working(progress(phase)), nil
+	case rec.failure != nil:
+		v := classify(rec.failure)
+		if v.permanent {
+			return networkstackv1alpha1.PhaseFailed, stuck(v.reason, failureText(rec)), nil
+		}
+		return networkstackv1alpha1.PhaseFailed, working(v.reason, failureText(rec)), nil
+	case rec.settled == "" || rec.settled != rec.wanted:
+		return networkstackv1alpha1.PhasePending, working(networkstackv1alpha1.ReasonProgressing, "about to start"), nil
+	}
+	return r.judgeHealth(ctx, rec, c)
+}
+
+func (r *Reconciler) judgeLeaving(rec *record) (networkstackv1alpha1.ComponentPhase, setter, error) {
+	message := "being uninstalled"
+	switch {
+	case rec.failure != nil:
+		message = failureText(rec)
+	case len(rec.waitingFor) > 0:
+		message = waitingText(rec.waitingFor)
+	}
+	return networkstackv1alpha1.PhaseUninstalling, working(networkstackv1alpha1.ReasonUninstalling, message), nil
+}
+
+func (r *Reconciler) judgeHealth(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent) (networkstackv1alpha1.ComponentPhase, setter, error) {
+	objects := make([]health.Object, 0, len(rec.objects))
+	for _, a := range rec.objects {
+		objects = append(objects, health.Object{
+			GVK: a.Object.GVK, Namespace: a.Object.Namespace, Name: a.Object.Name, ResourceVersion: a.ResourceVersion})
+	}
+	result, err := health.Check(ctx, r.Client, objects)
+	if err != nil {
+		return "", nil, err
+	}
+	if !result.Ready {
+		return networkstackv1alpha1.PhaseRollingOut, working(networkstackv1alpha1.ReasonNotHealthy, result.Message), nil
+	}
+	message := "installed, and " + result.Message
+	if rec.release != nil {
+		message = fmt.Sprintf("%s %s is installed (revision %d), and %s", c.Spec.Chart.Name, rec.release.ChartVersion, rec.release.Revision, result.Message)
+	}
+	return networkstackv1alpha1.PhaseReady, func(l *[]metav1.Condition, g int64) {
+		status.Ready(l, g, networkstackv1alpha1.ReasonReady, message)
+	}, nil
+}
+
+func (r *Reconciler) fillDrifted(c *networkstackv1alpha1.NetworkComponent, rec *record, s *networkstackv1alpha1.NetworkComponentStatus) {
+	state, reason, message := metav1.ConditionFalse, networkstackv1alpha1.ReasonNoDrift, "every object is as it was applied"
+	switch {
+	case len(rec.open) > 0:
+		state, reason = metav1.ConditionTrue, networkstackv1alpha1.ReasonDriftDetected
+		message = "changed by somebody else, and left so: " + strings.Join(rec.drift.Open, ", ")
+	case !rec.tracked:
+		state, reason, message = metav1.ConditionUnknown, networkstackv1alpha1.ReasonProgressing, "not watched for drift at the moment"
+	case rec.drift.Count > 0:
+		reason = networkstackv1alpha1.ReasonDriftCorrected
+		message = fmt.Sprintf("every object is as it was applied; last restored: %s, changed by %s", rec.drift.LastObject, rec.drift.LastManager)
+	}
+	status.Set(&s.Conditions, c.Generation, networkstackv1alpha1.ConditionDrifted, state, reason, message)
+}
+
+func progress(p networkstackv1alpha1.ComponentPhase) (reason, message string) {
+	switch p { //nolint:exhaustive // the phases of a running job
+	case networkstackv1alpha1.PhaseFetching:
+		return networkstackv1alpha1.ReasonProgressing, "fetching the chart"
+	case networkstackv1alpha1.PhaseInstalling:
+		return networkstackv1alpha1.ReasonInstalling, "installing"
+	case networkstackv1alpha1.PhaseUpgrading:
+		return networkstackv1alpha1.ReasonUpgrading, "upgrading"
+	default:
+		return networkstackv1alpha1.ReasonProgressing, "waiting for a free worker"
+	}
+}
+
+func failureText(rec *record) string {
+	return fmt.Sprintf("attempt %d failed: %s", rec.failures, rec.failure)
+}
+
+func describe(f release.Finding, what string) string {
+	change := "fields " + strings.Join(f.Paths, ", ") + " changed"
+	if f.Missing {
+		change = "deleted"
+	}
+	return fmt.Sprintf("%s: %s by %s; %s", f.Object, change, f.Manager, what)
+}
+
+// event records what happened; a message longer than the API allows is cut.
+func (r *Reconciler) event(c *networkstackv1alpha1.NetworkComponent, kind, reason, action, format string, args ...any) {
+	const limit = 1000
+	text := fmt.Sprintf(format, args...)
+	if len(text) > limit {
+		text = text[:limit-3] + "..."
+	}
+	r.Recorder.Eventf(c, nil, kind, reason, action, "%s", text)
+}
+
+func ctrlLog(ctx context.Context) logr.Logger { return ctrl.LoggerFrom(ctx) }

@@ -1,0 +1,73 @@
+package component
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/release"
+)
+
+// record is what this process knows of one component beyond its status. All of it can be lost: a new process
+// finds it again from the Helm release and the live objects.
+type record struct {
+	mu  sync.Mutex
+	uid types.UID
+
+	job *job
+	// wanted is the digest of what the component asks for now; settled that of what was last applied.
+	wanted, settled string
+	valuesProblem   error
+
+	release *networkstackv1alpha1.ReleaseStatus
+	objects []release.Applied
+	// tracked says that the drift watches expect what objects holds.
+	tracked bool
+
+	// failure of the last job, what it was for, and when the next attempt may start.
+	failure   error
+	failedFor string
+	failures  int32
+	next      time.Time
+
+	drift networkstackv1alpha1.DriftStatus
+	// uninstalled says that the release is gone, so the finalizer may go too; waitingFor names who goes before.
+	uninstalled bool
+	waitingFor  []string
+
+	// open are the objects that differ and were left so.
+	open []release.Object
+}
+
+// records holds the records by component name.
+type records struct {
+	mu sync.Mutex
+	m  map[string]*record
+}
+
+func newRecords() *records { return &records{m: map[string]*record{}} }
+
+// of is the record of a component; a component that was deleted and made again gets a fresh one.
+func (r *records) of(c *networkstackv1alpha1.NetworkComponent, latest *networkstackv1alpha1.NetworkComponentStatus) *record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec := r.m[c.Name]
+	if rec == nil || rec.uid != c.UID {
+		rec = &record{uid: c.UID, release: latest.Release}
+		if latest.Drift != nil {
+			rec.drift = *latest.Drift
+		}
+		r.m[c.Name] = rec
+	}
+	return rec
+}
+
+func (r *records) drop(name string) *record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec := r.m[name]
+	delete(r.m, name)
+	return rec
+}

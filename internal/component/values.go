@@ -1,0 +1,82 @@
+package component
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/compose"
+)
+
+const defaultValuesKey = "values.yaml"
+
+// values merges what the component's values come from: the references in order, under the inline values. All
+// problems are reported at once, and never with a value in the message.
+func (r *Reconciler) values(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) (map[string]any, error) {
+	merged := map[string]any{}
+	var problems []string
+	for _, ref := range c.Spec.ValuesFrom {
+		where := string(ref.Kind) + " " + r.Namespace + "/" + ref.Name
+		text, problem := r.referenced(ctx, ref, where)
+		if problem != "" {
+			problems = append(problems, problem)
+			continue
+		}
+		var from map[string]any
+		if err := yaml.Unmarshal([]byte(text), &from); err != nil {
+			// The parser's message may quote the text, which may be a secret.
+			problems = append(problems, where+" does not hold a YAML mapping: correct it")
+			continue
+		}
+		problems = append(problems, compose.CheckValues(from, c.Spec.ControlledValues, where)...)
+		merged = compose.MergeValues(merged, from)
+	}
+	if len(problems) > 0 {
+		return nil, valuesErrorf("%s", strings.Join(problems, "; "))
+	}
+	if c.Spec.Values != nil {
+		var inline map[string]any
+		if err := json.Unmarshal(c.Spec.Values.Raw, &inline); err != nil {
+			return nil, valuesErrorf("spec.values is no mapping")
+		}
+		merged = compose.MergeValues(merged, inline)
+	}
+	return merged, nil
+}
+
+func (r *Reconciler) referenced(ctx context.Context, ref networkstackv1alpha1.ValuesReference, where string) (text, problem string) {
+	key := ref.Key
+	if key == "" {
+		key = defaultValuesKey
+	}
+	name := client.ObjectKey{Namespace: r.Namespace, Name: ref.Name}
+	var err error
+	found := false
+	switch ref.Kind {
+	case networkstackv1alpha1.ValuesFromSecret:
+		var s corev1.Secret
+		err = r.Get(ctx, name, &s)
+		var data []byte
+		data, found = s.Data[key]
+		text = string(data)
+	default:
+		var cm corev1.ConfigMap
+		err = r.Get(ctx, name, &cm)
+		text, found = cm.Data[key]
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		return "", where + " does not exist: create it, or remove it from valuesFrom"
+	case err != nil:
+		return "", where + " cannot be read: " + err.Error()
+	case !found:
+		return "", where + " has no key " + key + ": add it, or name another key in valuesFrom"
+	}
+	return text, ""
+}

@@ -1,0 +1,211 @@
+package facts
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/version"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+)
+
+// versionTTL bounds how long the API server's version is remembered. The API server cannot be watched for it.
+const versionTTL = time.Minute
+
+// VersionReader reads the API server's version.
+type VersionReader interface {
+	ServerVersion() (*version.Info, error)
+}
+
+// Discoverer takes Snapshots. Reader is expected to be a cache, so that a Snapshot costs no request.
+type Discoverer struct {
+	Reader  client.Reader
+	Version VersionReader
+
+	mu          sync.Mutex
+	version     string
+	versionRead time.Time
+}
+
+// Discover takes a Snapshot of the cluster. An error means that a source could not be read at all;
+// a fact that no source knows is left zero.
+func (d *Discoverer) Discover(ctx context.Context) (*Snapshot, error) {
+	s := &Snapshot{}
+	var err error
+	if s.KubernetesVersion, err = d.serverVersion(); err != nil {
+		return nil, fmt.Errorf("reading the API server's version: %w", err)
+	}
+	kubeadm, err := d.kubeadmConfiguration(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading ConfigMap kube-system/kubeadm-config: %w", err)
+	}
+	if s.Nodes, err = d.nodes(ctx); err != nil {
+		return nil, fmt.Errorf("listing nodes: %w", err)
+	}
+	if s.Installed, err = d.installed(ctx); err != nil {
+		return nil, fmt.Errorf("listing DaemonSets: %w", err)
+	}
+	if s.ServiceCIDRs, s.ServiceCIDRSource, err = d.serviceCIDRs(ctx, kubeadm); err != nil {
+		return nil, fmt.Errorf("listing ServiceCIDRs: %w", err)
+	}
+	if s.ServiceIP, err = d.serviceIP(ctx); err != nil {
+		return nil, fmt.Errorf("reading Service default/kubernetes: %w", err)
+	}
+	if s.APIServer, s.APIServerSource, err = d.apiServer(ctx, kubeadm); err != nil {
+		return nil, fmt.Errorf("looking for the API server's address: %w", err)
+	}
+	s.DNSDomain = kubeadm.Networking.DNSDomain
+	return s, nil
+}
+
+func (d *Discoverer) serverVersion() (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.version != "" && time.Since(d.versionRead) < versionTTL {
+		return d.version, nil
+	}
+	info, err := d.Version.ServerVersion()
+	if err != nil {
+		return "", err
+	}
+	d.version, d.versionRead = info.GitVersion, time.Now()
+	return d.version, nil
+}
+
+func (d *Discoverer) nodes(ctx context.Context) ([]Node, error) {
+	var list corev1.NodeList
+	if err := d.Reader.List(ctx, &list); err != nil {
+		return nil, err
+	}
+	nodes := make([]Node, 0, len(list.Items))
+	for i := range list.Items {
+		nodes = append(nodes, nodeFrom(&list.Items[i]))
+	}
+	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
+	return nodes, nil
+}
+
+func nodeFrom(n *corev1.Node) Node {
+	out := Node{Name: n.Name, OS: n.Status.NodeInfo.OperatingSystem, KernelVersion: n.Status.NodeInfo.KernelVersion}
+	for _, a := range n.Status.Addresses {
+		if a.Type != corev1.NodeInternalIP {
+			continue
+		}
+		if ip, err := netip.ParseAddr(a.Address); err == nil {
+			out.InternalIPs = append(out.InternalIPs, ip)
+		}
+	}
+	cidrs := n.Spec.PodCIDRs
+	if len(cidrs) == 0 && n.Spec.PodCIDR != "" {
+		cidrs = []string{n.Spec.PodCIDR}
+	}
+	for _, c := range cidrs {
+		if p, err := netip.ParsePrefix(c); err == nil {
+			out.PodCIDRs = append(out.PodCIDRs, p)
+		}
+	}
+	// A value that is no positive number is as good as none: the annotation is not ours to judge.
+	if mtu, err := strconv.Atoi(n.Annotations[networkstackv1alpha1.NodeMTUAnnotation]); err == nil && mtu > 0 {
+		out.MTU = mtu
+	}
+	return out
+}
+
+func (d *Discoverer) installed(ctx context.Context) ([]Installed, error) {
+	var list appsv1.DaemonSetList
+	if err := d.Reader.List(ctx, &list); err != nil {
+		return nil, err
+	}
+	var out []Installed
+	for i := range list.Items {
+		if found, ok := recognise(&list.Items[i]); ok {
+			out = append(out, found)
+		}
+	}
+	slices.SortFunc(out, func(a, b Installed) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return out, nil
+}
+
+// serviceCIDRs prefers the ServiceCIDR objects, which follow the API server's flags, over kubeadm's
+// configuration, which only tells what was true at installation.
+func (d *Discoverer) serviceCIDRs(ctx context.Context, kubeadm kubeadmConfiguration) ([]netip.Prefix, string, error) {
+	var list networkingv1.ServiceCIDRList
+	err := d.Reader.List(ctx, &list)
+	if err != nil && !meta.IsNoMatchError(err) && !apierrors.IsNotFound(err) {
+		return nil, "", err
+	}
+	if err == nil {
+		for i := range list.Items {
+			if list.Items[i].Name == "kubernetes" {
+				return parsePrefixes(list.Items[i].Spec.CIDRs), "ServiceCIDR/kubernetes", nil
+			}
+		}
+	}
+	if cidrs := parsePrefixes(splitList(kubeadm.Networking.ServiceSubnet)); len(cidrs) > 0 {
+		return cidrs, "kube-system/kubeadm-config networking.serviceSubnet", nil
+	}
+	return nil, "", nil
+}
+
+func (d *Discoverer) serviceIP(ctx context.Context) (netip.Addr, error) {
+	var svc corev1.Service
+	err := d.Reader.Get(ctx, client.ObjectKey{Namespace: metav1NamespaceDefault, Name: "kubernetes"}, &svc)
+	if apierrors.IsNotFound(err) {
+		return netip.Addr{}, nil
+	}
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	ip, _ := netip.ParseAddr(svc.Spec.ClusterIP)
+	return ip, nil
+}
+
+// endpoints are the API servers' own addresses, in order.
+func (d *Discoverer) endpoints(ctx context.Context) ([]networkstackv1alpha1.Endpoint, error) {
+	var list discoveryv1.EndpointSliceList
+	if err := d.Reader.List(ctx, &list, client.InNamespace(metav1NamespaceDefault),
+		client.MatchingLabels{discoveryv1.LabelServiceName: "kubernetes"}); err != nil {
+		return nil, err
+	}
+	var out []networkstackv1alpha1.Endpoint
+	for i := range list.Items {
+		port := int32(0)
+		for _, p := range list.Items[i].Ports {
+			if p.Port != nil {
+				port = *p.Port
+			}
+		}
+		for _, e := range list.Items[i].Endpoints {
+			for _, a := range e.Addresses {
+				out = append(out, networkstackv1alpha1.Endpoint{Host: a, Port: port})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b networkstackv1alpha1.Endpoint) int { return cmp.Compare(a.Host, b.Host) })
+	return out, nil
+}
+
+func parsePrefixes(texts []string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, t := range texts {
+		if p, err := netip.ParsePrefix(t); err == nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}

@@ -1,0 +1,19 @@
+package plan
+
+import (
+	"encoding/json"
+	"reflect"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+)
+
+func sameJSON(a, b *apiextensionsv1.JSON) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	var x, y any
+	if json.Unmarshal(a.Raw, &x) != nil || json.Unmarshal(b.Raw, &y) != nil {
+		return string(a.Raw) == string(b.Raw)
+	}
+	return reflect.DeepEqual(x, y)
+}

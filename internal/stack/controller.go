@@ -1,0 +1,262 @@
+// Package stack reconciles NetworkStacks: facts are gathered, the stack is composed and planned, its
+// NetworkComponents are written, and their state is brought back into its status.
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/catalog"
+	"github.com/networkstack/networkstack/internal/compose"
+	"github.com/networkstack/networkstack/internal/facts"
+	"github.com/networkstack/networkstack/internal/plan"
+	"github.com/networkstack/networkstack/internal/status"
+)
+
+// factsRetry is the wait after facts could not be gathered.
+const factsRetry = 5 * time.Second
+
+// Reconciler reconciles NetworkStacks.
+type Reconciler struct {
+	client.Client
+	Facts    *facts.Discoverer
+	Catalog  catalog.Catalog
+	Recorder events.EventRecorder
+
+	status *status.Writer[networkstackv1alpha1.NetworkStackStatus]
+}
+
+// SetupWithManager registers the reconciler with a manager.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.status = status.NewWriter[networkstackv1alpha1.NetworkStackStatus](r.Client)
+	all := handler.EnqueueRequestsFromMapFunc(r.everyStack)
+	b := ctrl.NewControllerManagedBy(mgr).
+		Named("networkstack").
+		For(&networkstackv1alpha1.NetworkStack{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		// When a stack goes, the next oldest takes its place.
+		Watches(&networkstackv1alpha1.NetworkStack{}, all, builder.WithPredicates(onlyDeletion())).
+		Watches(&networkstackv1alpha1.NetworkComponent{}, all).
+		Watches(&corev1.Node{}, all, builder.WithPredicates(nodeChanged())).
+		Watches(&appsv1.DaemonSet{}, all, builder.WithPredicates(agentChanged())).
+		Watches(&discoveryv1.EndpointSlice{}, all).
+		Watches(&corev1.ConfigMap{}, all, builder.WithPredicates(clusterConfiguration()))
+	if _, err := mgr.GetRESTMapper().RESTMapping(networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR").GroupKind(), networkingv1.SchemeGroupVersion.Version); err == nil {
+		b = b.Watches(&networkingv1.ServiceCIDR{}, all)
+	}
+	return b.Complete(r)
+}
+
+func (r *Reconciler) everyStack(ctx context.Context, _ client.Object) []reconcile.Request {
+	var list networkstackv1alpha1.NetworkStackList
+	if err := r.List(ctx, &list); err != nil {
+		return nil
+	}
+	out := make([]reconcile.Request, 0, len(list.Items))
+	for i := range list.Items {
+		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+	}
+	return out
+}
+
+// scope is one pass over one stack: what was found out so far, for the status to be computed from.
+type scope struct {
+	stack      *networkstackv1alpha1.NetworkStack
+	components []networkstackv1alpha1.NetworkComponent
+
+	conflict  string
+	deleting  []string
+	factsErr  error
+	facts     *facts.Snapshot
+	result    *compose.Result
+	steps     []plan.Step
+	writeErr  error
+	parked    bool
+	parkErr   error
+	requeueIn time.Duration
+}
+
+// Reconcile takes one step with one stack and writes its status.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	var stack networkstackv1alpha1.NetworkStack
+	if err := r.Get(ctx, req.NamespacedName, &stack); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	s := &scope{stack: &stack}
+	var err error
+	if s.components, err = r.componentsOf(ctx, stack.Name); err != nil {
+		return ctrl.Result{}, err
+	}
+	if !stack.DeletionTimestamp.IsZero() {
+		gone, err := r.remove(ctx, s)
+		if gone {
+			r.status.Forget(stack.UID)
+		}
+		if err != nil || gone {
+			return ctrl.Result{}, err
+		}
+		return r.publish(ctx, s)
+	}
+	if s.conflict, err = r.olderStack(ctx, &stack); err != nil {
+		return ctrl.Result{}, err
+	}
+	if s.conflict != "" {
+		return r.publish(ctx, s)
+	}
+	if controllerutil.AddFinalizer(&stack, networkstackv1alpha1.Finalizer) {
+		if err := r.writeFinalizers(ctx, &stack); err != nil {
+			return ctrl.Result{}, fmt.Errorf("adding the finalizer: %w", err)
+		}
+	}
+	if stack.Spec.Suspend {
+		s.writeErr = r.suspendComponents(ctx, s)
+	} else {
+		r.advance(ctx, s)
+	}
+	result, err := r.publish(ctx, s)
+	return result, errors.Join(err, s.writeErr, s.parkErr)
+}
+
+// advance gathers facts, composes, plans, and takes the steps that may be taken now.
+func (r *Reconciler) advance(ctx context.Context, s *scope) {
+	if s.facts, s.factsErr = r.Facts.Discover(ctx); s.factsErr != nil {
+		s.requeueIn = factsRetry
+		return
+	}
+	result := compose.Compose(compose.Input{Stack: s.stack, Facts: s.facts, Catalog: r.Catalog})
+	s.result = &result
+	if len(result.Errors) > 0 {
+		return
+	}
+	s.steps = plan.Make(result.Releases, s.components)
+	s.writeErr = r.take(ctx, s)
+	if s.writeErr == nil {
+		s.parked, s.parkErr = r.parkKubeProxy(ctx, s)
+	}
+}
+
+// take takes every step that waits for nothing.
+func (r *Reconciler) take(ctx context.Context, s *scope) error {
+	var failed []error
+	for _, step := range s.steps {
+		if !step.Allowed() {
+			continue
+		}
+		var err error
+		switch step.Action {
+		case plan.Install:
+			err = r.create(ctx, s.stack, step)
+		case plan.Upgrade:
+			err = r.update(ctx, s, step)
+		case plan.Remove:
+			err = r.removeComponent(ctx, s.component(step.Name), networkstackv1alpha1.DeletionDelete)
+		case plan.Keep:
+		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("NetworkComponent %s: %w", step.Name, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (r *Reconciler) create(ctx context.Context, stack *networkstackv1alpha1.NetworkStack, step plan.Step) error {
+	c := &networkstackv1alpha1.NetworkComponent{}
+	c.Name = step.Name
+	c.Labels = map[string]string{networkstackv1alpha1.StackLabel: stack.Name}
+	c.Spec = *step.Wanted
+	if err := controllerutil.SetControllerReference(stack, c, r.Scheme()); err != nil {
+		return err
+	}
+	err := r.Create(ctx, c)
+	if apierrors.IsAlreadyExists(err) {
+		// It is still on its way out, or the cache lags behind; its next event brings us back.
+		return nil
+	}
+	if err == nil {
+		r.event(stack, "Normal", string(step.Action), "Compose", "component %s wanted: chart %s %s", c.Name, c.Spec.Chart.Name, c.Spec.Chart.Version)
+	}
+	return err
+}
+
+func (r *Reconciler) update(ctx context.Context, s *scope, step plan.Step) error {
+	c := s.component(step.Name).DeepCopy()
+	c.Spec = *step.Wanted
+	if err := r.Update(ctx, c); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	r.event(s.stack, "Normal", string(step.Action), "Compose", "component %s changed: chart %s %s", c.Name, c.Spec.Chart.Name, c.Spec.Chart.Version)
+	return nil
+}
+
+// suspendComponents passes the stack's suspension on; nothing else is looked at.
+func (r *Reconciler) suspendComponents(ctx context.Context, s *scope) error {
+	var failed []error
+	for i := range s.components {
+		c := s.components[i].DeepCopy()
+		if c.Spec.Suspend || !c.DeletionTimestamp.IsZero() {
+			continue
+		}
+		c.Spec.Suspend = true
+		if err := r.Update(ctx, c); err != nil {
+			failed = append(failed, fmt.Errorf("suspending NetworkComponent %s: %w", c.Name, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// olderStack is the name of the stack that takes effect in place of this one; empty when it is this one.
+func (r *Reconciler) olderStack(ctx context.Context, stack *networkstackv1alpha1.NetworkStack) (string, error) {
+	var list networkstackv1alpha1.NetworkStackList
+	if err := r.List(ctx, &list); err != nil {
+		return "", fmt.Errorf("listing NetworkStacks: %w", err)
+	}
+	oldest := stack
+	for i := range list.Items {
+		o := &list.Items[i]
+		if o.CreationTimestamp.Before(&oldest.CreationTimestamp) ||
+			o.CreationTimestamp.Equal(&oldest.CreationTimestamp) && o.Name < oldest.Name {
+			oldest = o
+		}
+	}
+	if oldest.Name == stack.Name {
+		return "", nil
+	}
+	return oldest.Name, nil
+}
+
+func (r *Reconciler) componentsOf(ctx context.Context, stack string) ([]networkstackv1alpha1.NetworkComponent, error) {
+	var list networkstackv1alpha1.NetworkComponentList
+	if err := r.List(ctx, &list, client.MatchingLabels{networkstackv1alpha1.StackLabel: stack}); err != nil {
+		return nil, fmt.Errorf("listing NetworkComponents: %w", err)
+	}
+	return list.Items, nil
+}
+
+func (s *scope) component(name string) *networkstackv1alpha1.NetworkComponent {
+	for i := range s.components {
+		if s.components[i].Name == name {
+			return &s.components[i]
+		}
+	}
+	return nil
+}
+
+func (r *Reconciler) event(stack *networkstackv1alpha1.NetworkStack, kind, reason, action, format string, args ...any) {
+	r.Recorder.Eventf(stack, nil, kind, reason, action, format, args...)
+}

@@ -1,0 +1,56 @@
+package stack
+
+import (
+	"maps"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+)
+
+func onlyDeletion() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		UpdateFunc:  func(event.UpdateEvent) bool { return false },
+		DeleteFunc:  func(event.DeleteEvent) bool { return true },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
+}
+
+// nodeChanged passes changes of what facts read from a node; a node's heartbeats are none.
+func nodeChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		o, ok1 := e.ObjectOld.(*corev1.Node)
+		n, ok2 := e.ObjectNew.(*corev1.Node)
+		return !ok1 || !ok2 ||
+			!slices.Equal(o.Spec.PodCIDRs, n.Spec.PodCIDRs) ||
+			!equality.Semantic.DeepEqual(o.Status.Addresses, n.Status.Addresses) ||
+			o.Status.NodeInfo.KernelVersion != n.Status.NodeInfo.KernelVersion ||
+			o.Status.NodeInfo.OperatingSystem != n.Status.NodeInfo.OperatingSystem ||
+			o.Annotations[networkstackv1alpha1.NodeMTUAnnotation] != n.Annotations[networkstackv1alpha1.NodeMTUAnnotation]
+	}}
+}
+
+// agentChanged passes changes of who owns a DaemonSet and what it runs; the progress of its pods is none.
+func agentChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		o, ok1 := e.ObjectOld.(*appsv1.DaemonSet)
+		n, ok2 := e.ObjectNew.(*appsv1.DaemonSet)
+		return !ok1 || !ok2 || o.Generation != n.Generation ||
+			!maps.Equal(o.Labels, n.Labels) || !maps.Equal(o.Annotations, n.Annotations)
+	}}
+}
+
+// clusterConfiguration passes the ConfigMaps that facts read.
+func clusterConfiguration() predicate.Predicate {
+	return predicate.NewPredicateFuncs(func(o client.Object) bool {
+		return o.GetNamespace() == "kube-system" && o.GetName() == "kubeadm-config" ||
+			o.GetNamespace() == "kube-public" && o.GetName() == "cluster-info"
+	})
+}

@@ -1,0 +1,269 @@
+package stack
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/facts"
+	"github.com/networkstack/networkstack/internal/plan"
+	"github.com/networkstack/networkstack/internal/status"
+)
+
+// publish computes the status from everything found out and writes it when it changed.
+func (r *Reconciler) publish(ctx context.Context, s *scope) (ctrl.Result, error) {
+	latest, err := r.status.Latest(s.stack.UID, &s.stack.Status)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	wanted := latest.DeepCopy()
+	fill(s, wanted)
+	changed, err := r.status.Write(ctx, s.stack, latest, wanted)
+	if err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if changed {
+		r.announce(s.stack, latest, wanted)
+	}
+	return ctrl.Result{RequeueAfter: s.requeueIn}, nil
+}
+
+// announce makes an event of every turn of Accepted and Ready.
+func (r *Reconciler) announce(stack *networkstackv1alpha1.NetworkStack, before, after *networkstackv1alpha1.NetworkStackStatus) {
+	for _, t := range []string{networkstackv1alpha1.ConditionAccepted, networkstackv1alpha1.ConditionReady} {
+		was, is := meta.FindStatusCondition(before.Conditions, t), meta.FindStatusCondition(after.Conditions, t)
+		if is == nil || was != nil && was.Status == is.Status && was.Reason == is.Reason {
+			continue
+		}
+		kind := "Normal"
+		if is.Status != metav1.ConditionTrue && meta.IsStatusConditionTrue(after.Conditions, networkstackv1alpha1.ConditionStalled) {
+			kind = "Warning"
+		}
+		const limit = 1000
+		text := is.Message
+		if len(text) > limit {
+			text = text[:limit-3] + "..."
+		}
+		r.event(stack, kind, is.Reason, t, "%s", text)
+	}
+}
+
+// fill is pure: the status follows from the scope and the last status alone.
+func fill(s *scope, out *networkstackv1alpha1.NetworkStackStatus) {
+	generation := s.stack.Generation
+	out.ObservedGeneration = generation
+	out.Components = summaries(s)
+	ready := 0
+	for _, c := range out.Components {
+		if c.Ready {
+			ready++
+		}
+	}
+	summary := &networkstackv1alpha1.StackSummary{Components: fmt.Sprintf("%d/%d", ready, len(out.Components))}
+	if out.Summary != nil {
+		summary.KubeProxy = out.Summary.KubeProxy
+	}
+	out.Summary = summary
+	if s.facts != nil {
+		out.Facts = facts.Report(facts.Pin(s.facts, s.stack.Spec.Cluster))
+	}
+	if s.result != nil {
+		out.Warnings = s.result.Warnings
+		if len(s.result.Errors) == 0 {
+			out.Effective = s.result.Effective
+			out.Summary.KubeProxy = string(s.result.KubeProxy)
+		}
+	}
+	fillConditions(s, out, ready)
+	fillDrifted(s, out)
+}
+
+func fillConditions(s *scope, out *networkstackv1alpha1.NetworkStackStatus, ready int) {
+	conditions, generation := &out.Conditions, s.stack.Generation
+	accepted := func(state metav1.ConditionStatus, reason, message string) {
+		status.Set(conditions, generation, networkstackv1alpha1.ConditionAccepted, state, reason, message)
+	}
+	switch {
+	case !s.stack.DeletionTimestamp.IsZero():
+		status.Working(conditions, generation, networkstackv1alpha1.ReasonDeleting, deletionText(s))
+	case s.conflict != "":
+		message := fmt.Sprintf("NetworkStack %q is older and takes effect: edit that one, and delete this one", s.conflict)
+		accepted(metav1.ConditionFalse, networkstackv1alpha1.ReasonConflict, message)
+		status.Stuck(conditions, generation, networkstackv1alpha1.ReasonConflict, message)
+	case s.stack.Spec.Suspend:
+		status.Paused(conditions, generation, "suspended: nothing is installed, upgraded, corrected or removed")
+	case s.factsErr != nil:
+		status.Working(conditions, generation, networkstackv1alpha1.ReasonFactsUnavailable, s.factsErr.Error())
+	case s.result == nil:
+	case len(s.result.Errors) > 0:
+		message := errorText(s)
+		accepted(metav1.ConditionFalse, networkstackv1alpha1.ReasonInvalid, message)
+		status.Stuck(conditions, generation, networkstackv1alpha1.ReasonInvalid, "the spec is refused, and nothing was changed: "+message)
+	default:
+		accepted(metav1.ConditionTrue, networkstackv1alpha1.ReasonAccepted, acceptedText(s))
+		fillReady(s, out, ready)
+	}
+}
+
+func fillReady(s *scope, out *networkstackv1alpha1.NetworkStackStatus, ready int) {
+	conditions, generation := &out.Conditions, s.stack.Generation
+	switch {
+	case s.writeErr != nil:
+		status.Working(conditions, generation, networkstackv1alpha1.ReasonProgressing, s.writeErr.Error())
+		return
+	case s.parkErr != nil:
+		status.Working(conditions, generation, networkstackv1alpha1.ReasonProgressing, s.parkErr.Error())
+		return
+	}
+	var open, stalled, suspended []string
+	for _, step := range s.steps {
+		c := s.component(step.Name)
+		switch {
+		case step.Action == plan.Keep && c != nil && plan.Ready(c):
+		case step.Wanted != nil && step.Wanted.Suspend:
+			suspended = append(suspended, step.Name)
+		case c != nil && meta.IsStatusConditionTrue(c.Status.Conditions, networkstackv1alpha1.ConditionStalled) && step.Action == plan.Keep:
+			stalled = append(stalled, step.Name+": "+readyMessage(c))
+		default:
+			open = append(open, stepText(step, c))
+		}
+	}
+	switch {
+	case len(stalled) > 0:
+		status.Stuck(conditions, generation, networkstackv1alpha1.ReasonComponentFailed, strings.Join(append(stalled, open...), "; "))
+	case len(open) > 0:
+		status.Working(conditions, generation, networkstackv1alpha1.ReasonProgressing, strings.Join(open, "; "))
+	case len(suspended) > 0:
+		status.Paused(conditions, generation, "suspended: "+strings.Join(suspended, ", "))
+	case s.result.ParkKubeProxy && !s.parked:
+		status.Working(conditions, generation, networkstackv1alpha1.ReasonProgressing, "kube-proxy is about to be parked")
+	default:
+		status.Ready(conditions, generation, networkstackv1alpha1.ReasonReady, readyText(ready))
+	}
+}
+
+func readyText(ready int) string {
+	if ready == 0 {
+		return "nothing is to be installed: the network is managed elsewhere"
+	}
+	return fmt.Sprintf("%d of %d components are installed and healthy", ready, ready)
+}
+
+func stepText(step plan.Step, c *networkstackv1alpha1.NetworkComponent) string {
+	if !step.Allowed() {
+		return fmt.Sprintf("%s: %s waits for %s", step.Name, strings.ToLower(string(step.Action)), strings.Join(step.WaitingFor, ", "))
+	}
+	if step.Action == plan.Keep && c != nil {
+		return step.Name + ": " + readyMessage(c)
+	}
+	return step.Name + ": " + map[plan.Action]string{
+		plan.Install: "to be installed", plan.Upgrade: "to be changed", plan.Remove: "to be removed", plan.Keep: "not there yet",
+	}[step.Action]
+}
+
+func readyMessage(c *networkstackv1alpha1.NetworkComponent) string {
+	if cond := meta.FindStatusCondition(c.Status.Conditions, networkstackv1alpha1.ConditionReady); cond != nil && c.Status.ObservedGeneration == c.Generation {
+		return cond.Message
+	}
+	return "about to start"
+}
+
+func summaries(s *scope) []networkstackv1alpha1.ComponentSummary {
+	var out []networkstackv1alpha1.ComponentSummary
+	seen := map[string]bool{}
+	for _, step := range s.steps {
+		seen[step.Name] = true
+		line := networkstackv1alpha1.ComponentSummary{Name: step.Name, Stage: step.Stage, Phase: networkstackv1alpha1.PhasePending}
+		if step.Wanted != nil {
+			line.Type, line.WantedVersion = step.Wanted.Type, step.Wanted.Chart.Version
+		}
+		c := s.component(step.Name)
+		summarise(&line, c)
+		if step.Action != plan.Keep || c == nil {
+			line.Ready, line.Message = false, strings.TrimPrefix(stepText(step, c), step.Name+": ")
+		}
+		out = append(out, line)
+	}
+	for i := range s.components {
+		c := &s.components[i]
+		if seen[c.Name] {
+			continue
+		}
+		line := networkstackv1alpha1.ComponentSummary{Name: c.Name, Type: c.Spec.Type, Stage: c.Spec.Stage, WantedVersion: c.Spec.Chart.Version}
+		summarise(&line, c)
+		out = append(out, line)
+	}
+	slices.SortStableFunc(out, func(a, b networkstackv1alpha1.ComponentSummary) int {
+		return cmp.Or(cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Name, b.Name))
+	})
+	return out
+}
+
+func summarise(line *networkstackv1alpha1.ComponentSummary, c *networkstackv1alpha1.NetworkComponent) {
+	if c == nil {
+		return
+	}
+	line.Type = c.Spec.Type
+	line.Phase, line.Ready, line.Message = c.Status.Phase, plan.Ready(c), readyMessage(c)
+	if line.Phase == "" {
+		line.Phase = networkstackv1alpha1.PhasePending
+	}
+	if c.Status.Release != nil {
+		line.Version = c.Status.Release.ChartVersion
+	}
+	if c.Status.Drift != nil {
+		line.DriftCount = c.Status.Drift.Count
+		line.LastDrift = fmt.Sprintf("%s, by %s", c.Status.Drift.LastObject, c.Status.Drift.LastManager)
+	}
+}
+
+func fillDrifted(s *scope, out *networkstackv1alpha1.NetworkStackStatus) {
+	var drifted []string
+	for i := range s.components {
+		c := &s.components[i]
+		if meta.IsStatusConditionTrue(c.Status.Conditions, networkstackv1alpha1.ConditionDrifted) && c.Status.Drift != nil {
+			drifted = append(drifted, c.Name+": "+strings.Join(c.Status.Drift.Open, ", "))
+		}
+	}
+	if len(drifted) > 0 {
+		status.Set(&out.Conditions, s.stack.Generation, networkstackv1alpha1.ConditionDrifted, metav1.ConditionTrue,
+			networkstackv1alpha1.ReasonDriftDetected, strings.Join(drifted, "; "))
+		return
+	}
+	status.Set(&out.Conditions, s.stack.Generation, networkstackv1alpha1.ConditionDrifted, metav1.ConditionFalse,
+		networkstackv1alpha1.ReasonNoDrift, "no component has uncorrected drift")
+}
+
+// errorText is every error, one a line.
+func errorText(s *scope) string {
+	lines := make([]string, 0, len(s.result.Errors))
+	for _, e := range s.result.Errors {
+		lines = append(lines, e.Error())
+	}
+	return strings.Join(lines, "\n")
+}
+
+func acceptedText(s *scope) string {
+	if n := len(s.result.Warnings); n > 0 {
+		return fmt.Sprintf("the spec is valid on this cluster, with %d warnings in status.warnings", n)
+	}
+	return "the spec is valid on this cluster"
+}
+
+func deletionText(s *scope) string {
+	switch {
+	case s.stack.Spec.Suspend:
+		return "suspended: the components stay until spec.suspend is false"
+	case s.stack.Spec.DeletionPolicy == networkstackv1alpha1.DeletionDelete:
+		return "components are being uninstalled: " + strings.Join(s.deleting, ", ")
+	}
+	return "components are being released; they keep running: " + strings.Join(s.deleting, ", ")
+}

@@ -1,0 +1,85 @@
+package stack
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+)
+
+// remove carries out the deletion policy and says whether the stack is gone. The components order their removal
+// among themselves.
+func (r *Reconciler) remove(ctx context.Context, s *scope) (bool, error) {
+	if !controllerutil.ContainsFinalizer(s.stack, networkstackv1alpha1.Finalizer) {
+		return true, nil
+	}
+	policy := s.stack.Spec.DeletionPolicy
+	if policy == "" {
+		policy = networkstackv1alpha1.DeletionOrphan
+	}
+	if s.stack.Spec.Suspend && policy == networkstackv1alpha1.DeletionDelete {
+		return false, nil
+	}
+	if policy == networkstackv1alpha1.DeletionDelete {
+		// Services need somebody to program them before the CNI that did goes.
+		if err := r.unparkKubeProxy(ctx, s.stack); err != nil {
+			return false, err
+		}
+	}
+	if len(s.components) > 0 {
+		var failed []error
+		for i := range s.components {
+			s.deleting = append(s.deleting, s.components[i].Name)
+			failed = append(failed, r.removeComponent(ctx, &s.components[i], policy))
+		}
+		return false, errors.Join(failed...)
+	}
+	controllerutil.RemoveFinalizer(s.stack, networkstackv1alpha1.Finalizer)
+	if err := r.writeFinalizers(ctx, s.stack); err != nil {
+		return false, fmt.Errorf("removing the finalizer: %w", err)
+	}
+	return true, nil
+}
+
+// removeComponent deletes a component under a policy. The policy is written first, in a call of its own, so that a
+// deletion never goes ahead under another one.
+func (r *Reconciler) removeComponent(ctx context.Context, c *networkstackv1alpha1.NetworkComponent, policy networkstackv1alpha1.DeletionPolicy) error {
+	if c == nil {
+		return nil
+	}
+	c = c.DeepCopy()
+	if c.Spec.DeletionPolicy != policy || c.Spec.Suspend && policy == networkstackv1alpha1.DeletionDelete {
+		c.Spec.DeletionPolicy = policy
+		if policy == networkstackv1alpha1.DeletionDelete {
+			c.Spec.Suspend = false
+		}
+		if err := r.Update(ctx, c); err != nil {
+			return client.IgnoreNotFound(err)
+		}
+	}
+	if !c.DeletionTimestamp.IsZero() {
+		return nil
+	}
+	return client.IgnoreNotFound(r.Delete(ctx, c, client.Preconditions{UID: &c.UID}))
+}
+
+func (r *Reconciler) writeFinalizers(ctx context.Context, stack *networkstackv1alpha1.NetworkStack) error {
+	data, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"finalizers": stack.Finalizers, "resourceVersion": stack.ResourceVersion}})
+	if err != nil {
+		return err
+	}
+	target := stack.DeepCopy()
+	if err := r.Patch(ctx, target, client.RawPatch(types.MergePatchType, data)); err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	stack.ResourceVersion = target.ResourceVersion
+	return nil
+}
