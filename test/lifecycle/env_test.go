@@ -1,0 +1,243 @@
+package lifecycle
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/test/controlplane"
+	"github.com/networkstack/networkstack/test/operator"
+)
+
+const (
+	// patience is for conditions that come true on any machine, however busy.
+	patience = 3 * time.Minute
+	look     = 20 * time.Millisecond
+
+	flannelSample = "networkstack_flannel.yaml"
+	ciliumSample  = "networkstack_cilium.yaml"
+)
+
+// env is a cluster with the operator running against it.
+type env struct {
+	t       *testing.T
+	cp      *controlplane.ControlPlane
+	client  client.Client
+	admin   string // kubeconfig
+	account string // kubeconfig
+	args    []string
+	log     *lockedBuffer
+	process *operator.Process
+}
+
+// newEnv starts a control plane with three nodes and the operator.
+func newEnv(t *testing.T, options controlplane.Options, args ...string) *env {
+	t.Helper()
+	e := newCluster(t, options, args...)
+	e.startOperator()
+	return e
+}
+
+// newCluster is newEnv without a running operator.
+func newCluster(t *testing.T, options controlplane.Options, args ...string) *env {
+	t.Helper()
+	if options.Nodes == 0 {
+		options.Nodes = 3
+	}
+	if options.Node.MTU == 0 {
+		options.Node.MTU = 1500
+	}
+	cp := controlplane.ForTest(t, options)
+	e := &env{t: t, cp: cp, admin: cp.Kubeconfig(), log: &lockedBuffer{}, args: append([]string{"--chart-cache", t.TempDir()}, args...)}
+	e.check(operator.Install(t.Context(), cp.RESTConfig()))
+	scheme := runtime.NewScheme()
+	e.check(clientgoscheme.AddToScheme(scheme))
+	e.check(networkstackv1alpha1.AddToScheme(scheme))
+	var err error
+	e.client, err = client.New(cp.RESTConfig(), client.Options{Scheme: scheme})
+	e.check(err)
+	e.account = filepath.Join(t.TempDir(), "operator.kubeconfig")
+	e.check(operator.Kubeconfig(t.Context(), e.admin, e.account))
+	t.Cleanup(func() {
+		if e.process != nil {
+			_ = e.process.Stop()
+		}
+		if t.Failed() {
+			t.Logf("the operator's log:\n%s", e.log.tail(20000))
+		}
+	})
+	return e
+}
+
+func (e *env) startOperator() {
+	e.t.Helper()
+	var err error
+	e.process, err = operator.Start(operator.Options{Binary: operatorBinary, Kubeconfig: e.account, Args: e.args, Log: e.log})
+	e.check(err)
+}
+
+func (e *env) check(err error) {
+	e.t.Helper()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// sample is one of config/samples.
+func sample(t *testing.T, name string) *networkstackv1alpha1.NetworkStack {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(operator.Root(), "config", "samples", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stack networkstackv1alpha1.NetworkStack
+	if err := yaml.UnmarshalStrict(data, &stack); err != nil {
+		t.Fatal(err)
+	}
+	return &stack
+}
+
+// apply applies a stack the way kubectl apply --server-side does.
+func (e *env) apply(stack *networkstackv1alpha1.NetworkStack) {
+	e.t.Helper()
+	e.check(e.tryApply(stack))
+}
+
+func (e *env) tryApply(stack *networkstackv1alpha1.NetworkStack) error {
+	e.t.Helper()
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&networkstackv1alpha1.NetworkStack{Spec: stack.Spec})
+	e.check(err)
+	obj := &unstructured.Unstructured{Object: map[string]any{"spec": content["spec"]}}
+	obj.SetAPIVersion(networkstackv1alpha1.GroupVersion.String())
+	obj.SetKind("NetworkStack")
+	obj.SetName(stack.Name)
+	return operator.Apply(e.t.Context(), e.client, obj)
+}
+
+func (e *env) stack(name string) *networkstackv1alpha1.NetworkStack {
+	e.t.Helper()
+	var s networkstackv1alpha1.NetworkStack
+	e.check(e.client.Get(e.t.Context(), client.ObjectKey{Name: name}, &s))
+	return &s
+}
+
+func (e *env) component(name string) *networkstackv1alpha1.NetworkComponent {
+	e.t.Helper()
+	var c networkstackv1alpha1.NetworkComponent
+	e.check(e.client.Get(e.t.Context(), client.ObjectKey{Name: name}, &c))
+	return &c
+}
+
+// eventually waits until the condition holds; what says what was waited for, and last what was seen last.
+func (e *env) eventually(what string, condition func(ctx context.Context) (done bool, last string)) {
+	e.t.Helper()
+	last := ""
+	err := wait.PollUntilContextTimeout(e.t.Context(), look, patience, true, func(ctx context.Context) (bool, error) {
+		var done bool
+		done, last = condition(ctx)
+		return done, nil
+	})
+	if err != nil {
+		e.t.Fatalf("waiting for %s: %v; last seen: %s", what, err, last)
+	}
+}
+
+// waitReady waits until a stack is Ready at its current generation.
+func (e *env) waitReady(name string) *networkstackv1alpha1.NetworkStack {
+	e.t.Helper()
+	return e.waitCondition(name, networkstackv1alpha1.ConditionReady, metav1.ConditionTrue, "")
+}
+
+// waitCondition waits for a condition of a stack at its current generation; an empty reason means any.
+func (e *env) waitCondition(name, conditionType string, status metav1.ConditionStatus, reason string) *networkstackv1alpha1.NetworkStack {
+	e.t.Helper()
+	var s networkstackv1alpha1.NetworkStack
+	e.eventually("NetworkStack "+name+" to be "+conditionType+"="+string(status)+" "+reason, func(ctx context.Context) (bool, string) {
+		if err := e.client.Get(ctx, client.ObjectKey{Name: name}, &s); err != nil {
+			return false, err.Error()
+		}
+		c := meta.FindStatusCondition(s.Status.Conditions, conditionType)
+		if c == nil {
+			return false, "no such condition"
+		}
+		return c.Status == status && c.ObservedGeneration == s.Generation && (reason == "" || c.Reason == reason), string(c.Status) + " " + c.Reason + ": " + c.Message
+	})
+	return &s
+}
+
+// gone waits until an object does not exist.
+func (e *env) gone(obj client.Object) {
+	e.t.Helper()
+	e.eventually(obj.GetName()+" to be gone", func(ctx context.Context) (bool, string) {
+		err := e.client.Get(ctx, client.ObjectKeyFromObject(obj), obj)
+		return client.IgnoreNotFound(err) == nil && err != nil, "still there"
+	})
+}
+
+// helm runs the Helm command line against the cluster and answers what it prints.
+func (e *env) helm(args ...string) string {
+	e.t.Helper()
+	path, err := controlplane.Helm(e.t.Context(), os.Stderr)
+	e.check(err)
+	cmd := exec.CommandContext(e.t.Context(), path, append(args, "--kubeconfig", e.admin)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		e.t.Fatalf("helm %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+	return string(out)
+}
+
+// chartArchive skips the test, by the archive's name, when it is not in the chart cache of this machine.
+func chartArchive(t *testing.T, name string) (dir string) {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Skipf("no user cache directory to find %s in", name)
+	}
+	dir = filepath.Join(cache, "networkstack", "charts")
+	if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+		t.Skipf("upstream's chart archive %s is not in %s", name, dir)
+	}
+	return dir
+}
+
+// lockedBuffer collects what a process prints.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func (b *lockedBuffer) tail(n int) string {
+	s := b.String()
+	return s[max(0, len(s)-n):]
+}

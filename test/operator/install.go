@@ -1,0 +1,148 @@
+// Package operator builds, installs and runs the operator against a cluster, for tests, benchmarks and the demo. The
+// operator runs as a process of its own and authenticates as the ServiceAccount that the project ships, with the
+// permissions that the project ships.
+package operator
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
+)
+
+// Names of what config/default installs.
+const (
+	Namespace      = "networkstack-system"
+	ServiceAccount = "networkstack-operator"
+)
+
+// installTimeout is generous: the machine may be busy.
+const installTimeout = 2 * time.Minute
+
+// Root is the top of the repository.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// Install applies config/default (CRDs, namespace, ServiceAccount, RBAC) without the operator's Deployment, and waits
+// until the CRDs are served.
+func Install(ctx context.Context, cfg *rest.Config) error {
+	c, err := client.New(cfg, client.Options{})
+	if err != nil {
+		return err
+	}
+	objects, err := Build(filepath.Join(Root(), "config", "default"))
+	if err != nil {
+		return err
+	}
+	for _, obj := range objects {
+		if obj.GetKind() == "Deployment" {
+			continue
+		}
+		if err := Apply(ctx, c, obj); err != nil {
+			return err
+		}
+	}
+	return wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, installTimeout, true, func(ctx context.Context) (bool, error) {
+		// A fresh client, because the kinds a client knows of are those that were served when it was made.
+		fresh, err := client.New(cfg, client.Options{})
+		if err != nil {
+			return false, nil //nolint:nilerr // the API server may be starting
+		}
+		for _, kind := range []string{"NetworkStack", "NetworkComponent"} {
+			list := &unstructured.UnstructuredList{}
+			list.SetAPIVersion("networkstack.io/v1alpha1")
+			list.SetKind(kind + "List")
+			if err := fresh.List(ctx, list); err != nil {
+				return false, nil //nolint:nilerr // not served yet
+			}
+		}
+		return true, nil
+	})
+}
+
+// Build is what kustomize makes of a directory.
+func Build(dir string) ([]*unstructured.Unstructured, error) {
+	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
+	if err != nil {
+		return nil, fmt.Errorf("building %s: %w", dir, err)
+	}
+	var out []*unstructured.Unstructured
+	for _, r := range resources.Resources() {
+		data, err := r.AsYAML()
+		if err != nil {
+			return nil, err
+		}
+		obj := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal(data, obj); err != nil {
+			return nil, err
+		}
+		out = append(out, obj)
+	}
+	// Namespaces first: what is in them comes after.
+	slices.SortStableFunc(out, func(a, b *unstructured.Unstructured) int {
+		return cmp.Compare(boolToInt(a.GetKind() != "Namespace"), boolToInt(b.GetKind() != "Namespace"))
+	})
+	return out, nil
+}
+
+func boolToInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Apply applies an object as kubectl apply --server-side would.
+func Apply(ctx context.Context, c client.Client, obj *unstructured.Unstructured) error {
+	obj = obj.DeepCopy()
+	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(obj), client.FieldOwner("kubectl"), client.ForceOwnership); err != nil {
+		return fmt.Errorf("applying %s %s: %w", obj.GetKind(), obj.GetName(), err)
+	}
+	return nil
+}
+
+// Kubeconfig writes a kubeconfig for the cluster of the given one that authenticates as the operator's ServiceAccount.
+func Kubeconfig(ctx context.Context, adminKubeconfig, path string) error {
+	admin, err := clientcmd.LoadFromFile(adminKubeconfig)
+	if err != nil {
+		return err
+	}
+	cfg, err := clientcmd.BuildConfigFromFlags("", adminKubeconfig)
+	if err != nil {
+		return err
+	}
+	clients, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return err
+	}
+	day := int64((24 * time.Hour).Seconds())
+	token, err := clients.CoreV1().ServiceAccounts(Namespace).CreateToken(ctx, ServiceAccount,
+		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &day}}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("token for ServiceAccount %s/%s: %w", Namespace, ServiceAccount, err)
+	}
+	out := clientcmdapi.NewConfig()
+	out.Clusters["cluster"] = admin.Clusters[admin.Contexts[admin.CurrentContext].Cluster]
+	out.AuthInfos[ServiceAccount] = &clientcmdapi.AuthInfo{Token: token.Status.Token}
+	out.Contexts["cluster"] = &clientcmdapi.Context{Cluster: "cluster", AuthInfo: ServiceAccount}
+	out.CurrentContext = "cluster"
+	return clientcmd.WriteToFile(*out, path)
+}

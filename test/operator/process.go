@@ -1,0 +1,89 @@
+package operator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// stopGrace is how long an operator may take to stop before it is killed.
+const stopGrace = 30 * time.Second
+
+// Binary builds the operator into dir and answers its path.
+func Binary(ctx context.Context, dir string) (string, error) {
+	path := filepath.Join(dir, "networkstack-operator")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "./cmd/operator")
+	cmd.Dir = Root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the operator: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// Process is a running operator.
+type Process struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error
+}
+
+// Options of a Process.
+type Options struct {
+	// Binary is the operator's path.
+	Binary string
+	// Kubeconfig it authenticates with.
+	Kubeconfig string
+	// Args are more arguments.
+	Args []string
+	// Log receives what it prints.
+	Log io.Writer
+}
+
+// Start starts an operator. It is ready when its objects' status says so: there is nothing else to wait for.
+func Start(o Options) (*Process, error) {
+	args := append([]string{"--kubeconfig", o.Kubeconfig, "--health-probe-bind-address", "0", "--zap-time-encoding", "rfc3339nano"}, o.Args...)
+	cmd := exec.Command(o.Binary, args...) //nolint:gosec // the operator that was built
+	cmd.Stdout, cmd.Stderr = o.Log, o.Log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting the operator: %w", err)
+	}
+	p := &Process{cmd: cmd, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		p.err = cmd.Wait()
+	}()
+	return p, nil
+}
+
+// PID of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Exited is closed when the process is gone.
+func (p *Process) Exited() <-chan struct{} { return p.done }
+
+// Kill ends the process at once, as a crash would.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// Stop asks the process to end and waits for it. A process that had to be killed is an error.
+func (p *Process) Stop() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-p.done:
+		return p.err
+	case <-time.After(stopGrace):
+		p.Kill()
+		return fmt.Errorf("the operator did not stop within %s", stopGrace)
+	}
+}
