@@ -2,6 +2,8 @@
 // charts are, their digests, and on which Kubernetes versions they are tested.
 package catalog
 
+import "strings"
+
 // Entry is what is known about one component.
 type Entry struct {
 	// Type of the component: Flannel, Cilium or KubeProxy.
@@ -22,7 +24,7 @@ type Entry struct {
 
 // Version is a chart version and what is known about it.
 type Version struct {
-	// Version of the chart. "kubernetes" stands for the API server's own version (kube-proxy).
+	// Version of the chart.
 	Version string `json:"version"`
 	// Digest of the chart archive, "sha256:…"; empty when unknown.
 	Digest string `json:"digest,omitempty"`
@@ -33,3 +35,22 @@ type Version struct {
 
 // Catalog finds entries by component type.
 type Catalog map[string]Entry
+
+// Version finds a chart version, spelt with or without a leading "v".
+func (e Entry) Version(version string) (Version, bool) {
+	for _, v := range e.Versions {
+		if strings.TrimPrefix(v.Version, "v") == strings.TrimPrefix(version, "v") {
+			return v, true
+		}
+	}
+	return Version{}, false
+}
+
+// Default is the version this release of the operator was tested with: the first. It is zero when
+// the entry knows no version.
+func (e Entry) Default() Version {
+	if len(e.Versions) == 0 {
+		return Version{}
+	}
+	return e.Versions[0]
+}

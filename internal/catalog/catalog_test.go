@@ -1,0 +1,120 @@
+package catalog
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/networkstack/networkstack/internal/chart"
+)
+
+func TestDefault(t *testing.T) {
+	c, err := load(data, "data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(c, Default()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"Cilium", "Flannel", "KubeProxy"}, slices.Sorted(maps.Keys(c))); diff != "" {
+		t.Error(diff)
+	}
+	if got := c["Flannel"].NamespaceLabels["pod-security.kubernetes.io/enforce"]; got != "privileged" {
+		t.Errorf("Flannel's namespace enforces %q", got)
+	}
+	for typ, e := range c {
+		if typ != e.Type {
+			t.Errorf("%s is filed under %s", e.Type, typ)
+		}
+		if e.NamespaceLabels != nil && e.Namespace == "kube-system" {
+			t.Errorf("%s labels a shared namespace", typ)
+		}
+		for _, v := range e.Versions {
+			if e.Repository != "" && v.Digest == "" {
+				t.Errorf("%s %s has no digest", typ, v.Version)
+			}
+		}
+	}
+}
+
+// TestCopies checks that what a caller does to the catalogue stays with it.
+func TestCopies(t *testing.T) {
+	c := Default()
+	c["Flannel"].NamespaceLabels["x"] = "y"
+	c["Cilium"].Versions[0].Version = "0.0.0"
+	delete(c, "KubeProxy")
+	if again := Default(); len(again) != 3 || again["Flannel"].NamespaceLabels["x"] != "" || again["Cilium"].Default().Version == "0.0.0" {
+		t.Errorf("%v", again)
+	}
+}
+
+// TestEmbedded checks that entries without a repository and the charts in the binary are the same.
+func TestEmbedded(t *testing.T) {
+	embedded, err := chart.Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var carried, listed []string
+	for _, ref := range embedded {
+		carried = append(carried, ref.Name+" "+ref.Version)
+	}
+	for _, e := range Default() {
+		for _, v := range e.Versions {
+			if e.Repository == "" {
+				listed = append(listed, e.Chart+" "+v.Version)
+			}
+		}
+	}
+	slices.Sort(listed)
+	if diff := cmp.Diff(carried, listed); diff != "" {
+		t.Errorf("carried and listed charts differ (-carried +listed):\n%s", diff)
+	}
+}
+
+func TestVersions(t *testing.T) {
+	e := Default()["Cilium"]
+	for version, want := range map[string]bool{"1.20.0": true, "v1.19.6": true, "1.18.0": false, "": false} {
+		if v, ok := e.Version(version); ok != want || ok && v.KubernetesMin == "" {
+			t.Errorf("%q: %v %v", version, v, ok)
+		}
+	}
+	if got := e.Default().Version; got != "1.20.0" {
+		t.Errorf("default %s", got)
+	}
+	if got := (Entry{}).Default(); got != (Version{}) {
+		t.Errorf("default of nothing: %v", got)
+	}
+}
+
+func TestLoadErrors(t *testing.T) {
+	const head = "type: T\nchart: c\nreleaseName: c\nnamespace: n\n"
+	for want, content := range map[string]string{
+		"unknown field":      head + "colour: red\nversions: [{version: 1.0.0}]\n",
+		"are required":       "type: T\n",
+		"no versions":        head,
+		"not a full version": head + "versions: [{version: '1.0'}]\n",
+		"not older":          head + "versions: [{version: 1.0.0}, {version: 1.1.0}]\n",
+		"not a digest":       head + "versions: [{version: 1.0.0, digest: abc}]\n",
+		"go together":        head + "versions: [{version: 1.0.0, kubernetesMin: '1.33'}]\n",
+		"written as 1.36":    head + "versions: [{version: 1.0.0, kubernetesMin: v1.33, kubernetesMax: v1.34}]\n",
+		"is older than":      head + "versions: [{version: 1.0.0, kubernetesMin: '1.33', kubernetesMax: '1.9'}]\n",
+		"error converting":   "{",
+	} {
+		good := strings.Replace(head, "type: T", "type: Good", 1) + "versions: [{version: 1.0.0}]\n"
+		c, err := load(fstest.MapFS{"d/bad.yaml": {Data: []byte(content)}, "d/good.yaml": {Data: []byte(good)}}, "d")
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "d/bad.yaml: ") {
+			t.Errorf("want %q, got %v", want, err)
+		}
+		if _, ok := c["Good"]; !ok || len(c) != 1 {
+			t.Errorf("%s: left over %v", want, c)
+		}
+	}
+	same := head + "versions: [{version: 1.0.0}]\n"
+	if _, err := load(fstest.MapFS{"d/a.yaml": {Data: []byte(same)}, "d/b.yaml": {Data: []byte(same)}}, "d"); err == nil || !strings.Contains(err.Error(), "another file") {
+		t.Errorf("got %v", err)
+	}
+}
