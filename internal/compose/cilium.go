@@ -1,0 +1,253 @@
+package compose
+
+import (
+	"fmt"
+	"net/netip"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/facts"
+)
+
+// ciliumKernel is the oldest kernel that Cilium is tested on since 1.18; RHEL 8.10's 4.18 is the exception.
+var ciliumKernel = facts.Kernel{Major: 5, Minor: 10}
+
+// ciliumEL8 is the oldest minor release of RHEL 8 that Cilium is tested on.
+const ciliumEL8 = 10
+
+// kubeProxyHealthPort is where load balancers ask kube-proxy, or what replaces it, for a node's health.
+const kubeProxyHealthPort = 10256
+
+// ciliumIPsecSecret is the chart's own default.
+const ciliumIPsecSecret = "cilium-ipsec-keys" //nolint:gosec // a name, not a secret
+
+// validateCilium refuses what Cilium cannot do.
+func (s *state) validateCilium() {
+	if len(s.families) > 0 && len(s.spec.IPPools) == 0 && s.withFacts {
+		s.validateCiliumWithoutPools()
+	}
+	s.validateNativeRouting()
+	s.validateCiliumValues()
+	s.validateCiliumKernels()
+}
+
+// validateCiliumWithoutPools: without pools Cilium needs the nodes' own ranges, for the chart's default pool
+// 10.0.0.0/8 collides with most networks.
+func (s *state) validateCiliumWithoutPools() {
+	if len(s.linux) == 0 {
+		s.refuse(field.Required(poolsPath, "there are no nodes to take pod ranges from: state at least one pool for each IP family"))
+		return
+	}
+	s.validateNodePodCIDRs(func(detail string) *field.Error { return field.Required(poolsPath, detail) },
+		"without ipPools Cilium takes the nodes' spec.podCIDRs", ", or state ipPools")
+	if s.poolsFromNodes && s.encapsulation == networkstackv1alpha1.EncapsulationNone {
+		s.warn(poolsPath, "derived from the nodes there are, and restarts Cilium's agents when a new node widens it: state ipPools")
+	}
+}
+
+// nativeRoutingKey is the chart's key for the range that is routed without masquerading.
+func nativeRoutingKey(f networkstackv1alpha1.IPFamily) string {
+	if f == ipv6 {
+		return "ipv6NativeRoutingCIDR"
+	}
+	return "ipv4NativeRoutingCIDR"
+}
+
+// validateNativeRouting refuses native routing without the one range per family that masquerading needs.
+func (s *state) validateNativeRouting() {
+	if s.encapsulation != networkstackv1alpha1.EncapsulationNone {
+		return
+	}
+	for _, f := range s.families {
+		if n := len(s.poolsOf(f)); n > 1 && s.nat[f] {
+			if v, _ := lookup(s.userValues[cniPath.String()], nativeRoutingKey(f)); v == nil || v == "" {
+				s.refuse(field.Invalid(cniPath.Child("encapsulation"), s.encapsulation, fmt.Sprintf(
+					"native routing needs one %s range that holds all pods, and ipPools has %d: use one CIDR, or set cni.values.%s to a range that holds them all",
+					f, n, nativeRoutingKey(f))))
+			}
+		}
+	}
+}
+
+// validateCiliumValues refuses the user's own values that stop the agent on start, after Helm has succeeded.
+func (s *state) validateCiliumValues() {
+	user := s.userValues[cniPath.String()]
+	path := cniPath.Child("values")
+	refuse := func(text string) { s.refuse(field.Invalid(path, field.OmitValueType{}, text)) }
+	on := func(key string) bool { v, _ := lookup(user, key); return v == true || v == "true" }
+	word := func(key string) string { v, _ := lookup(user, key); w, _ := v.(string); return w }
+
+	if s.encryption == networkstackv1alpha1.EncryptionIPsec {
+		if on("hostFirewall.enabled") {
+			refuse("values.hostFirewall.enabled does not work with IPsec; Cilium's agents stop on start: remove it, or choose WireGuard")
+		}
+		if on("encryption.strictMode.ingress.enabled") {
+			refuse("values.encryption.strictMode.ingress.enabled works with WireGuard only: remove it, or choose WireGuard")
+		}
+		if mode := word("cni.chainingMode"); mode != "" && mode != "none" {
+			refuse("values.cni.chainingMode does not work with IPsec: remove it, or choose WireGuard")
+		}
+	}
+	if mode := word("loadBalancer.mode"); (mode == "dsr" || mode == "hybrid") && s.encapsulation == networkstackv1alpha1.EncapsulationVXLAN {
+		refuse("values.loadBalancer.mode " + mode + " does not work over VXLAN; Cilium's agents stop on start: set encapsulation to Geneve (with loadBalancer.dsrDispatch geneve) or None")
+	}
+	if s.encapsulation != networkstackv1alpha1.EncapsulationNone && on("autoDirectNodeRoutes") {
+		refuse("values.autoDirectNodeRoutes works without a tunnel only; Cilium's agents stop on start: remove it, or set encapsulation to None")
+	}
+}
+
+// validateCiliumKernels warns of nodes that the agent may not start on. Distributions carry features back
+// into older kernels, so this is no refusal.
+func (s *state) validateCiliumKernels() {
+	var old []string
+	for _, n := range s.linux {
+		k, ok := facts.ParseKernel(n.KernelVersion)
+		if !ok || !k.Older(ciliumKernel) {
+			continue
+		}
+		if minor, el8 := el8Minor(n.KernelVersion); el8 && minor >= ciliumEL8 {
+			continue
+		}
+		old = append(old, n.Name)
+	}
+	if len(old) > 0 {
+		s.warn(cniPath.Child("type"), "%s %s a kernel older than 5.10 (RHEL 8: 8.10), which Cilium is not tested with",
+			nodeList(old), verb(old, "has", "have"))
+	}
+}
+
+// ciliumValues are the chart values of Cilium.
+func (s *state) ciliumValues() *valuesBuilder {
+	b := newValues("cilium")
+	s.ciliumAddresses(b)
+	s.ciliumRouting(b)
+	s.ciliumServices(b)
+	s.ciliumEncryption(b)
+	s.ciliumOperations(b)
+	return b
+}
+
+func (s *state) ciliumAddresses(b *valuesBuilder) {
+	const by = "spec.ipPools"
+	for _, f := range []networkstackv1alpha1.IPFamily{ipv4, ipv6} {
+		if s.has(f) {
+			b.control(familyKey(f)+".enabled", "spec.ipFamilies", true, "%s is one of ipFamilies", f)
+		} else {
+			b.control(familyKey(f)+".enabled", "spec.ipFamilies", false, "%s is not one of ipFamilies", f)
+		}
+		list, size := "ipam.operator.clusterPool"+string(f)+"PodCIDRList", "ipam.operator.clusterPool"+string(f)+"MaskSize"
+		prefixes := s.poolsOf(f)
+		if s.poolsFromNodes || len(prefixes) == 0 || !s.has(f) {
+			b.reserve(list, by)
+			b.reserve(size, by)
+			continue
+		}
+		b.control(list, by, anyList(prefixes), "the %s CIDRs of ipPools", f)
+		if mask, ok := s.masks[f]; ok {
+			b.control(size, by, mask, "the range of one node, from ipPools.nodeMaskSizes")
+		} else {
+			b.reserve(size, by)
+		}
+	}
+	if s.poolsFromNodes {
+		b.control("ipam.mode", by, "kubernetes", "without ipPools a node's pods take its spec.podCIDRs")
+		for _, f := range s.families {
+			b.set("k8s.require"+string(f)+"PodCIDR", true, "the agent waits until its node has a range")
+		}
+	} else {
+		b.control("ipam.mode", by, "cluster-pool", "ipPools are given")
+	}
+	for _, f := range []networkstackv1alpha1.IPFamily{ipv4, ipv6} {
+		key := "enable" + string(f) + "Masquerade"
+		if s.has(f) {
+			b.control(key, by, s.nat[f], "natOutgoing is %s", toggle(s.nat[f]))
+		} else {
+			b.reserve(key, by)
+		}
+	}
+}
+
+func (s *state) ciliumRouting(b *valuesBuilder) {
+	const by = "spec.cni.encapsulation"
+	if s.encapsulation == networkstackv1alpha1.EncapsulationNone {
+		b.control("routingMode", by, "native", "encapsulation None")
+		b.reserve("tunnelProtocol", by)
+		b.set("autoDirectNodeRoutes", true, "the nodes share one layer-2 segment, so each routes straight to the others")
+		for _, f := range s.families {
+			if prefixes := s.poolsOf(f); len(prefixes) == 1 {
+				b.set(nativeRoutingKey(f), prefixes[0].String(), "the %s range of the pods, which is routed without masquerading", f)
+			}
+		}
+	} else {
+		protocol := "vxlan"
+		if s.encapsulation == networkstackv1alpha1.EncapsulationGeneve {
+			protocol = "geneve"
+		}
+		b.control("routingMode", by, "tunnel", "encapsulation %s", s.encapsulation)
+		b.control("tunnelProtocol", by, protocol, "encapsulation %s", s.encapsulation)
+		// The tunnels' family decides the overhead, so it is not left to detection.
+		b.control("underlayProtocol", "spec.ipFamilies", familyKey(s.primary()), "the primary family, %s", s.primary())
+	}
+	if mtu := s.mtu.underlay(); mtu > 0 {
+		b.control("MTU", "spec.mtu", mtu, "pods get %d; the agent subtracts %s from this value", s.mtu.pod, s.mtu.words())
+	} else {
+		b.reserve("MTU", "spec.mtu")
+	}
+}
+
+func (s *state) ciliumServices(b *valuesBuilder) {
+	const by = "spec.kubeProxy"
+	if s.kubeProxyMode != networkstackv1alpha1.KubeProxyReplaced {
+		b.control("kubeProxyReplacement", by, "false", "kubeProxy.mode is %s", s.kubeProxyMode)
+		return
+	}
+	b.control("kubeProxyReplacement", by, "true", "kubeProxy.mode is Replaced")
+	const api = "spec.cluster.apiServer"
+	b.reserve("k8sServiceHostRef", api) // the chart refuses it beside k8sServiceHost
+	if s.endpoint.Host != "" {
+		b.control("k8sServiceHost", api, s.endpoint.Host, "%s; without kube-proxy Cilium may not depend on a Service", s.endpointReason())
+		b.control("k8sServicePort", api, int64(s.endpoint.Port), "%s", s.endpointReason())
+	} else {
+		b.reserve("k8sServiceHost", api)
+		b.reserve("k8sServicePort", api)
+	}
+	b.set("kubeProxyReplacementHealthzBindAddr",
+		netip.AddrPortFrom(netip.MustParseAddr(bindAll(s.primary())), kubeProxyHealthPort).String(),
+		"load balancers ask the port of kube-proxy for a node's health")
+	b.set("socketLB.hostNamespaceOnly", true, "keeps pods' connections visible to service meshes; harmless without one")
+}
+
+func (s *state) ciliumEncryption(b *valuesBuilder) {
+	const by = "spec.cni.encryption"
+	b.control("encryption.enabled", by, s.encryption != networkstackv1alpha1.EncryptionNone, "encryption.type is %s", s.encryption)
+	switch s.encryption {
+	case networkstackv1alpha1.EncryptionWireGuard:
+		b.control("encryption.type", by, "wireguard", "encryption.type is WireGuard")
+		b.reserve("encryption.ipsec.secretName", by)
+	case networkstackv1alpha1.EncryptionIPsec:
+		b.control("encryption.type", by, "ipsec", "encryption.type is IPsec")
+		if i := s.spec.CNI.Encryption.IPsec; i != nil && i.SecretName != "" {
+			b.control("encryption.ipsec.secretName", by, i.SecretName, "from cni.encryption.ipsec")
+		} else {
+			b.control("encryption.ipsec.secretName", by, ciliumIPsecSecret, "default")
+		}
+	default:
+		b.reserve("encryption.type", by)
+		b.reserve("encryption.ipsec.secretName", by)
+	}
+}
+
+func (s *state) ciliumOperations(b *valuesBuilder) {
+	b.set("rollOutCiliumPods", true, "a change of configuration reaches the agents only when they restart")
+	b.set("operator.rollOutPods", true, "a change of configuration reaches the operator only when it restarts")
+	// Two replicas may not share a node (required anti-affinity), so a second one would stay Pending.
+	if len(s.linux) < 2 {
+		b.set("operator.replicas", 1, "there are fewer than two nodes for replicas to spread over")
+	} else {
+		b.set("operator.replicas", 2, "the replicas run on different nodes")
+	}
+	b.set("hubble.enabled", false,
+		"its certificates would change with every rendering; turn it on by values together with certificates that do not")
+	b.set("hubble.peerService.clusterDomain", s.dnsDomain(), "the cluster's DNS domain")
+}

@@ -1,0 +1,91 @@
+package compose
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+)
+
+// settings collect what was derived or defaulted, each with the reason.
+type settings struct {
+	list []networkstackv1alpha1.EffectiveSetting
+}
+
+// note records a derived field of the spec.
+func (s *settings) note(path *field.Path, value any, reason string, args ...any) {
+	s.noteAs(path.String(), value, fmt.Sprintf(reason, args...))
+}
+
+// noteAs records a setting under any name. The first record of a name stays.
+func (s *settings) noteAs(setting string, value any, reason string) {
+	if slices.ContainsFunc(s.list, func(e networkstackv1alpha1.EffectiveSetting) bool { return e.Setting == setting }) {
+		return
+	}
+	s.list = append(s.list, networkstackv1alpha1.EffectiveSetting{
+		Setting: setting, Value: displayed(value), Reason: reason,
+	})
+}
+
+// effective are the records, ordered by setting.
+func (s *settings) effective() []networkstackv1alpha1.EffectiveSetting {
+	slices.SortFunc(s.list, func(a, b networkstackv1alpha1.EffectiveSetting) int {
+		return cmp.Compare(a.Setting, b.Setting)
+	})
+	return s.list
+}
+
+// displayed is a value as a person reads it.
+func displayed(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return "null"
+	case []any:
+		parts := make([]string, len(v))
+		for i := range v {
+			parts[i] = displayed(v[i])
+		}
+		return strings.Join(parts, ", ")
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// noteDefaults records the defaults of fields that no other step reads.
+func (s *state) noteDefaults() {
+	if s.spec.DeletionPolicy == "" {
+		s.note(specPath.Child("deletionPolicy"), networkstackv1alpha1.DeletionOrphan,
+			"default: deleting the NetworkStack leaves the network running")
+	}
+	if s.spec.Drift == nil || s.spec.Drift.Mode == "" {
+		s.note(specPath.Child("drift", "mode"), networkstackv1alpha1.DriftCorrect,
+			"default: objects that somebody else changed are put right")
+	}
+	if s.pinned().DNSDomain == "" {
+		if s.facts.DNSDomain != "" {
+			s.note(clusterPath.Child("dnsDomain"), s.facts.DNSDomain, "discovered in the cluster")
+		} else {
+			s.note(clusterPath.Child("dnsDomain"), defaultDNSDomain, "Kubernetes' default; the cluster does not say")
+		}
+	}
+}
+
+// defaultDNSDomain is the cluster domain of Kubernetes when nothing else is said.
+const defaultDNSDomain = "cluster.local"
+
+// driftMode in effect.
+func (s *state) driftMode() networkstackv1alpha1.DriftMode {
+	if s.spec.Drift == nil || s.spec.Drift.Mode == "" {
+		return networkstackv1alpha1.DriftCorrect
+	}
+	return s.spec.Drift.Mode
+}
+
+// dnsDomain in effect.
+func (s *state) dnsDomain() string {
+	return cmp.Or(s.pinned().DNSDomain, s.facts.DNSDomain, defaultDNSDomain)
+}

@@ -1,0 +1,121 @@
+package compose
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+)
+
+// defaultAPIPort is kube-apiserver's --secure-port.
+const defaultAPIPort = 6443
+
+var endpointPath = clusterPath.Child("apiServer")
+
+// deriveEndpoint settles the address of the API server: the pinned one, else the discovered one.
+func (s *state) deriveEndpoint() {
+	if p := s.pinned().APIServer; p != nil {
+		s.endpoint = *p
+	} else if s.facts.APIServer.Host != "" {
+		s.endpoint = s.facts.APIServer
+		s.endpoint.Host = strings.Trim(s.endpoint.Host, "[]")
+	}
+	if s.endpoint.Host != "" && s.endpoint.Port == 0 {
+		s.endpoint.Port = defaultAPIPort
+		if s.pinned().APIServer != nil {
+			s.note(endpointPath.Child("port"), defaultAPIPort, "default of kube-apiserver")
+		}
+	}
+	if s.pinned().APIServer == nil && s.endpoint.Host != "" {
+		s.note(endpointPath, net.JoinHostPort(s.endpoint.Host, strconv.Itoa(int(s.endpoint.Port))),
+			"discovered%s", parenthesised(s.facts.APIServerSource))
+	}
+}
+
+// needsEndpoint says whether something of ours reaches the API server by that address alone.
+func (s *state) needsEndpoint() bool {
+	return s.managesKubeProxy() || s.kubeProxyMode == networkstackv1alpha1.KubeProxyReplaced
+}
+
+// validateEndpoint refuses addresses of the API server that work only through Services.
+func (s *state) validateEndpoint() {
+	pinned := s.pinned().APIServer != nil
+	if !pinned && !s.needsEndpoint() {
+		return
+	}
+	if s.endpoint.Host == "" {
+		if pinned {
+			s.refuse(field.Required(endpointPath.Child("host"), "name the API server's address, or remove apiServer to have it discovered"))
+		} else if s.withFacts {
+			s.refuse(field.Required(endpointPath, fmt.Sprintf(
+				"with kubeProxy.mode %s the API server must be reachable without any Service, and no address of it was discovered: set cluster.apiServer.host and port to a load balancer, a virtual IP or a node-local proxy",
+				s.kubeProxyMode)))
+		}
+		return
+	}
+	host := s.endpoint.Host
+	path := endpointPath.Child("host")
+	refuse := func(format string, args ...any) {
+		s.refuse(field.Invalid(path, host, fmt.Sprintf(format, args...)+
+			"; give the real endpoint: a load balancer, a virtual IP or a node-local proxy"))
+	}
+	if p := s.endpoint.Port; p < 1 || p > 65535 {
+		s.refuse(field.Invalid(endpointPath.Child("port"), p, "must be from 1 to 65535; 6443 is usual"))
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		switch {
+		case strings.HasPrefix(host, "["):
+			s.refuse(field.Invalid(path, host, fmt.Sprintf("write an IPv6 address without brackets: %s", strings.Trim(host, "[]"))))
+		case strings.Contains(host, "://"):
+			s.refuse(field.Invalid(path, host, "write the host alone, without a scheme and a port"))
+		case strings.Contains(host, ":"):
+			s.refuse(field.Invalid(path, host, "write the host alone; the port has a field of its own"))
+		case len(validation.IsDNS1123Subdomain(strings.ToLower(strings.TrimSuffix(host, ".")))) > 0:
+			s.refuse(field.Invalid(path, host, "is neither a DNS name nor an IP address"))
+		case s.isServiceName(host):
+			refuse("is the name of a Service, which works only while something programs Services")
+		}
+		return
+	}
+	addr = addr.Unmap().WithZone("")
+	if addr == s.facts.ServiceIP.Unmap() {
+		refuse("is a Service address (of default/kubernetes) and will vanish with kube-proxy")
+		return
+	}
+	i := slices.IndexFunc(s.services, func(p netip.Prefix) bool { return p.Contains(addr) })
+	if i >= 0 {
+		refuse("lies in the Service range %s%s and will vanish with kube-proxy", s.services[i], parenthesised(s.serviceSource))
+	}
+}
+
+// isServiceName says whether a host is the cluster-internal name of the API server's Service.
+func (s *state) isServiceName(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	const svc = "kubernetes.default.svc"
+	return host == "kubernetes" || host == "kubernetes.default" || host == svc || strings.HasPrefix(host, svc+".") ||
+		strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".svc."+s.dnsDomain())
+}
+
+// endpointReason says where the address comes from.
+func (s *state) endpointReason() string {
+	if s.pinned().APIServer != nil {
+		return "from cluster.apiServer"
+	}
+	return "the discovered address of the API server" + parenthesised(s.facts.APIServerSource)
+}
+
+// bindAll is the unspecified address of the primary family.
+func bindAll(f networkstackv1alpha1.IPFamily) string {
+	if f == ipv6 {
+		return "::"
+	}
+	return "0.0.0.0"
+}

@@ -1,0 +1,286 @@
+package compose
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive,staticcheck // the tables read like the API
+	"github.com/networkstack/networkstack/internal/facts"
+)
+
+// TestProperties composes many inputs made at random and holds each result to what must always be true.
+func TestProperties(t *testing.T) {
+	accepted := 0
+	for seed := range uint64(3000) {
+		in := randomInput(rand.New(rand.NewPCG(seed, 1)), seed%2 == 0)
+		if len(checkProperties(t, in).Errors) == 0 {
+			accepted++
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+	// Were nearly all refused, the properties of accepted stacks would have been looked at too rarely.
+	if accepted < 300 {
+		t.Errorf("only %d of the inputs were accepted", accepted)
+	}
+}
+
+// checkProperties composes an input, twice.
+func checkProperties(t *testing.T, in Input) Result {
+	t.Helper()
+	before := copyInput(in)
+	r := Compose(in)
+	if diff := cmp.Diff(before, in, addressesByText); diff != "" {
+		t.Errorf("the input was changed:\n%s", diff)
+	}
+	if diff := cmp.Diff(r, Compose(before)); diff != "" {
+		t.Errorf("the same input gives another result:\n%s", diff)
+	}
+	errs, warnings := Validate(in)
+	if diff := cmp.Diff(messages(errs), messages(r.Errors)) + cmp.Diff(warnings, r.Warnings); diff != "" {
+		t.Errorf("Validate and Compose differ:\n%s", diff)
+	}
+	object, _ := ValidateObject(in.Stack)
+	for _, m := range messages(object) {
+		if !slices.Contains(messages(errs), m) {
+			t.Errorf("ValidateObject alone refuses: %s", m)
+		}
+	}
+	for _, e := range r.Errors {
+		if e.Field == "" || e.Detail == "" {
+			t.Errorf("an error without a path or a text: %v", e)
+		}
+	}
+	if len(r.Errors) > 0 {
+		if r.Releases != nil || r.Effective != nil || r.ParkKubeProxy {
+			t.Errorf("refused, with a result: %+v", r)
+		}
+		return r
+	}
+	if !slices.IsSortedFunc(r.Effective, func(a, b EffectiveSetting) int { return strings.Compare(a.Setting, b.Setting) }) {
+		t.Error("effective settings are not ordered")
+	}
+	for i, e := range r.Effective {
+		if e.Reason == "" || i > 0 && e.Setting == r.Effective[i-1].Setting {
+			t.Errorf("setting %q has no reason, or is there twice", e.Setting)
+		}
+	}
+	var stage int32
+	for _, rel := range r.Releases {
+		checkRelease(t, in, rel)
+		if rel.Spec.Stage <= stage {
+			t.Errorf("%s is out of order", rel.Name)
+		}
+		stage = rel.Spec.Stage
+	}
+	return r
+}
+
+func checkRelease(t *testing.T, in Input, rel Release) {
+	t.Helper()
+	s := rel.Spec
+	if s.Chart.Name == "" || s.Chart.Version == "" || s.Namespace == "" || s.ReleaseName == "" || s.DeletionPolicy != DeletionOrphan {
+		t.Errorf("incomplete: %+v", s)
+	}
+	values, err := parseValues(s.Values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := func(path string) int64 { v, _ := lookup(values, path); n, _ := v.(int64); return n }
+	node, _, _ := newState(in, true).nodeMTU()
+	switch rel.Name {
+	case "cilium":
+		if m := number("MTU"); node > 0 && m > int64(node) {
+			t.Errorf("MTU %d on nodes of %d", m, node)
+		}
+		if v, _ := lookup(values, "kubeProxyReplacement"); v == "true" {
+			if host, _ := lookup(values, "k8sServiceHost"); host == nil || host == "" {
+				t.Error("without kube-proxy, and without the API server's address")
+			}
+		}
+		list, _ := lookup(values, "ipam.operator.clusterPoolIPv4PodCIDRList")
+		cidrs, _ := list.([]any)
+		for _, c := range cidrs {
+			p := netip.MustParsePrefix(c.(string))
+			for _, svc := range in.Facts.ServiceCIDRs {
+				if in.Stack.Spec.Cluster == nil && p.Overlaps(svc) {
+					t.Errorf("pool %s on Services %s", p, svc)
+				}
+			}
+			if mask := number("ipam.operator.clusterPoolIPv4MaskSize"); mask < int64(p.Bits()) {
+				t.Errorf("mask /%d in pool %s", mask, p)
+			}
+		}
+	case "flannel":
+		v4, _ := lookup(values, "podCidr")
+		v6, _ := lookup(values, "podCidrv6")
+		if v4 == "" && v6 == "" {
+			t.Error("Flannel without a range")
+		}
+	case "kube-proxy":
+		for _, key := range []string{"mode", "image.tag", "apiServer.host"} {
+			if v, _ := lookup(values, key); v == nil || v == "" {
+				t.Errorf("kube-proxy without %s", key)
+			}
+		}
+	}
+}
+
+// addressesByText compares addresses as they are written.
+var addressesByText = cmp.Options{
+	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmpopts.EquateEmpty(),
+}
+
+func copyInput(in Input) Input {
+	out := Input{Stack: in.Stack.DeepCopy(), Catalog: testCatalog()}
+	if in.Facts != nil {
+		f := *in.Facts
+		f.ServiceCIDRs, f.Installed, f.Nodes = slices.Clone(f.ServiceCIDRs), slices.Clone(f.Installed), slices.Clone(f.Nodes)
+		for i := range f.Nodes {
+			f.Nodes[i].InternalIPs, f.Nodes[i].PodCIDRs = slices.Clone(f.Nodes[i].InternalIPs), slices.Clone(f.Nodes[i].PodCIDRs)
+		}
+		out.Facts = &f
+	}
+	return out
+}
+
+func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
+
+// randomInput makes a stack and a cluster; a tame one is made of parts that mostly fit.
+func randomInput(r *rand.Rand, tame bool) Input {
+	in := pick(r, cilium, flannel, external)()
+	s := &in.Stack.Spec
+	edits := []func(*Input){
+		dual, onlyIPv6, noPools, withoutKubeProxy, cluster(makeDual),
+		mode(pick(r, KubeProxyIPTables, KubeProxyNFTables, KubeProxyIPVS)), mode(KubeProxyReplaced), mode(KubeProxyUnmanaged),
+		encapsulation(pick(r, EncapsulationVXLAN, EncapsulationGeneve, EncapsulationNone)),
+		encryption(pick(r, EncryptionNone, EncryptionWireGuard, EncryptionIPsec)),
+		mtu(int32(r.IntN(10000))), nodeMTUs(r.IntN(9500), r.IntN(9500), 1500), nodeMTUs(1500, 1500, 9000),
+		values(object{"operator": object{"replicas": r.IntN(5)}}), values(object{"ipam": nil}),
+		pinned(PinnedFacts{NodeMTU: int32(r.IntN(10000))}), pinned(PinnedFacts{APIServer: &Endpoint{Host: pick(r, "api.example.com", "10.96.0.1", "fd00::1")}}),
+		pinned(PinnedFacts{ServiceCIDRs: []string{pick(r, "10.244.0.0/20", "10.99.0.0/16", "x")}}),
+		cidrs("10.244.0.0/16", "10.245.0.0/16"), cidrs(randomCIDR(r), randomCIDR(r)),
+		func(in *Input) { in.Stack.Spec.CNI.Version = pick(r, "1.19.6", "1.20.0", "0.28.9", "v9.9.9") },
+		func(in *Input) { in.Facts.Installed = append(in.Facts.Installed, randomInstalled(r)) },
+		func(in *Input) { in.Facts.Nodes[r.IntN(3)].OS = "windows" },
+		func(in *Input) { in.Facts.Nodes[r.IntN(3)].PodCIDRs = nil },
+		func(in *Input) { in.Facts.Nodes[r.IntN(3)].InternalIPs = []netip.Addr{{}} },
+		func(in *Input) { in.Facts.Nodes[r.IntN(3)].PodCIDRs = []netip.Prefix{{}} },
+		func(in *Input) {
+			in.Facts.Nodes[r.IntN(3)].KernelVersion = pick(r, "", "5.4.0", "4.18.0-553.el8_10.x86_64", "6.1")
+		},
+		func(in *Input) { in.Facts.KubernetesVersion = pick(r, "", "v1.30.1", "v1.40.0", "v1.43.0+x", "weird") },
+		func(in *Input) { in.Facts.ServiceCIDRs = []netip.Prefix{{}} },
+		func(in *Input) { in.Facts.Nodes = append(in.Facts.Nodes, in.Facts.Nodes...) },
+	}
+	n := 1 + r.IntN(3)
+	if !tame {
+		n = 3 + r.IntN(8)
+	}
+	for range n {
+		// dual and onlyIPv6 need the default pool.
+		if len(s.IPPools) == 0 {
+			s.IPPools = []IPPool{poolOf("default", "10.244.0.0/16")}
+		}
+		pick(r, edits...)(&in)
+	}
+	return in
+}
+
+func randomCIDR(r *rand.Rand) string {
+	if r.IntN(2) == 0 {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(r.IntN(256)), byte(r.IntN(256)), 0}), r.IntN(33)).Masked().String()
+	}
+	a := [16]byte{0: 0xfd, 5: byte(r.IntN(256)), 7: byte(r.IntN(256))}
+	return netip.PrefixFrom(netip.AddrFrom16(a), r.IntN(129)).Masked().String()
+}
+
+func randomInstalled(r *rand.Rand) facts.Installed {
+	return facts.Installed{
+		Type:      pick(r, facts.InstalledCilium, facts.InstalledFlannel, facts.InstalledCalico, facts.InstalledKubeProxy),
+		Namespace: "kube-system", Name: "x", Component: pick(r, "", "cilium"), Manager: pick(r, "", "Helm release a/b"),
+		Image: pick(r, "", "cilium:v1.19.1", "cilium:v1.17.0@sha256:00", "r:5000/cilium"),
+	}
+}
+
+// FuzzCompose looks for inputs that make the composition panic or break a property.
+func FuzzCompose(f *testing.F) {
+	f.Add(uint64(1), "10.244.0.0/16", "1.20.0", "v1.36.3", "6.12.0", "api.example.com", int32(0), `{"a":1}`)
+	f.Add(uint64(2), "fd00::/104", "v1.19.6-x", "1.33", "5.4", "[::1]", int32(1400), `[]`)
+	f.Add(uint64(3), "::ffff:1.2.3.4/120", "", "", "", "kubernetes.default.svc", int32(-1), `{"ipam":null,"flannel":{"args":3}}`)
+	f.Add(uint64(4), "010.0.0.0/08", "v", "v1.", "4.18.el8_", "fe80::1%eth0", int32(1<<30), `null`)
+	f.Fuzz(func(t *testing.T, seed uint64, cidr, version, kubernetes, kernel, host string, size int32, values string) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		in := randomInput(r, seed%2 == 0)
+		s := &in.Stack.Spec
+		for _, edit := range []func(){
+			func() {
+				s.IPPools = append(s.IPPools, IPPool{Name: cidr, CIDRs: []string{cidr}, NodeMaskSizes: &NodeMaskSizes{IPv4: &size, IPv6: &size}})
+			},
+			func() { s.CNI.Version = version },
+			func() { in.Facts.KubernetesVersion = kubernetes },
+			func() { in.Facts.Nodes[0].KernelVersion = kernel },
+			func() {
+				s.Cluster = &PinnedFacts{APIServer: &Endpoint{Host: host, Port: size}, ServiceCIDRs: []string{cidr}, NodeMTU: size}
+			},
+			func() { in.Facts.APIServer.Host = host },
+			func() { s.MTU = size },
+			func() { s.CNI.Values = &apiextensionsv1.JSON{Raw: []byte(values)} },
+			func() {
+				s.KubeProxy = &KubeProxySpec{Mode: KubeProxyMode(version), ComponentSettings: ComponentSettings{Version: version}}
+			},
+			func() { s.CNI.Type, s.IPFamilies = CNIType(cidr), []IPFamily{IPFamily(version), IPv4} },
+			func() { in.Facts.Installed[0].Image = version },
+			func() { in.Facts = nil },
+			func() { in.Stack = nil },
+		} {
+			if r.IntN(4) == 0 && in.Stack != nil && in.Facts != nil && len(in.Facts.Installed) > 0 {
+				edit()
+			}
+		}
+		if in.Stack == nil || in.Facts == nil {
+			Compose(in)
+			ValidateObject(in.Stack)
+			return
+		}
+		checkProperties(t, in)
+	})
+}
+
+// FuzzCIDR: what is taken is canonical, and what is suggested instead is taken.
+func FuzzCIDR(f *testing.F) {
+	for _, seed := range []string{
+		"10.244.0.0/16", "10.0.0.5/16", "010.0.0.0/08", "10.0.0.0", "::ffff:10.0.0.0/104", "::ffff:0:0/95", "fd00::1/64", "FD00::/56", "fe80::%eth0/64", "/", "0.0.0.0/0",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, problem := parseCIDR(text)
+		if problem == "" {
+			if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() {
+				t.Errorf("took %q as %v", text, p)
+			}
+			return
+		}
+		if _, suggestion, ok := strings.Cut(problem, "did you mean "); ok {
+			var better string
+			if err := json.Unmarshal([]byte(strings.TrimSuffix(suggestion, "?")), &better); err != nil {
+				t.Fatal(err)
+			}
+			if _, problem := parseCIDR(better); problem != "" {
+				t.Errorf("for %q suggests %q, which %s", text, better, problem)
+			}
+		}
+	})
+}

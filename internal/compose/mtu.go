@@ -1,0 +1,236 @@
+package compose
+
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apimachinery/pkg/util/version"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+)
+
+// MTU limits in bytes. Linux carries IPv6 only from 1280 (RFC 8200); IPv4 hosts must take 576 (RFC 791).
+const (
+	minIPv4MTU = 576
+	minIPv6MTU = 1280
+	maxMTU     = 65536
+)
+
+// Bytes that each way of carrying a pod's packet adds to it.
+const (
+	// Outer Ethernet of the inner frame 14, VXLAN or Geneve 8, UDP 8, and IPv4 20 or IPv6 40
+	// (Cilium pkg/mtu, Flannel pkg/backend/vxlan).
+	tunnelOverIPv4 = 50
+	tunnelOverIPv6 = 70
+	// Cilium reserves 95 for WireGuard, either family, since 1.19.5 (cilium#45940, padding), 80 before.
+	ciliumWireGuard    = 95
+	ciliumWireGuardOld = 80
+	// Cilium pkg/mtu: ESP with a 128-bit authentication key.
+	ciliumIPsec = 77
+	// Flannel's wireguard backend subtracts 80 whatever the family (pkg/backend/wireguard).
+	flannelWireGuard = 80
+	// Flannel's vxlan backend subtracts 50 even when the underlay is IPv6 (pkg/backend/vxlan).
+	flannelSubtractsForVXLAN = 50
+)
+
+// overhead is one thing that takes bytes of every packet.
+type overhead struct {
+	name  string
+	bytes int
+}
+
+// mtuPlan is the MTU of pods and where it comes from.
+type mtuPlan struct {
+	// pod MTU in bytes; 0 leaves detection to the network plugin.
+	pod int
+	// node is the smallest MTU of the nodes' interfaces in bytes; 0 when none is known.
+	node int
+	// nodeName says whose MTU that is: "node n3" or "spec.cluster.nodeMTU".
+	nodeName string
+	// parts are what encapsulation and encryption take.
+	parts []overhead
+}
+
+// overhead is the sum of the parts in bytes.
+func (p mtuPlan) overhead() int {
+	sum := 0
+	for _, o := range p.parts {
+		sum += o.bytes
+	}
+	return sum
+}
+
+// underlay is the MTU that the nodes' network must carry for the pods' MTU; 0 when that is left to detection.
+func (p mtuPlan) underlay() int {
+	if p.pod == 0 {
+		return 0
+	}
+	return p.pod + p.overhead()
+}
+
+// words is "50 (VXLAN)", "145 (VXLAN 50, WireGuard 95)" or "0 (no encapsulation)".
+func (p mtuPlan) words() string {
+	switch len(p.parts) {
+	case 0:
+		return "0 (no encapsulation)"
+	case 1:
+		return fmt.Sprintf("%d (%s)", p.parts[0].bytes, p.parts[0].name)
+	}
+	words := make([]string, len(p.parts))
+	for i, o := range p.parts {
+		words[i] = fmt.Sprintf("%s %d", o.name, o.bytes)
+	}
+	return fmt.Sprintf("%d (%s)", p.overhead(), strings.Join(words, ", "))
+}
+
+// overheads of the network plugin in effect.
+func (s *state) overheads() []overhead {
+	switch s.cni {
+	case networkstackv1alpha1.CNICilium:
+		return ciliumOverheads(s.encapsulation, s.encryption, s.primary(), parseVersion(s.cniVersion))
+	case networkstackv1alpha1.CNIFlannel:
+		return flannelOverheads(s.encapsulation, s.encryption, s.has(ipv6))
+	default:
+		return nil
+	}
+}
+
+// ciliumOverheads add up: Cilium encrypts what it has encapsulated. All of its tunnels run over the
+// underlay's one family.
+func ciliumOverheads(encapsulation networkstackv1alpha1.Encapsulation, encryption networkstackv1alpha1.EncryptionType,
+	underlay networkstackv1alpha1.IPFamily, v *version.Version,
+) []overhead {
+	var out []overhead
+	if encapsulation != networkstackv1alpha1.EncapsulationNone {
+		if underlay == ipv6 {
+			out = append(out, overhead{string(encapsulation) + " over IPv6", tunnelOverIPv6})
+		} else {
+			out = append(out, overhead{string(encapsulation), tunnelOverIPv4})
+		}
+	}
+	switch encryption {
+	case networkstackv1alpha1.EncryptionWireGuard:
+		bytes := ciliumWireGuard
+		if v != nil && v.LessThan(version.MustParseSemantic("1.19.5")) {
+			bytes = ciliumWireGuardOld
+		}
+		out = append(out, overhead{"WireGuard", bytes})
+	case networkstackv1alpha1.EncryptionIPsec:
+		out = append(out, overhead{"IPsec", ciliumIPsec})
+	}
+	return out
+}
+
+// flannelOverheads are one backend's. With IPv6 pods there is an IPv6 tunnel beside or in place of the IPv4
+// one, and a pod has one MTU for both.
+func flannelOverheads(encapsulation networkstackv1alpha1.Encapsulation, encryption networkstackv1alpha1.EncryptionType, withIPv6 bool) []overhead {
+	switch {
+	case encryption == networkstackv1alpha1.EncryptionWireGuard:
+		return []overhead{{"WireGuard", flannelWireGuard}}
+	case encapsulation == networkstackv1alpha1.EncapsulationNone:
+		return nil
+	case withIPv6:
+		return []overhead{{"VXLAN over IPv6", tunnelOverIPv6}}
+	default:
+		return []overhead{{"VXLAN", tunnelOverIPv4}}
+	}
+}
+
+// nodeMTU is the smallest node MTU known, whose it is, and how many nodes state theirs.
+func (s *state) nodeMTU() (mtu int, whose string, known int) {
+	if m := s.pinned().NodeMTU; m > 0 {
+		return int(m), clusterPath.Child("nodeMTU").String(), len(s.linux)
+	}
+	for _, n := range s.linux {
+		if n.MTU <= 0 {
+			continue
+		}
+		known++
+		if mtu == 0 || n.MTU < mtu {
+			mtu, whose = n.MTU, "node "+n.Name
+		}
+	}
+	return mtu, whose, known
+}
+
+// deriveMTU settles the pods' MTU and refuses what the nodes or IPv6 cannot carry.
+func (s *state) deriveMTU() {
+	path := specPath.Child("mtu")
+	given := int(s.spec.MTU)
+	if m := s.pinned().NodeMTU; m != 0 && (m < minIPv4MTU || m > maxMTU) {
+		s.refuse(field.Invalid(clusterPath.Child("nodeMTU"), m, fmt.Sprintf("must be from %d to %d", minIPv4MTU, maxMTU)))
+		return
+	}
+	floor := minIPv4MTU
+	if s.has(ipv6) {
+		floor = minIPv6MTU
+	}
+	switch {
+	case given != 0 && (given < minIPv4MTU || given > maxMTU):
+		s.refuse(field.Invalid(path, given, fmt.Sprintf("must be from %d to %d, or 0 to have it derived", minIPv4MTU, maxMTU)))
+		return
+	case given != 0 && given < floor:
+		s.refuse(field.Invalid(path, given, fmt.Sprintf(
+			"IPv6 needs an MTU of at least %d: raise mtu, or remove IPv6 from ipFamilies", minIPv6MTU)))
+		return
+	case s.cni == networkstackv1alpha1.CNIExternal && given != 0:
+		s.warn(path, "has no effect: an external CNI has its own MTU")
+		return
+	case s.cni == "" || s.cni == networkstackv1alpha1.CNIExternal:
+		return
+	}
+
+	p := mtuPlan{parts: s.overheads()}
+	known := 0
+	p.node, p.nodeName, known = s.nodeMTU()
+	switch {
+	case given != 0:
+		p.pod = given
+		if p.node > 0 && p.underlay() > p.node {
+			s.refuse(field.Invalid(path, given, fmt.Sprintf("%d + %s exceeds %d of %s; the maximum is %d%s",
+				given, p.words(), p.node, p.nodeName, p.node-p.overhead(), s.mtuRemedy(p.node-p.overhead(), floor))))
+			return
+		}
+	case p.node > 0:
+		p.pod = p.node - p.overhead()
+		if p.pod < floor {
+			s.refuse(field.Invalid(path, given, fmt.Sprintf(
+				"derived: %d of %s less %s leaves %d, but %s needs %d: raise the nodes' MTU to %d, or choose less encapsulation and encryption",
+				p.node, p.nodeName, p.words(), p.pod, s.floorFamily(), floor, floor+p.overhead())))
+			return
+		}
+		s.note(path, p.pod, "%d of %s%s less %s", p.node, p.nodeName, partly(known, len(s.linux)), p.words())
+	default:
+		s.note(path, 0, "no node states its MTU (annotation %s, or cluster.nodeMTU): %s detects it",
+			networkstackv1alpha1.NodeMTUAnnotation, s.cni)
+		if s.cni == networkstackv1alpha1.CNIFlannel && p.overhead() > s.flannelSubtracts() {
+			s.warn(path, "Flannel detects the nodes' MTU but reserves only %d bytes where VXLAN over IPv6 takes %d: state cluster.nodeMTU",
+				flannelSubtractsForVXLAN, tunnelOverIPv6)
+		}
+	}
+	s.mtu = p
+	s.validateFlannelMTU(path)
+}
+
+func (s *state) mtuRemedy(maximum, floor int) string {
+	if maximum < floor {
+		return fmt.Sprintf(", which is less than the %d that %s needs: raise the nodes' MTU, or choose less encapsulation and encryption",
+			floor, s.floorFamily())
+	}
+	return ": lower mtu, or set it to 0 to have it derived"
+}
+
+func (s *state) floorFamily() networkstackv1alpha1.IPFamily {
+	if s.has(ipv6) {
+		return ipv6
+	}
+	return ipv4
+}
+
+func partly(known, all int) string {
+	if known == all {
+		return ""
+	}
+	return fmt.Sprintf(" (the smallest of the %d of %d nodes that state it)", known, all)
+}

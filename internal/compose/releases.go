@@ -1,0 +1,181 @@
+package compose
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/catalog"
+)
+
+// Stages of installation. Services come before the network plugin, whose agents may need them.
+const (
+	stageKubeProxy = 10
+	stageCNI       = 20
+)
+
+// sharedNamespace belongs to no component, so it is never labelled.
+const sharedNamespace = "kube-system"
+
+// typeKubeProxy is kube-proxy's name in the catalogue.
+const typeKubeProxy = "KubeProxy"
+
+// apiServerVersion stands in the catalogue for a chart that is versioned as Kubernetes is.
+const apiServerVersion = "kubernetes"
+
+// releases are the components to have, in order of installation.
+func (s *state) releases() []Release {
+	var out []Release
+	if s.managesKubeProxy() {
+		out = append(out, s.release("kube-proxy", typeKubeProxy, stageKubeProxy, kubeProxyPath,
+			s.spec.KubeProxy.ComponentSettings, s.kubeProxyValues()))
+	}
+	switch s.cni {
+	case networkstackv1alpha1.CNIFlannel:
+		out = append(out, s.release("flannel", string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.flannelValues()))
+	case networkstackv1alpha1.CNICilium:
+		out = append(out, s.release("cilium", string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.ciliumValues()))
+	}
+	return out
+}
+
+// release puts one component together.
+func (s *state) release(name, typ string, stage int32, path *field.Path, c networkstackv1alpha1.ComponentSettings, b *valuesBuilder) Release {
+	entry, known := s.catalog[typ]
+	if !known && s.withFacts {
+		s.refuse(field.InternalError(path, fmt.Errorf("the catalogue has no entry for %s: correct the catalogue", typ)))
+	}
+	user := s.userValues[path.String()]
+	controlled := b.controlledValues()
+	for _, msg := range CheckValues(user, controlled, "values") {
+		s.refuse(field.Forbidden(path.Child("values"), msg))
+	}
+	values, err := b.merged(user)
+	if err != nil {
+		s.refuse(field.InternalError(path.Child("values"), err))
+	}
+	b.noteInto(&s.settings, user, fieldName(path))
+
+	usual := cmp.Or(entry.Namespace, sharedNamespace)
+	namespace := cmp.Or(c.Namespace, usual)
+	if c.Namespace == "" {
+		s.note(path.Child("namespace"), namespace, "the usual namespace of %s", typ)
+	}
+	var labels map[string]string
+	if namespace == usual && namespace != sharedNamespace {
+		labels = maps.Clone(entry.NamespaceLabels)
+	}
+	return Release{Name: name, Spec: networkstackv1alpha1.NetworkComponentSpec{
+		Type:             typ,
+		Stage:            stage,
+		Chart:            s.chart(typ, entry, path, c),
+		ReleaseName:      cmp.Or(entry.ReleaseName, name),
+		Namespace:        namespace,
+		NamespaceLabels:  labels,
+		Values:           values,
+		ValuesFrom:       slices.Clone(c.ValuesFrom),
+		ControlledValues: controlled,
+		Sources:          s.spec.Sources.DeepCopy(),
+		DriftMode:        s.driftMode(),
+		DeletionPolicy:   networkstackv1alpha1.DeletionOrphan,
+		Suspend:          s.spec.Suspend || c.Suspend,
+	}}
+}
+
+// fieldName is a path's last element: "cni" of "spec.cni".
+func fieldName(path *field.Path) string {
+	_, name, _ := strings.Cut(path.String(), ".")
+	return name
+}
+
+// overridesChart says whether a component's chart comes from another repository than the catalogue's.
+func (s *state) overridesChart(ref *networkstackv1alpha1.ChartReference, typ networkstackv1alpha1.CNIType) bool {
+	return ref != nil && ref.Repository != s.catalog[string(typ)].Repository
+}
+
+// chart settles where a component's chart comes from and at which version. For kube-proxy, version in the
+// spec is that of the image, and the chart is always the catalogue's.
+func (s *state) chart(typ string, entry catalog.Entry, path *field.Path, c networkstackv1alpha1.ComponentSettings) networkstackv1alpha1.ResolvedChart {
+	out := networkstackv1alpha1.ResolvedChart{Repository: entry.Repository, Name: entry.Chart}
+	var known *catalog.Version
+	switch {
+	case typ != typeKubeProxy && c.Version != "":
+		out.Version = c.Version
+		known = knownVersion(entry, c.Version)
+	case len(entry.Versions) > 0:
+		known = &entry.Versions[0]
+	case s.withFacts && entry.Chart != "":
+		s.refuse(field.Required(path.Child("version"), fmt.Sprintf("the catalogue knows no version of %s: set it", typ)))
+	}
+	overridden := c.Chart != nil && c.Chart.Repository != entry.Repository
+	if known != nil {
+		out.Version, out.Digest = known.Version, known.Digest
+		if out.Version == apiServerVersion {
+			out.Version = strings.TrimPrefix(s.kubeProxyTag, "v")
+		}
+		s.validateKubernetesRange(typ, path, known)
+	} else if s.withFacts && c.Version != "" && !overridden {
+		s.warnUnknownVersion(typ, entry, path, c.Version)
+	}
+	if c.Chart != nil {
+		out.Repository = c.Chart.Repository
+		out.Name = cmp.Or(c.Chart.Name, entry.Chart)
+		if overridden || out.Name != entry.Chart {
+			out.Digest = ""
+		}
+		out.Digest = cmp.Or(c.Chart.Digest, out.Digest)
+	}
+	return out
+}
+
+// knownVersion finds a version in the catalogue, with or without a "v".
+func knownVersion(entry catalog.Entry, wanted string) *catalog.Version {
+	for i := range entry.Versions {
+		if strings.TrimPrefix(entry.Versions[i].Version, "v") == strings.TrimPrefix(wanted, "v") {
+			return &entry.Versions[i]
+		}
+	}
+	return nil
+}
+
+func (s *state) warnUnknownVersion(typ string, entry catalog.Entry, path *field.Path, wanted string) {
+	versions := make([]string, len(entry.Versions))
+	for i := range entry.Versions {
+		versions[i] = entry.Versions[i].Version
+	}
+	if entry.Repository == "" {
+		s.warn(path.Child("version"), "%s %s is not in the catalogue, and this operator carries %s only: it must come from a charts directory, or name its repository in chart",
+			typ, wanted, strings.Join(versions, ", "))
+		return
+	}
+	s.warn(path.Child("version"), "%s %s is not in the catalogue (%s): it was not tested with this operator and its chart is not checked against a digest",
+		typ, wanted, strings.Join(versions, ", "))
+}
+
+// validateKubernetesRange warns when a version was not tested with this cluster's Kubernetes. Vendors test
+// some versions; they do not refuse the others.
+func (s *state) validateKubernetesRange(typ string, path *field.Path, v *catalog.Version) {
+	cluster := parseVersion(s.facts.KubernetesVersion)
+	if cluster == nil {
+		return
+	}
+	lowest, highest := parseVersion(v.KubernetesMin), parseVersion(v.KubernetesMax)
+	below := lowest != nil && !atLeast(cluster, lowest.Major(), lowest.Minor())
+	above := highest != nil && minorOf(cluster) != minorOf(highest) && atLeast(cluster, highest.Major(), highest.Minor())
+	if !below && !above {
+		return
+	}
+	span := "up to " + v.KubernetesMax
+	switch {
+	case v.KubernetesMin != "" && v.KubernetesMax != "":
+		span = v.KubernetesMin + " to " + v.KubernetesMax
+	case v.KubernetesMax == "":
+		span = v.KubernetesMin + " and newer"
+	}
+	s.warn(path.Child("version"), "%s %s is tested with Kubernetes %s; the cluster is %s", typ, v.Version, span, minorOf(cluster))
+}

@@ -1,0 +1,203 @@
+package compose
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/facts"
+)
+
+// deriveCNI settles how the network plugin carries traffic, and its version.
+func (s *state) deriveCNI() {
+	c := s.spec.CNI
+	switch c.Type {
+	case networkstackv1alpha1.CNIFlannel, networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNIExternal:
+		s.cni = c.Type
+	default:
+		return // refused with the other enums
+	}
+	if s.cni == networkstackv1alpha1.CNIExternal {
+		return
+	}
+	s.encryption = networkstackv1alpha1.EncryptionNone
+	if c.Encryption != nil {
+		s.encryption = c.Encryption.Type
+	} else {
+		s.note(cniPath.Child("encryption", "type"), s.encryption, "default")
+	}
+	s.encapsulation = c.Encapsulation
+	switch {
+	case s.encapsulation != "":
+	case s.flannelWireGuard():
+		// The backend is its own encapsulation; there is no second one to choose.
+	default:
+		s.encapsulation = networkstackv1alpha1.EncapsulationVXLAN
+		s.note(cniPath.Child("encapsulation"), s.encapsulation, "default: it asks nothing of the network between nodes")
+	}
+	s.cniVersion = c.Version
+	if s.cniVersion == "" {
+		if versions := s.catalog[string(s.cni)].Versions; len(versions) > 0 {
+			s.cniVersion = versions[0].Version
+			s.note(cniPath.Child("version"), s.cniVersion, "the version this operator was tested with")
+		}
+	}
+}
+
+func (s *state) flannelWireGuard() bool {
+	return s.cni == networkstackv1alpha1.CNIFlannel && s.encryption == networkstackv1alpha1.EncryptionWireGuard
+}
+
+// validateCNI refuses network plugins that this cluster, or their own limits, do not allow.
+func (s *state) validateCNI() {
+	c := s.spec.CNI
+	if c.Encryption != nil && c.Encryption.IPsec != nil && c.Encryption.Type != networkstackv1alpha1.EncryptionIPsec {
+		s.refuse(field.Forbidden(cniPath.Child("encryption", "ipsec"),
+			"is read only with type IPsec: remove it, or set type to IPsec"))
+	}
+	switch s.cni {
+	case networkstackv1alpha1.CNIExternal:
+		s.validateExternal()
+		return
+	case networkstackv1alpha1.CNIFlannel:
+		s.validateFlannel()
+	case networkstackv1alpha1.CNICilium:
+		s.validateCilium()
+	default:
+		return
+	}
+	s.validateFoundCNIs()
+	s.validateInstalledVersion()
+}
+
+// validateExternal refuses settings of a network plugin that is not installed here.
+func (s *state) validateExternal() {
+	c := s.spec.CNI
+	set := map[string]bool{
+		"encapsulation": c.Encapsulation != "",
+		"encryption":    c.Encryption != nil,
+		"version":       c.Version != "",
+		"namespace":     c.Namespace != "",
+		"chart":         c.Chart != nil,
+		"values":        c.Values != nil,
+		"valuesFrom":    len(c.ValuesFrom) > 0,
+	}
+	for _, name := range []string{"encapsulation", "encryption", "version", "namespace", "chart", "values", "valuesFrom"} {
+		if set[name] {
+			s.refuse(field.Forbidden(cniPath.Child(name),
+				"with type External the CNI is not managed here: remove it, or name the CNI in type"))
+		}
+	}
+	if s.withFacts && len(s.facts.CNIs()) == 0 {
+		s.warn(cniPath.Child("type"), "External, and no network plugin was found: pods get no network until one is installed")
+	}
+}
+
+// validateFoundCNIs refuses a second network plugin, and one that somebody else installed.
+func (s *state) validateFoundCNIs() {
+	path := cniPath.Child("type")
+	for _, found := range s.facts.CNIs() {
+		name := found.Namespace + "/" + found.Name
+		same := string(found.Type) == string(s.cni)
+		by := "which NetworkStack did not install"
+		switch {
+		case found.Component != "":
+			by = "installed by NetworkStack as component " + found.Component
+		case found.Manager != "":
+			by = fmt.Sprintf("managed by %q", found.Manager)
+		}
+		switch {
+		case same && found.Component != "":
+		case same:
+			s.refuse(field.Invalid(path, s.cni, fmt.Sprintf(
+				"DaemonSet %s is %s already, %s; taking it over is not supported yet: set cni.type to External to leave it there",
+				name, found.Type, by)))
+		default:
+			s.refuse(field.Invalid(path, s.cni, fmt.Sprintf(
+				"DaemonSet %s is %s, %s; two network plugins break every pod: set cni.type to External to leave it there, or remove it first",
+				name, found.Type, by)))
+		}
+	}
+}
+
+// validateInstalledVersion holds Cilium to what its project tests: one minor at a time, and never down one.
+func (s *state) validateInstalledVersion() {
+	if s.cni != networkstackv1alpha1.CNICilium {
+		return
+	}
+	wanted := parseVersion(s.cniVersion)
+	i := slices.IndexFunc(s.facts.Installed, func(i facts.Installed) bool {
+		return i.Type == facts.InstalledCilium && i.Component != ""
+	})
+	if wanted == nil || i < 0 {
+		return
+	}
+	installed := imageVersion(s.facts.Installed[i].Image)
+	if installed == nil {
+		return
+	}
+	path := cniPath.Child("version")
+	steps, comparable := minorDistance(installed, wanted)
+	switch {
+	case !comparable:
+		s.refuse(field.Invalid(path, s.cniVersion, fmt.Sprintf(
+			"Cilium %s → %s changes the major version: stay within %d", installed, wanted, installed.Major())))
+	case steps > 1:
+		next := fmt.Sprintf("%d.%d", installed.Major(), installed.Minor()+1)
+		s.refuse(field.Invalid(path, s.cniVersion, fmt.Sprintf(
+			"Cilium %s → %s skips %s; one minor at a time: go to %s first", minorOf(installed), minorOf(wanted), next, next)))
+	case steps < 0:
+		s.refuse(field.Invalid(path, s.cniVersion, fmt.Sprintf(
+			"Cilium %s is installed; going down to %s is not safe: use %s or newer", minorOf(installed), minorOf(wanted), minorOf(installed))))
+	}
+}
+
+// nodesWithPodCIDRs looks at what kube-controller-manager gave the nodes: which have no range at all, and
+// which have some but not every wanted family.
+func (s *state) nodesWithPodCIDRs() (without []string, lacking map[networkstackv1alpha1.IPFamily][]string) {
+	lacking = map[networkstackv1alpha1.IPFamily][]string{}
+	for _, n := range s.linux {
+		if len(n.PodCIDRs) == 0 {
+			without = append(without, n.Name)
+			continue
+		}
+		for _, f := range s.families {
+			if len(ofFamily(n.PodCIDRs, f)) == 0 {
+				lacking[f] = append(lacking[f], n.Name)
+			}
+		}
+	}
+	return without, lacking
+}
+
+// validateNodePodCIDRs refuses nodes without the ranges that a plugin takes from Node.spec.podCIDRs. When
+// only some nodes have none at all they have most likely just joined: their range comes within seconds, and
+// the plugin waits for it on those nodes alone.
+func (s *state) validateNodePodCIDRs(refusal func(detail string) *field.Error, why, otherwise string) {
+	without, lacking := s.nodesWithPodCIDRs()
+	flags := s.controllerManagerFlags()
+	switch {
+	case len(without) == 0:
+	case len(without) == len(s.linux):
+		s.refuse(refusal(fmt.Sprintf("%s, and %s %s none: set %s on kube-controller-manager%s",
+			why, nodeList(without), verb(without, "has", "have"), flags, otherwise)))
+	default:
+		s.warn(poolsPath, "%s %s no spec.podCIDRs yet; pods there wait for them", nodeList(without), verb(without, "has", "have"))
+	}
+	for _, f := range s.families {
+		if names := lacking[f]; len(names) > 0 {
+			s.refuse(refusal(fmt.Sprintf("%s, and %s %s none that is %s: set %s on kube-controller-manager and register such nodes anew%s",
+				why, nodeList(names), verb(names, "has", "have"), f, flags, otherwise)))
+		}
+	}
+}
+
+// controllerManagerFlags that give nodes their ranges.
+func (s *state) controllerManagerFlags() string {
+	if s.dualStack() {
+		return "--allocate-node-cidrs, --cluster-cidr (both families), --node-cidr-mask-size-ipv4 and --node-cidr-mask-size-ipv6"
+	}
+	return "--allocate-node-cidrs, --cluster-cidr and --node-cidr-mask-size"
+}

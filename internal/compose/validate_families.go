@@ -1,0 +1,151 @@
+package compose
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+)
+
+// validateFamilies refuses families that pools, Services and nodes do not agree on.
+func (s *state) validateFamilies() {
+	s.validatePoolFamilies()
+	if len(s.families) == 0 {
+		return
+	}
+	s.validateServiceFamilies()
+	s.validateNodeFamilies()
+	s.validateWindows()
+}
+
+// familiesPath is where the families come from.
+func (s *state) familiesPath() *field.Path {
+	if len(s.spec.IPFamilies) > 0 || len(s.spec.IPPools) == 0 {
+		return specPath.Child("ipFamilies")
+	}
+	return poolsPath
+}
+
+func (s *state) validatePoolFamilies() {
+	if len(s.spec.IPPools) == 0 {
+		return
+	}
+	for _, p := range s.pools {
+		if !s.has(p.family) {
+			s.refuse(field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
+				"is %s, which ipFamilies does not list: add %s to ipFamilies, or remove the CIDR", p.family, p.family)))
+		}
+	}
+	// A CIDR that was refused for itself, or left out, would be missed here a second time.
+	if len(s.pools) == s.countCIDRs() {
+		for _, f := range s.families {
+			if len(s.poolsOf(f)) == 0 {
+				s.refuse(field.Invalid(poolsPath, familiesText(s.families), fmt.Sprintf(
+					"no pool has an %s CIDR: add one, or remove %s from ipFamilies", f, f)))
+			}
+		}
+	}
+}
+
+// countCIDRs is how many CIDRs the pools have, or should have.
+func (s *state) countCIDRs() int {
+	n := 0
+	for _, p := range s.spec.IPPools {
+		n += max(1, len(p.CIDRs))
+	}
+	return n
+}
+
+// validateServiceFamilies refuses pods whose families or primary family Services do not share. They are the
+// API server's, and no operator can change them.
+func (s *state) validateServiceFamilies() {
+	services := familiesOf(s.services)
+	path := s.familiesPath()
+	value := familiesText(s.families)
+	if len(services) == 0 {
+		ip := s.facts.ServiceIP.Unmap()
+		if !ip.IsValid() {
+			return
+		}
+		// Only the primary family is known.
+		services = []networkstackv1alpha1.IPFamily{familyOf(ip)}
+		if s.has(services[0]) && s.dualStack() {
+			services = append(services, otherFamily(services[0]))
+		}
+	}
+	for _, f := range s.families {
+		if slices.Contains(services, f) {
+			continue
+		}
+		if s.dualStack() {
+			s.refuse(field.Invalid(path, value, fmt.Sprintf(
+				"the API server has no %s Service range: add one to --service-cluster-ip-range of kube-apiserver and kube-controller-manager, which the operator cannot, or remove %s",
+				f, f)))
+		} else {
+			s.refuse(field.Invalid(path, value, fmt.Sprintf(
+				"pods are %s but Services are %s: make the families of the pods those of the Services", f, familyWords(services))))
+		}
+		return
+	}
+	if len(services) > len(s.families) {
+		s.refuse(field.Invalid(path, value, fmt.Sprintf(
+			"Services are dual-stack but pods are %s only: add %s to ipFamilies and to a pool",
+			s.families[0], otherFamily(s.families[0]))))
+		return
+	}
+	if s.families[0] != services[0] {
+		s.refuse(field.Invalid(path, value, fmt.Sprintf(
+			"the primary family of pods is %s but that of Services is %s: put %s first", s.families[0], services[0], services[0])))
+	}
+}
+
+// validateNodeFamilies refuses families in which a node has no address. A node that reports none at all has
+// most likely just joined.
+func (s *state) validateNodeFamilies() {
+	var silent []string
+	for _, n := range s.linux {
+		if len(n.InternalIPs) == 0 {
+			silent = append(silent, n.Name)
+		}
+	}
+	if len(silent) > 0 {
+		s.warn(specPath.Child("ipFamilies"), "%s %s no InternalIP yet: whether all families are there could not be checked",
+			nodeList(silent), verb(silent, "reports", "report"))
+	}
+	for _, f := range s.families {
+		var missing []string
+		for _, n := range s.linux {
+			if len(n.InternalIPs) > 0 && !slices.ContainsFunc(n.InternalIPs, func(ip netip.Addr) bool { return familyOf(ip) == f }) {
+				missing = append(missing, n.Name)
+			}
+		}
+		if len(missing) > 0 {
+			s.refuse(field.Invalid(s.familiesPath(), familiesText(s.families), fmt.Sprintf(
+				"%s %s no %s InternalIP: give the kubelet both addresses with --node-ip, or remove %s",
+				nodeList(missing), verb(missing, "has", "have"), f, f)))
+		}
+	}
+}
+
+// validateWindows refuses what Windows nodes cannot do, and says that they are left alone.
+func (s *state) validateWindows() {
+	var windows []string
+	for _, n := range s.nodes {
+		if n.OS == "windows" {
+			windows = append(windows, n.Name)
+		}
+	}
+	if len(windows) == 0 || s.spec.CNI.Type == networkstackv1alpha1.CNIExternal {
+		return
+	}
+	if s.dualStack() && s.spec.CNI.Encapsulation != networkstackv1alpha1.EncapsulationNone {
+		s.refuse(field.Invalid(s.familiesPath(), familiesText(s.families), fmt.Sprintf(
+			"%s %s Windows, whose overlay networks are single-stack: remove a family, or set cni.encapsulation to None",
+			nodeList(windows), verb(windows, "runs", "run"))))
+	}
+	s.warn(cniPath.Child("type"), "%s %s Windows; %s is installed on Linux nodes only",
+		nodeList(windows), verb(windows, "runs", "run"), s.spec.CNI.Type)
+}

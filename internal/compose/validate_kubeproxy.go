@@ -1,0 +1,194 @@
+package compose
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apimachinery/pkg/util/version"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/facts"
+)
+
+// nftablesKernel is the oldest kernel that kube-proxy's nftables mode takes (KEP-3866).
+var nftablesKernel = facts.Kernel{Major: 5, Minor: 13}
+
+// maxKubeProxySkew is how many minors kube-proxy may be older than the API server (version skew policy).
+const maxKubeProxySkew = 3
+
+// deriveKubeProxy settles the mode and the version.
+func (s *state) deriveKubeProxy() {
+	s.kubeProxyMode = networkstackv1alpha1.KubeProxyUnmanaged
+	if s.spec.KubeProxy == nil {
+		s.note(kubeProxyPath.Child("mode"), s.kubeProxyMode, "kubeProxy is left out: kube-proxy is left as it is found")
+		return
+	}
+	s.kubeProxyMode = s.spec.KubeProxy.Mode
+	if !s.managesKubeProxy() {
+		return
+	}
+	if v := s.spec.KubeProxy.Version; v != "" {
+		s.kubeProxyTag = imageTag(v)
+		return
+	}
+	s.kubeProxyTag = upstreamTag(s.facts.KubernetesVersion)
+	if s.kubeProxyTag != "" {
+		s.note(kubeProxyPath.Child("version"), s.kubeProxyTag, "the API server's version, %s", s.facts.KubernetesVersion)
+	}
+}
+
+// managesKubeProxy says whether kube-proxy is one of our releases.
+func (s *state) managesKubeProxy() bool {
+	switch s.kubeProxyMode {
+	case networkstackv1alpha1.KubeProxyIPTables, networkstackv1alpha1.KubeProxyNFTables, networkstackv1alpha1.KubeProxyIPVS:
+		return true
+	default:
+		return false
+	}
+}
+
+// foreignKubeProxies are the kube-proxies found that are not ours.
+func (s *state) foreignKubeProxies() []facts.Installed {
+	var out []facts.Installed
+	for _, i := range s.facts.Installed {
+		if i.Type == facts.InstalledKubeProxy && i.Component == "" {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// parksKubeProxy says whether a kube-proxy of nobody's is to stand aside.
+func (s *state) parksKubeProxy() bool {
+	return s.kubeProxyMode == networkstackv1alpha1.KubeProxyReplaced && len(s.foreignKubeProxies()) > 0
+}
+
+// validateKubeProxy refuses modes that this cluster cannot have.
+func (s *state) validateKubeProxy() {
+	mode := s.kubeProxyMode
+	modePath := kubeProxyPath.Child("mode")
+	if mode == networkstackv1alpha1.KubeProxyReplaced && s.spec.CNI.Type != networkstackv1alpha1.CNICilium {
+		s.refuse(field.Invalid(modePath, mode, fmt.Sprintf(
+			"cni.type %s does not program Services, and without kube-proxy no Service works: set cni.type to Cilium, or choose IPTables or NFTables",
+			s.spec.CNI.Type)))
+	}
+	s.validateForeignKubeProxy(modePath)
+	if !s.managesKubeProxy() {
+		if s.withFacts && mode == networkstackv1alpha1.KubeProxyUnmanaged && s.facts.KubeProxy() == nil {
+			s.warn(modePath, "Unmanaged, and no kube-proxy was found: Services work only if something else programs them (k3s and RKE2 run kube-proxy outside of pods)")
+		}
+		return
+	}
+	if s.kubeProxyTag == "" {
+		if s.withFacts {
+			s.refuse(field.Required(kubeProxyPath.Child("version"), fmt.Sprintf(
+				"the API server's version %q does not say which kube-proxy to install: set it", s.facts.KubernetesVersion)))
+		}
+		return
+	}
+	v := parseVersion(s.kubeProxyTag)
+	if v == nil {
+		return // refused with the other versions
+	}
+	s.validateKubeProxySkew(v)
+	switch mode {
+	case networkstackv1alpha1.KubeProxyIPVS:
+		s.validateIPVS(modePath, v)
+	case networkstackv1alpha1.KubeProxyNFTables:
+		s.validateNFTables(modePath, v)
+	}
+}
+
+func (s *state) validateForeignKubeProxy(path *field.Path) {
+	for _, p := range s.foreignKubeProxies() {
+		name := p.Namespace + "/" + p.Name
+		switch {
+		case s.managesKubeProxy() && p.Manager != "":
+			s.refuse(field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
+				"DaemonSet %s is a kube-proxy managed by %q: set kubeProxy.mode to Unmanaged to leave it there, or remove it where it is managed",
+				name, p.Manager)))
+		case s.managesKubeProxy():
+			s.refuse(field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
+				"DaemonSet %s is a kube-proxy that NetworkStack did not install, and no other manager marked it: set kubeProxy.mode to Unmanaged to leave it there, or remove it",
+				name)))
+		case s.kubeProxyMode == networkstackv1alpha1.KubeProxyReplaced && p.Manager != "":
+			s.refuse(field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
+				"DaemonSet %s is managed by %q, which would undo its parking: turn kube-proxy off there, or set kubeProxy.mode to Unmanaged",
+				name, p.Manager)))
+		}
+	}
+}
+
+func (s *state) validateKubeProxySkew(v *version.Version) {
+	api := parseVersion(s.facts.KubernetesVersion)
+	if api == nil {
+		return
+	}
+	path := kubeProxyPath.Child("version")
+	ahead, comparable := minorDistance(api, v)
+	switch {
+	case !comparable || ahead > 0:
+		s.refuse(field.Invalid(path, s.kubeProxyTag, fmt.Sprintf(
+			"kube-proxy v%s is newer than kube-apiserver v%s: use v%s or older, or remove version to follow the API server",
+			minorOf(v), minorOf(api), minorOf(api))))
+	case -ahead > maxKubeProxySkew:
+		s.refuse(field.Invalid(path, s.kubeProxyTag, fmt.Sprintf(
+			"kube-proxy v%s is %d minors older than kube-apiserver v%s; the limit is %d: use a newer one, or remove version to follow the API server",
+			minorOf(v), -ahead, minorOf(api), maxKubeProxySkew)))
+	}
+}
+
+// validateIPVS follows KEP-5495: deprecated in 1.35, off by default in 1.40, removed in 1.43.
+func (s *state) validateIPVS(path *field.Path, v *version.Version) {
+	switch {
+	case atLeast(v, 1, 43):
+		s.refuse(field.Invalid(path, s.kubeProxyMode, "kube-proxy has no IPVS mode since 1.43: choose NFTables or IPTables"))
+	case atLeast(v, 1, 40):
+		s.refuse(field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
+			"kube-proxy %s refuses IPVS unless the feature gate KubeProxyIPVS is on, which is not supported here, and 1.43 removes it: choose NFTables or IPTables",
+			minorOf(v))))
+	case atLeast(v, 1, 35):
+		s.warn(path, "IPVS is deprecated since Kubernetes 1.35 and off by default in 1.40; plan the change to NFTables")
+	}
+}
+
+// validateNFTables follows KEP-3866: off by default before 1.31, beta until 1.33.
+func (s *state) validateNFTables(path *field.Path, v *version.Version) {
+	switch {
+	case !atLeast(v, 1, 31):
+		s.refuse(field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
+			"kube-proxy %s does not have NFTables on by default; it needs 1.31 or newer: choose IPTables", minorOf(v))))
+	case !atLeast(v, 1, 33):
+		s.warn(path, "NFTables is beta in kube-proxy %s and stable from 1.33", minorOf(v))
+	}
+	var old, unknown []string
+	oldest := ""
+	var oldestKernel facts.Kernel
+	for _, n := range s.linux {
+		k, ok := facts.ParseKernel(n.KernelVersion)
+		switch {
+		case !ok:
+			unknown = append(unknown, n.Name)
+		case k.Older(nftablesKernel):
+			old = append(old, n.Name)
+			if oldest == "" || k.Older(oldestKernel) {
+				oldest, oldestKernel = n.KernelVersion, k
+			}
+		}
+	}
+	if len(old) > 0 {
+		s.refuse(field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
+			"%s %s kernel %s; NFTables needs 5.13 or newer and kube-proxy does not start without: upgrade the kernel, or choose IPTables",
+			nodeList(old), verb(old, "has", "have at the oldest"), oldest)))
+	}
+	if len(unknown) > 0 {
+		s.warn(path, "%s %s no readable kernel version; NFTables needs 5.13 or newer", nodeList(unknown), verb(unknown, "reports", "report"))
+	}
+	for _, i := range s.facts.Installed {
+		// Pods on secondary network interfaces lose their traffic (amazon-vpc-cni-k8s#3563).
+		if i.Type == facts.InstalledAWSVPC {
+			s.refuse(field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
+				"DaemonSet %s/%s is the AWS VPC CNI, which NFTables breaks (amazon-vpc-cni-k8s#3563): choose IPTables", i.Namespace, i.Name)))
+		}
+	}
+}

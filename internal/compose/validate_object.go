@@ -1,0 +1,160 @@
+package compose
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+)
+
+// validateEnums repeats what the CRD's schema holds, for objects that never passed an API server.
+func (s *state) validateEnums() {
+	for i, f := range s.spec.IPFamilies {
+		path := specPath.Child("ipFamilies")
+		oneOf(s, path.Index(i), f, ipv4, ipv6)
+		if slices.Contains(s.spec.IPFamilies[:i], f) {
+			s.refuse(duplicate(path.Index(i), f, "list IPv4, IPv6, or both once"))
+		}
+	}
+	for i, p := range s.spec.IPPools {
+		optionalOneOf(s, poolsPath.Index(i).Child("natOutgoing"), p.NATOutgoing, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+	}
+	c := s.spec.CNI
+	oneOf(s, cniPath.Child("type"), c.Type,
+		networkstackv1alpha1.CNIFlannel, networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNIExternal)
+	optionalOneOf(s, cniPath.Child("encapsulation"), c.Encapsulation,
+		networkstackv1alpha1.EncapsulationVXLAN, networkstackv1alpha1.EncapsulationGeneve, networkstackv1alpha1.EncapsulationNone)
+	if c.Encryption != nil {
+		oneOf(s, cniPath.Child("encryption", "type"), c.Encryption.Type,
+			networkstackv1alpha1.EncryptionNone, networkstackv1alpha1.EncryptionWireGuard, networkstackv1alpha1.EncryptionIPsec)
+	}
+	if k := s.spec.KubeProxy; k != nil {
+		oneOf(s, kubeProxyPath.Child("mode"), k.Mode,
+			networkstackv1alpha1.KubeProxyIPTables, networkstackv1alpha1.KubeProxyNFTables, networkstackv1alpha1.KubeProxyIPVS,
+			networkstackv1alpha1.KubeProxyReplaced, networkstackv1alpha1.KubeProxyUnmanaged)
+	}
+	if d := s.spec.Drift; d != nil {
+		optionalOneOf(s, specPath.Child("drift", "mode"), d.Mode,
+			networkstackv1alpha1.DriftCorrect, networkstackv1alpha1.DriftWarn, networkstackv1alpha1.DriftIgnore)
+	}
+	optionalOneOf(s, specPath.Child("deletionPolicy"), s.spec.DeletionPolicy,
+		networkstackv1alpha1.DeletionOrphan, networkstackv1alpha1.DeletionDelete)
+}
+
+func oneOf[T ~string](s *state, path *field.Path, value T, allowed ...T) {
+	if !slices.Contains(allowed, value) {
+		s.refuse(field.NotSupported(path, value, allowed))
+	}
+}
+
+func optionalOneOf[T ~string](s *state, path *field.Path, value T, allowed ...T) {
+	if value != "" {
+		oneOf(s, path, value, allowed...)
+	}
+}
+
+// chartVersion is what Helm takes as a version, with or without a "v".
+var chartVersion = regexp.MustCompile(`^v?[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`)
+
+var sha256Digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// validateComponentSettings judges the knobs that every component has, and reads the values.
+func (s *state) validateComponentSettings() {
+	s.validateSettings(cniPath, s.spec.CNI.ComponentSettings)
+	k := s.spec.KubeProxy
+	if k == nil {
+		return
+	}
+	s.validateSettings(kubeProxyPath, k.ComponentSettings)
+	if k.Mode != networkstackv1alpha1.KubeProxyReplaced && k.Mode != networkstackv1alpha1.KubeProxyUnmanaged {
+		return
+	}
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{
+		{"version", k.Version != ""},
+		{"namespace", k.Namespace != ""},
+		{"chart", k.Chart != nil},
+		{"values", k.Values != nil},
+		{"valuesFrom", len(k.ValuesFrom) > 0},
+	} {
+		if f.set {
+			s.refuse(field.Forbidden(kubeProxyPath.Child(f.name), fmt.Sprintf(
+				"with mode %s no kube-proxy is installed: remove it, or choose IPTables or NFTables", k.Mode)))
+		}
+	}
+}
+
+func (s *state) validateSettings(path *field.Path, c networkstackv1alpha1.ComponentSettings) {
+	if c.Version != "" && !chartVersion.MatchString(c.Version) {
+		s.refuse(field.Invalid(path.Child("version"), c.Version, "is not a version: write three numbers, such as 1.20.0"))
+	}
+	if c.Namespace != "" && len(validation.IsDNS1123Label(c.Namespace)) > 0 {
+		s.refuse(field.Invalid(path.Child("namespace"), c.Namespace,
+			"is not the name of a namespace: use lower-case letters, digits and \"-\""))
+	}
+	if c.Chart != nil {
+		s.validateRepository(path.Child("chart", "repository"), c.Chart.Repository)
+		if d := c.Chart.Digest; d != "" && !sha256Digest.MatchString(d) {
+			s.refuse(field.Invalid(path.Child("chart", "digest"), d, "write sha256: and 64 hexadecimal digits"))
+		}
+	}
+	for i, from := range c.ValuesFrom {
+		at := path.Child("valuesFrom").Index(i)
+		oneOf(s, at.Child("kind"), from.Kind, networkstackv1alpha1.ValuesFromConfigMap, networkstackv1alpha1.ValuesFromSecret)
+		if from.Name == "" {
+			s.refuse(field.Required(at.Child("name"), "name the object that holds the values"))
+		}
+	}
+	values, err := parseValues(c.Values)
+	if err != nil {
+		// The values themselves stay out of the message: they may hold what is nobody else's business.
+		s.refuse(field.Invalid(path.Child("values"), field.OmitValueType{}, err.Error()))
+	}
+	s.userValues[path.String()] = values
+}
+
+// validateSources judges mirrors.
+func (s *state) validateSources() {
+	if s.spec.Sources == nil {
+		return
+	}
+	path := specPath.Child("sources")
+	if d := s.spec.Sources.ChartsDirectory; d != "" && !strings.HasPrefix(d, "/") {
+		s.refuse(field.Invalid(path.Child("chartsDirectory"), d, "must be an absolute path"))
+	}
+	if r := s.spec.Sources.ImageRegistry; strings.Contains(r, "://") {
+		s.refuse(field.Invalid(path.Child("imageRegistry"), r, "write the registry without a scheme, such as registry.example.com/mirror"))
+	}
+	seen := map[string]bool{}
+	for i, m := range s.spec.Sources.Mirrors {
+		at := path.Child("mirrors").Index(i)
+		s.validateRepository(at.Child("source"), m.Source)
+		s.validateRepository(at.Child("mirror"), m.Mirror)
+		if seen[m.Source] {
+			s.refuse(duplicate(at.Child("source"), m.Source, "a source has one mirror: remove one of them"))
+		}
+		seen[m.Source] = true
+	}
+}
+
+// validateRepository refuses what is no address of a chart repository. Credentials do not belong into an
+// object that everybody can read.
+func (s *state) validateRepository(path *field.Path, text string) {
+	u, err := url.Parse(text)
+	switch {
+	case text == "":
+		s.refuse(field.Required(path, "name an https:// or oci:// chart repository"))
+	case err != nil || u.Host == "" || !slices.Contains([]string{"https", "http", "oci"}, u.Scheme):
+		s.refuse(field.Invalid(path, text, "must be an https:// (or http://) Helm repository or an oci:// registry path"))
+	case u.User != nil:
+		s.refuse(field.Invalid(path, field.OmitValueType{}, "must not hold credentials: this object is readable by many"))
+	}
+}

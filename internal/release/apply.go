@@ -1,0 +1,209 @@
+package release
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"helm.sh/helm/v3/pkg/kube"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/cli-runtime/pkg/resource"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/metadata"
+)
+
+// goneTimeout bounds the wait for an object that is being deleted while it is wanted again.
+const goneTimeout = 30 * time.Second
+
+func infoObject(i *resource.Info) Object {
+	return Object{GVK: i.Mapping.GroupVersionKind, Namespace: i.Namespace, Name: i.Name}
+}
+
+func infoKey(i *resource.Info) key {
+	return key{i.Mapping.GroupVersionKind.GroupKind(), i.Namespace, i.Name}
+}
+
+// inParallel calls do for every element, a limited number at a time, and returns what failed in
+// the order of the elements. One failure does not stop the others; the end of the context does.
+func inParallel[T any](s *session, list []T, do func(T) error) []error {
+	errs := make([]error, len(list))
+	slots := make(chan struct{}, s.engine.opts.Concurrency)
+	var wg sync.WaitGroup
+	for i, e := range list {
+		select {
+		case <-s.ctx.Done():
+			errs[i] = s.ctx.Err()
+			continue
+		case slots <- struct{}{}:
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = do(e)
+		})
+	}
+	wg.Wait()
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+}
+
+// collect makes one error of many. Conflicts come first and alone, because nothing else matters
+// until they are settled.
+func (s *session) collect(errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	var conflicts []error
+	out := &ApplyError{Release: s.id()}
+	for _, err := range errs {
+		var conflict *ConflictError
+		var crd *CRDVersionError
+		var object *ObjectError
+		switch {
+		case errors.As(err, &conflict), errors.As(err, &crd):
+			conflicts = append(conflicts, err)
+		case errors.As(err, &object):
+			out.Causes = append(out.Causes, object)
+		default:
+			out.Err = errors.Join(out.Err, err)
+		}
+	}
+	if len(conflicts) > 0 {
+		return errors.Join(conflicts...)
+	}
+	return out
+}
+
+// applyAll applies objects kind after kind, in the order given, the objects of a kind in parallel.
+// It goes through all of them whatever fails.
+func (s *session) applyAll(list kube.ResourceList) error {
+	var errs []error
+	for len(list) > 0 {
+		kind := list[0].Mapping.GroupVersionKind.GroupKind()
+		n := slices.IndexFunc(list, func(i *resource.Info) bool { return i.Mapping.GroupVersionKind.GroupKind() != kind })
+		if n < 0 {
+			n = len(list)
+		}
+		errs = append(errs, inParallel(s, list[:n], func(i *resource.Info) error {
+			m, err := s.applyInfo(i)
+			if err != nil {
+				return objectError("apply", infoObject(i), err)
+			}
+			s.noteApplied(appliedOf(infoObject(i), m, s.engine.opts.FieldManager))
+			return nil
+		})...)
+		list = list[n:]
+		if s.ctx.Err() != nil {
+			break
+		}
+	}
+	return s.collect(errs)
+}
+
+// applyHooks applies the objects of a hook. They are not part of what the release is compared with.
+func (s *session) applyHooks(list kube.ResourceList) error {
+	return s.collect(inParallel(s, list, func(i *resource.Info) error {
+		if _, err := s.applyInfo(i); err != nil {
+			failed := objectError("apply", infoObject(i), err)
+			failed.Hook = true
+			return failed
+		}
+		return nil
+	}))
+}
+
+func (s *session) applyInfo(i *resource.Info) (*metav1.PartialObjectMetadata, error) {
+	u, ok := i.Object.(*unstructured.Unstructured)
+	if !ok {
+		return nil, fmt.Errorf("unexpected type %T", i.Object)
+	}
+	if isCRD(i.Mapping.GroupVersionKind.GroupKind()) {
+		m, _, err := s.applyCRD(u)
+		return m, err
+	}
+	if i.Name == "" {
+		return s.createNamed(i, u)
+	}
+	return s.apply(i.Mapping, u)
+}
+
+// createNamed creates an object that wants its name from the server, and notes the name.
+func (s *session) createNamed(i *resource.Info, u *unstructured.Unstructured) (*metav1.PartialObjectMetadata, error) {
+	if u.GetGenerateName() == "" {
+		return nil, errors.New("the object has no name")
+	}
+	live, err := s.objects(i.Mapping, i.Namespace).Create(s.ctx, u, metav1.CreateOptions{FieldManager: s.engine.opts.FieldManager})
+	if err != nil {
+		return nil, err
+	}
+	i.Name = live.GetName()
+	return metadataOf(live), nil
+}
+
+// apply is server-side apply of one object. The answer is asked for without the object's body.
+func (s *session) apply(m *meta.RESTMapping, u *unstructured.Unstructured) (*metav1.PartialObjectMetadata, error) {
+	body, err := json.Marshal(u.Object)
+	if err != nil {
+		return nil, err
+	}
+	force := true
+	opts := metav1.PatchOptions{FieldManager: s.engine.opts.FieldManager, Force: &force}
+	heads := s.heads(m, u.GetNamespace())
+	patch := func() (live *metav1.PartialObjectMetadata, err error) {
+		// A conflict here is not about fields, which are taken by force, but about somebody
+		// writing at the same moment.
+		const attempts = 4
+		for range attempts {
+			live, err = heads.Patch(s.ctx, u.GetName(), types.ApplyPatchType, body, opts)
+			if !apierrors.IsConflict(err) {
+				break
+			}
+		}
+		return live, err
+	}
+	live, err := patch()
+	if err == nil && live.DeletionTimestamp != nil {
+		// The object is on its way out, and so is what was just applied to it.
+		if err := s.waitGone(m, u.GetNamespace(), u.GetName(), goneTimeout); err != nil {
+			return nil, fmt.Errorf("it is being deleted and does not go away (finalizers: %s): %w", strings.Join(live.Finalizers, ", "), err)
+		}
+		live, err = patch()
+	}
+	return live, err
+}
+
+func (s *session) objects(m *meta.RESTMapping, namespace string) dynamic.ResourceInterface {
+	if m.Scope.Name() == meta.RESTScopeNameNamespace {
+		return s.dynamic.Resource(m.Resource).Namespace(namespace)
+	}
+	return s.dynamic.Resource(m.Resource)
+}
+
+func (s *session) heads(m *meta.RESTMapping, namespace string) metadata.ResourceInterface {
+	if m.Scope.Name() == meta.RESTScopeNameNamespace {
+		return s.metadata.Resource(m.Resource).Namespace(namespace)
+	}
+	return s.metadata.Resource(m.Resource)
+}
+
+func metadataOf(u *unstructured.Unstructured) *metav1.PartialObjectMetadata {
+	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+		Name: u.GetName(), Namespace: u.GetNamespace(), UID: u.GetUID(), ResourceVersion: u.GetResourceVersion(),
+		Generation: u.GetGeneration(), Labels: u.GetLabels(), Annotations: u.GetAnnotations(), Finalizers: u.GetFinalizers(),
+		OwnerReferences: u.GetOwnerReferences(), DeletionTimestamp: u.GetDeletionTimestamp(), ManagedFields: u.GetManagedFields(),
+	}}
+}
+
+func appliedOf(o Object, m metav1.Object, manager string) Applied {
+	hash, _ := FieldsHash(m, manager)
+	return Applied{Object: o, ResourceVersion: m.GetResourceVersion(), UID: string(m.GetUID()), FieldsHash: hash}
+}

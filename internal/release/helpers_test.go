@@ -1,0 +1,68 @@
+package release
+
+import (
+	"errors"
+	"net/http"
+	"sync/atomic"
+
+	"helm.sh/helm/v3/pkg/chart"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+var appsV1 = schema.GroupVersion{Group: "apps", Version: "v1"}
+
+// memoryChart is a chart made of templates. Names that begin with crds/ become files.
+func memoryChart(name, version string, files map[string]string) *chart.Chart {
+	c := &chart.Chart{
+		Metadata: &chart.Metadata{APIVersion: "v2", Name: name, Version: version, AppVersion: "v" + version},
+		Values:   map[string]any{},
+	}
+	for n, data := range files {
+		if len(n) > 5 && n[:5] == "crds/" {
+			c.Files = append(c.Files, &chart.File{Name: n, Data: []byte(data)})
+		} else {
+			c.Templates = append(c.Templates, &chart.File{Name: "templates/" + n, Data: []byte(data)})
+		}
+	}
+	return c
+}
+
+// breaker is a transport that dies at the k-th write, as a killed process does: nothing gets
+// through afterwards. With late the fatal write still reaches the server. With once only that write
+// fails and all goes on.
+type breaker struct {
+	next     http.RoundTripper
+	at       int64
+	late     bool
+	once     bool
+	onDeath  func()
+	writes   atomic.Int64
+	requests atomic.Int64
+	dead     atomic.Bool
+}
+
+var errDead = errors.New("connection lost")
+
+func (b *breaker) RoundTrip(req *http.Request) (*http.Response, error) {
+	if b.dead.Load() && !b.once {
+		return nil, errDead
+	}
+	b.requests.Add(1)
+	switch req.Method {
+	case http.MethodGet, http.MethodHead:
+		return b.next.RoundTrip(req)
+	}
+	if n := b.writes.Add(1); b.at > 0 && n >= b.at && !(b.once && b.dead.Load()) {
+		b.dead.Store(true)
+		if b.onDeath != nil {
+			b.onDeath()
+		}
+		if b.late && n == b.at {
+			if resp, err := b.next.RoundTrip(req.Clone(req.Context())); err == nil {
+				_ = resp.Body.Close()
+			}
+		}
+		return nil, errDead
+	}
+	return b.next.RoundTrip(req)
+}

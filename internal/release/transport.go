@@ -1,0 +1,104 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"k8s.io/client-go/rest"
+)
+
+// Helm's SDK makes requests with context.Background() in many places: template lookups, storage,
+// ownership checks. boundTransport gives all of them the context of the action they belong to, so
+// that a cancelled action stops at its next request, whoever makes it.
+type boundTransport struct {
+	ctx  context.Context
+	next http.RoundTripper
+	log  *requestLog
+}
+
+// RoundTrip refuses to send anything once the action's context is over.
+func (t *boundTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := t.ctx.Err(); err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, err
+	}
+	if req.Context().Done() == nil {
+		req = req.WithContext(t.ctx)
+	}
+	resp, err := t.next.RoundTrip(req)
+	t.log.note(req, resp, err)
+	return resp, err
+}
+
+// requestLog remembers the first request that failed. Helm turns errors of template lookups into
+// text; this is how a failing API server is told from a chart that refuses its values.
+type requestLog struct {
+	mu    sync.Mutex
+	first error
+}
+
+func (l *requestLog) note(req *http.Request, resp *http.Response, err error) {
+	switch {
+	case err != nil:
+		err = fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, err)
+	case resp.StatusCode >= 400 && resp.StatusCode != http.StatusNotFound:
+		err = fmt.Errorf("%s %s: the API server answered %d %s", req.Method, req.URL.Path, resp.StatusCode, http.StatusText(resp.StatusCode))
+	default:
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.first == nil {
+		l.first = err
+	}
+}
+
+func (l *requestLog) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.first
+}
+
+// bind makes a client configuration whose requests all end with ctx. The connections are shared:
+// base is the transport with everything the original configuration asks for, credentials included.
+func bind(ctx context.Context, cfg *rest.Config, base http.RoundTripper, log *requestLog) (*rest.Config, error) {
+	u, _, err := rest.DefaultServerUrlFor(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &rest.Config{
+		Host:      strings.TrimSuffix(u.String(), "/"),
+		UserAgent: cfg.UserAgent,
+		QPS:       -1,
+		// Charts are full of what the API server warns about, and nobody here can mend it.
+		WarningHandler: rest.NoWarnings{},
+		Transport:      &boundTransport{ctx: ctx, next: base, log: log},
+	}, nil
+}
+
+// absentTransport answers every request with 404. Helm looks up every new object one after the
+// other before it installs; the engine has done that in parallel by then, with its own rules.
+type absentTransport struct{}
+
+// RoundTrip answers that there is no such thing.
+func (absentTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+	const body = `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`
+	return &http.Response{
+		StatusCode: http.StatusNotFound,
+		Status:     "404 Not Found",
+		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header:        http.Header{"Content-Type": {"application/json"}},
+		Body:          io.NopCloser(strings.NewReader(body)),
+		ContentLength: int64(len(body)),
+		Request:       req,
+	}, nil
+}

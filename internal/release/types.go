@@ -1,0 +1,119 @@
+package release
+
+import (
+	"time"
+
+	"github.com/go-logr/logr"
+	"helm.sh/helm/v3/pkg/chart"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// InputsLabel is on every release record the engine writes; its value is Engine.Inputs of the Spec
+// the revision was rendered from.
+const InputsLabel = "networkstack.io/inputs"
+
+// Spec is a release as it should be.
+type Spec struct {
+	// Component is the value of the label networkstack.io/component on everything of this release.
+	Component string
+	// Name and Namespace are those of the Helm release.
+	Name, Namespace string
+	// NamespaceLabels, when not nil, has the namespace created with these labels before anything
+	// else. A namespace that exists already gets the labels and stays somebody else's.
+	NamespaceLabels map[string]string
+	// Chart is what to render. It is read only: what Helm changes while rendering is copied first.
+	Chart *chart.Chart
+	// ChartDigest identifies the chart's content. Left empty it is computed from the chart.
+	ChartDigest string
+	// Values are the complete user-supplied values. Values of earlier revisions are never reused.
+	Values map[string]any
+	// ImageRegistry, when set, replaces the registry host of every container image.
+	ImageRegistry string
+}
+
+// State is what Helm's storage says about a release. The zero State means there is none.
+type State struct {
+	// Exists says that at least one revision is recorded.
+	Exists bool
+	// Revision is the number of the newest revision.
+	Revision int
+	// Status is Helm's status of that revision: deployed, failed, pending-install, ….
+	Status string
+	// Inputs is the digest the revision was rendered from, empty when somebody else made it.
+	Inputs string
+	// ChartName, ChartVersion and AppVersion are those of the recorded chart.
+	ChartName, ChartVersion, AppVersion string
+	// Ours says that the record carries a label of ours.
+	Ours bool
+	// Component is the component the record says it belongs to.
+	Component string
+}
+
+// Object names an object in the cluster.
+type Object struct {
+	GVK             schema.GroupVersionKind
+	Namespace, Name string
+}
+
+// String is the object as a person would say it, for example "DaemonSet kube-system/cilium".
+func (o Object) String() string {
+	if o.Namespace == "" {
+		return o.GVK.Kind + " " + o.Name
+	}
+	return o.GVK.Kind + " " + o.Namespace + "/" + o.Name
+}
+
+// Applied is an object as the API server had it right after it was applied.
+type Applied struct {
+	Object               Object
+	ResourceVersion, UID string
+	// FieldsHash is FieldsHash of the object: as long as a watched object has this hash, nobody
+	// has taken one of our fields away.
+	FieldsHash string
+}
+
+// Outcome is what Apply achieved.
+type Outcome struct {
+	State State
+	// Objects are all objects of the release, without hooks and without files under crds/.
+	Objects []Applied
+}
+
+// Manifest is the set of objects that a deployed revision applied, field by field.
+type Manifest struct {
+	Name, Namespace string
+	Component       string
+	Revision        int
+	Inputs          string
+	// Objects are complete: namespaces filled in, ownership marks set.
+	Objects []*unstructured.Unstructured
+}
+
+// Finding is an object that was not as it had been applied.
+type Finding struct {
+	Object Object
+	// Missing says that the object did not exist.
+	Missing bool
+	// Paths are the fields that differed, for example ".spec.template.spec.hostNetwork". They
+	// never contain values.
+	Paths []string
+	// Manager is the field manager that made the change, "unknown" when managed fields don't tell.
+	Manager string
+}
+
+// Options configure an Engine. Zero values mean the defaults.
+type Options struct {
+	// FieldManager owns the applied fields. Default: v1alpha1.FieldManager.
+	FieldManager string
+	// MaxHistory is how many revisions are kept per release. Default: 5. Failed revisions that
+	// name objects no other revision names are kept beyond it (up to four times as many), because
+	// they are needed to clean those objects up.
+	MaxHistory int
+	// Concurrency is how many objects of one kind are applied at a time. Default: 8.
+	Concurrency int
+	// HookTimeout bounds the wait for one hook. Default: 5 minutes.
+	HookTimeout time.Duration
+	// Logger receives what the engine has to say. Default: nothing is logged.
+	Logger logr.Logger
+}

@@ -1,0 +1,89 @@
+package release
+
+import (
+	"context"
+	"slices"
+
+	"helm.sh/helm/v3/pkg/action"
+	helmrelease "helm.sh/helm/v3/pkg/release"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/cli-runtime/pkg/resource"
+)
+
+// Uninstall removes a release: the objects of all its recorded revisions, then the records. It is
+// idempotent, and after a crash the next call carries on.
+//
+// What stays: objects with helm.sh/resource-policy: keep, CustomResourceDefinitions wherever they
+// came from, objects that belong to somebody else by now, and hooks whose deletion policies don't
+// ask for their removal.
+//
+// The release's namespace is deleted at the end if the engine made it (it carries the component's
+// label; a namespace that existed before never does) and nothing lives in it any more but objects
+// of this component. Namespaces that the chart itself rendered are treated alike. When in doubt a
+// namespace stays, which is not an error.
+//
+// Deletion is in the background: when Uninstall returns, the objects' dependents may still be on
+// their way out.
+func (e *Engine) Uninstall(ctx context.Context, name, namespace, component string) error {
+	defer e.locks.lock(namespace + "/" + name)()
+	s, err := e.newSession(ctx, name, namespace, component)
+	if err != nil {
+		return err
+	}
+	s.uninstalling = true
+	return s.verdict("uninstall", s.uninstall())
+}
+
+func (s *session) uninstall() error {
+	revs, err := s.records.history()
+	if err != nil {
+		return err
+	}
+	if len(revs) > 0 {
+		if err := s.claim(revs); err != nil {
+			return err
+		}
+		if err := s.loadPrevious(revs); err != nil {
+			return err
+		}
+		if err := s.runUninstall(revs); err != nil {
+			return err
+		}
+	}
+	// The records are gone now, and with them the last thing that had to be in the namespace.
+	return s.deleteNamespace(s.marks.namespace)
+}
+
+func (s *session) runUninstall(revs revisions) error {
+	last := revs.last()
+	if last.Info.Status == helmrelease.StatusUninstalled || !s.asksForDeletion(last) {
+		// Helm would go straight on to the records: the release was uninstalled with its history
+		// kept, or its last revision has nothing to delete. Other revisions may have.
+		if err := s.deletePrevious(); err != nil {
+			return err
+		}
+	}
+	un := action.NewUninstall(s.configuration(nil))
+	un.Timeout = s.engine.opts.HookTimeout
+	// Hooks of attempts that never came through have nothing to undo, and what they would run in
+	// may never have existed.
+	un.DisableHooks = !revs.installed() && last.Info.Status != helmrelease.StatusUninstalling
+	_, err := un.Run(s.marks.release)
+	return err
+}
+
+// asksForDeletion says whether Helm will find something to delete in a revision.
+func (s *session) asksForDeletion(rel *helmrelease.Release) bool {
+	objs, err := s.objectsOf(rel)
+	if err != nil {
+		return false
+	}
+	list, err := s.infos(objs, false)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(list, func(i *resource.Info) bool {
+		u, ok := i.Object.(*unstructured.Unstructured)
+		return ok && !isKept(u)
+	})
+}

@@ -1,0 +1,168 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/cli-runtime/pkg/resource"
+)
+
+// errTimeout is why a wait ended that took longer than it may.
+var errTimeout = errors.New("timed out")
+
+// watchObject watches one object until done says so. done is called with nil when the object does
+// not exist. The wait ends with the action's context, too.
+func (s *session) watchObject(m *meta.RESTMapping, namespace, name string, timeout time.Duration, done func(*unstructured.Unstructured) (bool, error)) error {
+	ctx, cancel := context.WithTimeoutCause(s.ctx, timeout, errTimeout)
+	defer cancel()
+	ri := s.objects(m, namespace)
+	opts := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()}
+	finish := func(err error) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	// Every round starts from a list: a watch may be closed by the server at any time.
+	for {
+		list, err := ri.List(ctx, opts)
+		if err != nil {
+			return finish(err)
+		}
+		var u *unstructured.Unstructured
+		if len(list.Items) > 0 {
+			u = &list.Items[0]
+		}
+		if ok, err := done(u); ok || err != nil {
+			return err
+		}
+		from := opts
+		from.ResourceVersion = list.GetResourceVersion()
+		w, err := ri.Watch(ctx, from)
+		if err != nil {
+			return finish(err)
+		}
+		ok, err := follow(ctx, w, done)
+		w.Stop()
+		if ok || err != nil {
+			return finish(err)
+		}
+	}
+}
+
+// follow passes a watch's events to done. It returns false when the watch ended before that.
+func follow(ctx context.Context, w watch.Interface, done func(*unstructured.Unstructured) (bool, error)) (bool, error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case ev, open := <-w.ResultChan():
+			if !open {
+				return false, ctx.Err()
+			}
+			var u *unstructured.Unstructured
+			switch ev.Type {
+			case watch.Added, watch.Modified:
+				u, _ = ev.Object.(*unstructured.Unstructured)
+			case watch.Deleted:
+			case watch.Error:
+				// Expired or otherwise over: list again.
+				err := apierrors.FromObject(ev.Object)
+				if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
+					return false, err
+				}
+				return false, nil
+			default:
+				continue
+			}
+			if ok, err := done(u); ok || err != nil {
+				return ok, err
+			}
+		}
+	}
+}
+
+// waitGone waits until an object does not exist.
+func (s *session) waitGone(m *meta.RESTMapping, namespace, name string, timeout time.Duration) error {
+	// Most objects are gone at once; a get is cheaper than a list and needs no further permission.
+	first, err := s.heads(m, namespace).Get(s.ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	uid := first.UID
+	return s.watchObject(m, namespace, name, timeout, func(u *unstructured.Unstructured) (bool, error) {
+		// Somebody may have made a new one already; the old one is gone all the same.
+		return u == nil || u.GetUID() != uid, nil
+	})
+}
+
+// waitForHook waits until a hook has done its work: a Job has completed, a Pod has succeeded.
+// Everything else has done its work by being there.
+func (s *session) waitForHook(i *resource.Info, timeout time.Duration) error {
+	var done func(*unstructured.Unstructured) (bool, error)
+	switch gk := i.Mapping.GroupVersionKind.GroupKind(); {
+	case gk.Group == "batch" && gk.Kind == "Job":
+		done = jobDone
+	case gk.Group == "" && gk.Kind == "Pod":
+		done = podDone
+	default:
+		return nil
+	}
+	if err := s.watchObject(i.Mapping, i.Namespace, i.Name, timeout, done); err != nil {
+		if errors.Is(err, errTimeout) {
+			err = fmt.Errorf("not finished after %s", timeout)
+		}
+		failed := objectError("wait for", infoObject(i), err)
+		failed.Hook = true
+		return failed
+	}
+	return nil
+}
+
+var errHookGone = errors.New("it was deleted before it had finished")
+
+func jobDone(u *unstructured.Unstructured) (bool, error) {
+	if u == nil {
+		return false, errHookGone
+	}
+	conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
+	for _, c := range conditions {
+		c, _ := c.(map[string]any)
+		if c["status"] != "True" {
+			continue
+		}
+		switch c["type"] {
+		case "Complete", "SuccessCriteriaMet":
+			return true, nil
+		case "Failed", "FailureTarget":
+			return false, fmt.Errorf("it failed: %v: %s", c["reason"], joinLines(fmt.Sprint(c["message"])))
+		}
+	}
+	return false, nil
+}
+
+func podDone(u *unstructured.Unstructured) (bool, error) {
+	if u == nil {
+		return false, errHookGone
+	}
+	phase, _, _ := unstructured.NestedString(u.Object, "status", "phase")
+	switch phase {
+	case "Succeeded":
+		return true, nil
+	case "Failed":
+		reason, _, _ := unstructured.NestedString(u.Object, "status", "reason")
+		return false, fmt.Errorf("it failed: %s", reason)
+	}
+	return false, nil
+}
