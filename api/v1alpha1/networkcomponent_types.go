@@ -37,14 +37,21 @@ type NetworkComponentSpec struct {
 	// +optional
 	NamespaceLabels map[string]string `json:"namespaceLabels,omitempty"`
 
-	// values for the chart, derived and user-given, without those of valuesFrom.
+	// derivedValues for the chart are what the stack comes to. valuesFrom and then values go over them.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:validation:Schemaless
+	DerivedValues *apiextensionsv1.JSON `json:"derivedValues,omitempty"`
+
+	// values for the chart that the user gave inline; they have the last word.
 	// +optional
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:validation:Schemaless
 	Values *apiextensionsv1.JSON `json:"values,omitempty"`
 
-	// valuesFrom are merged in order under values.
+	// valuesFrom are merged in order over derivedValues and under values.
 	// +optional
 	// +listType=atomic
 	ValuesFrom []ValuesReference `json:"valuesFrom,omitempty"`

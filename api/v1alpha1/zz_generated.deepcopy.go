@@ -391,6 +391,11 @@ func (in *NetworkComponentSpec) DeepCopyInto(out *NetworkComponentSpec) {
 			(*out)[key] = val
 		}
 	}
+	if in.DerivedValues != nil {
+		in, out := &in.DerivedValues, &out.DerivedValues
+		*out = new(v1.JSON)
+		(*in).DeepCopyInto(*out)
+	}
 	if in.Values != nil {
 		in, out := &in.Values, &out.Values
 		*out = new(v1.JSON)

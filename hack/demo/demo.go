@@ -276,7 +276,7 @@ It keeps running. To look around:
   export KUBECONFIG=%s
   kubectl get netstack,netcomp
   kubectl get netstack -o yaml       # facts, effective settings with their reasons, conditions
-  kubectl get events -A --field-selector reportingController=networkstack   # what was done
+  kubectl get events -n default      # what was done, and who drifted what
   helm ls -A                         # the components are Helm releases
 The operator's log: %s
 To stop it:  make demo-down

@@ -25,7 +25,7 @@ func (r *Reconciler) remove(ctx context.Context, rec *record, c *networkstackv1a
 	if rec.job != nil {
 		return false, nil
 	}
-	policy, err := r.deletionPolicy(ctx, c)
+	policy, stackGoes, err := r.deletionPolicy(ctx, c)
 	if err != nil {
 		return false, err
 	}
@@ -33,7 +33,7 @@ func (r *Reconciler) remove(ctx context.Context, rec *record, c *networkstackv1a
 		if c.Spec.Suspend {
 			return false, nil
 		}
-		above, err := r.leavingBefore(ctx, c)
+		above, err := r.leavingBefore(ctx, c, stackGoes)
 		if err != nil {
 			return false, err
 		}
@@ -57,30 +57,29 @@ func (r *Reconciler) remove(ctx context.Context, rec *record, c *networkstackv1a
 
 // deletionPolicy is the component's own, or that of its stack when the stack itself is going: whatever deletes the
 // components of such a stack (a foreground deletion, say), the stack's policy holds.
-func (r *Reconciler) deletionPolicy(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) (networkstackv1alpha1.DeletionPolicy, error) {
-	if c.Spec.DeletionPolicy == networkstackv1alpha1.DeletionDelete {
-		return networkstackv1alpha1.DeletionDelete, nil
-	}
+func (r *Reconciler) deletionPolicy(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) (policy networkstackv1alpha1.DeletionPolicy, stackGoes bool, err error) {
 	var stack networkstackv1alpha1.NetworkStack
-	err := r.Get(ctx, client.ObjectKey{Name: c.Labels[networkstackv1alpha1.StackLabel]}, &stack)
+	err = r.Get(ctx, client.ObjectKey{Name: c.Labels[networkstackv1alpha1.StackLabel]}, &stack)
 	if err != nil && !apierrors.IsNotFound(err) {
-		return "", fmt.Errorf("reading the component's NetworkStack: %w", err)
+		return "", false, fmt.Errorf("reading the component's NetworkStack: %w", err)
 	}
-	if err == nil && !stack.DeletionTimestamp.IsZero() && stack.Spec.DeletionPolicy == networkstackv1alpha1.DeletionDelete {
-		return networkstackv1alpha1.DeletionDelete, nil
+	stackGoes = err == nil && !stack.DeletionTimestamp.IsZero() && stack.Spec.DeletionPolicy == networkstackv1alpha1.DeletionDelete
+	if stackGoes || c.Spec.DeletionPolicy == networkstackv1alpha1.DeletionDelete {
+		return networkstackv1alpha1.DeletionDelete, stackGoes, nil
 	}
-	return networkstackv1alpha1.DeletionOrphan, nil
+	return networkstackv1alpha1.DeletionOrphan, false, nil
 }
 
-// leavingBefore are the components of the same stack that are on their way out too and were installed later.
-func (r *Reconciler) leavingBefore(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) ([]string, error) {
+// leavingBefore are the components of the same stack that were installed later and are on their way out too, as all
+// are when the stack goes.
+func (r *Reconciler) leavingBefore(ctx context.Context, c *networkstackv1alpha1.NetworkComponent, all bool) ([]string, error) {
 	others, err := r.siblings(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	var out []string
 	for i := range others {
-		if o := &others[i]; !o.DeletionTimestamp.IsZero() && o.Spec.Stage > c.Spec.Stage {
+		if o := &others[i]; (all || !o.DeletionTimestamp.IsZero()) && o.Spec.Stage > c.Spec.Stage {
 			out = append(out, o.Name)
 		}
 	}

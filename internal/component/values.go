@@ -2,7 +2,6 @@ package component
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,10 +15,14 @@ import (
 
 const defaultValuesKey = "values.yaml"
 
-// values merges what the component's values come from: the references in order, under the inline values. All
+// values merges what the component's values come from: what the stack derived, then the references in
+// order, then the inline values, each over the last. All
 // problems are reported at once, and never with a value in the message.
 func (r *Reconciler) values(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) (map[string]any, error) {
-	merged := map[string]any{}
+	merged, err := compose.ParseValues(c.Spec.DerivedValues)
+	if err != nil {
+		return nil, valuesErrorf("spec.derivedValues: %s", err)
+	}
 	var problems []string
 	for _, ref := range c.Spec.ValuesFrom {
 		where := string(ref.Kind) + " " + r.Namespace + "/" + ref.Name
@@ -40,14 +43,11 @@ func (r *Reconciler) values(ctx context.Context, c *networkstackv1alpha1.Network
 	if len(problems) > 0 {
 		return nil, valuesErrorf("%s", strings.Join(problems, "; "))
 	}
-	if c.Spec.Values != nil {
-		var inline map[string]any
-		if err := json.Unmarshal(c.Spec.Values.Raw, &inline); err != nil {
-			return nil, valuesErrorf("spec.values is no mapping")
-		}
-		merged = compose.MergeValues(merged, inline)
+	inline, err := compose.ParseValues(c.Spec.Values)
+	if err != nil {
+		return nil, valuesErrorf("spec.values: %s", err)
 	}
-	return merged, nil
+	return compose.MergeValues(merged, inline), nil
 }
 
 func (r *Reconciler) referenced(ctx context.Context, ref networkstackv1alpha1.ValuesReference, where string) (text, problem string) {

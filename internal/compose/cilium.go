@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 
@@ -250,4 +251,15 @@ func (s *state) ciliumOperations(b *valuesBuilder) {
 	b.set("hubble.enabled", false,
 		"its certificates would change with every rendering; turn it on by values together with certificates that do not")
 	b.set("hubble.peerService.clusterDomain", s.dnsDomain(), "the cluster's DNS domain")
+}
+
+// ReplacesKubeProxy says whether a component, as it is written, programs Services in kube-proxy's place.
+func ReplacesKubeProxy(spec *networkstackv1alpha1.NetworkComponentSpec) bool {
+	if spec.Type != string(networkstackv1alpha1.CNICilium) || spec.DerivedValues == nil {
+		return false
+	}
+	var values struct {
+		KubeProxyReplacement string `json:"kubeProxyReplacement"`
+	}
+	return json.Unmarshal(spec.DerivedValues.Raw, &values) == nil && values.KubeProxyReplacement == "true"
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive,staticcheck // the tables read like the API
-	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/facts"
 )
 
@@ -182,7 +181,7 @@ func TestReleases(t *testing.T) {
 		s.CNI.ValuesFrom, s.CNI.Suspend, s.KubeProxy.Namespace = from, true, "proxy"
 	})))
 	for i := range r.Releases {
-		r.Releases[i].Spec.Values, r.Releases[i].Spec.ControlledValues = nil, nil
+		r.Releases[i].Spec.DerivedValues, r.Releases[i].Spec.ControlledValues = nil, nil
 	}
 	if diff := cmp.Diff([]Release{
 		{Name: "kube-proxy", Spec: NetworkComponentSpec{
@@ -230,6 +229,17 @@ func TestNamespaceLabels(t *testing.T) {
 	}
 }
 
+// TestSharedNamespaceIsNotLabelled even when the catalogue says so.
+func TestSharedNamespaceIsNotLabelled(t *testing.T) {
+	in := cilium()
+	e := in.Catalog["Cilium"]
+	e.NamespaceLabels = map[string]string{"a": "b"}
+	in.Catalog["Cilium"] = e
+	if rel, _ := releaseNamed(t, accepted(t, in), "cilium"); rel.Spec.NamespaceLabels != nil {
+		t.Errorf("kube-system gets %v", rel.Spec.NamespaceLabels)
+	}
+}
+
 func TestCharts(t *testing.T) {
 	const helm = "https://helm.cilium.io"
 	for _, tc := range []struct {
@@ -257,16 +267,6 @@ func TestCharts(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a chart versioned as Kubernetes", func(t *testing.T) {
-		in := flannel(withoutKubeProxy, mode(KubeProxyIPTables))
-		e := in.Catalog["KubeProxy"]
-		e.Versions = []catalog.Version{{Version: "kubernetes"}}
-		in.Catalog["KubeProxy"] = e
-		rel, _ := releaseNamed(t, accepted(t, in), "kube-proxy")
-		if rel.Spec.Chart.Version != "1.36.3" {
-			t.Errorf("version %q", rel.Spec.Chart.Version)
-		}
-	})
 }
 
 func TestParking(t *testing.T) {

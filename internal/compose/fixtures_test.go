@@ -196,6 +196,20 @@ func accepted(t *testing.T, in Input) Result {
 	return r
 }
 
+// chartValues are the values a release is rendered with.
+func chartValues(t *testing.T, s networkstackv1alpha1.NetworkComponentSpec) map[string]any {
+	t.Helper()
+	derived, err := ParseValues(s.DerivedValues)
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, err := ParseValues(s.Values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return MergeValues(derived, user)
+}
+
 // releaseNamed finds a release and its values.
 func releaseNamed(t *testing.T, r Result, name string) (Release, map[string]any) {
 	t.Helper()
@@ -203,11 +217,7 @@ func releaseNamed(t *testing.T, r Result, name string) (Release, map[string]any)
 		if rel.Name != name {
 			continue
 		}
-		values, err := parseValues(rel.Spec.Values)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return rel, values
+		return rel, chartValues(t, rel.Spec)
 	}
 	t.Fatalf("no release %s among %d", name, len(r.Releases))
 	return Release{}, nil

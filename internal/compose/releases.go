@@ -25,9 +25,6 @@ const sharedNamespace = "kube-system"
 // typeKubeProxy is kube-proxy's name in the catalogue.
 const typeKubeProxy = "KubeProxy"
 
-// apiServerVersion stands in the catalogue for a chart that is versioned as Kubernetes is.
-const apiServerVersion = "kubernetes"
-
 // releases are the components to have, in order of installation.
 func (s *state) releases() []Release {
 	var out []Release
@@ -55,9 +52,9 @@ func (s *state) release(name, typ string, stage int32, path *field.Path, c netwo
 	for _, msg := range CheckValues(user, controlled, "values") {
 		s.refuse(field.Forbidden(path.Child("values"), msg))
 	}
-	values, err := b.merged(user)
+	derived, err := b.json()
 	if err != nil {
-		s.refuse(field.InternalError(path.Child("values"), err))
+		s.refuse(field.InternalError(path, err))
 	}
 	b.noteInto(&s.settings, user, fieldName(path))
 
@@ -77,7 +74,8 @@ func (s *state) release(name, typ string, stage int32, path *field.Path, c netwo
 		ReleaseName:      cmp.Or(entry.ReleaseName, name),
 		Namespace:        namespace,
 		NamespaceLabels:  labels,
-		Values:           values,
+		DerivedValues:    derived,
+		Values:           c.Values.DeepCopy(),
 		ValuesFrom:       slices.Clone(c.ValuesFrom),
 		ControlledValues: controlled,
 		Sources:          s.spec.Sources.DeepCopy(),
@@ -115,9 +113,6 @@ func (s *state) chart(typ string, entry catalog.Entry, path *field.Path, c netwo
 	overridden := c.Chart != nil && c.Chart.Repository != entry.Repository
 	if known != nil {
 		out.Version, out.Digest = known.Version, known.Digest
-		if out.Version == apiServerVersion {
-			out.Version = strings.TrimPrefix(s.kubeProxyTag, "v")
-		}
 		s.validateKubernetesRange(typ, path, known)
 	} else if s.withFacts && c.Version != "" && !overridden {
 		s.warnUnknownVersion(typ, entry, path, c.Version)

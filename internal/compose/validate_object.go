@@ -113,7 +113,7 @@ func (s *state) validateSettings(path *field.Path, c networkstackv1alpha1.Compon
 			s.refuse(field.Required(at.Child("name"), "name the object that holds the values"))
 		}
 	}
-	values, err := parseValues(c.Values)
+	values, err := ParseValues(c.Values)
 	if err != nil {
 		// The values themselves stay out of the message: they may hold what is nobody else's business.
 		s.refuse(field.Invalid(path.Child("values"), field.OmitValueType{}, err.Error()))

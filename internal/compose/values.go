@@ -104,8 +104,8 @@ func copyValue(v any) any {
 	}
 }
 
-// parseValues reads values that must be a JSON object. Nothing, and null, are no values.
-func parseValues(raw *apiextensionsv1.JSON) (map[string]any, error) {
+// ParseValues reads values that must be a JSON object. Nothing, and null, are no values.
+func ParseValues(raw *apiextensionsv1.JSON) (map[string]any, error) {
 	if raw == nil || len(raw.Raw) == 0 {
 		return nil, nil
 	}
@@ -186,9 +186,9 @@ func (b *valuesBuilder) put(path string, value any, controlled bool, reason stri
 	at[keys[len(keys)-1]] = value
 }
 
-// merged is the derived values with the user's over them, as JSON with sorted keys.
-func (b *valuesBuilder) merged(user map[string]any) (*apiextensionsv1.JSON, error) {
-	raw, err := json.Marshal(MergeValues(b.values, user))
+// json is the derived values as JSON with sorted keys.
+func (b *valuesBuilder) json() (*apiextensionsv1.JSON, error) {
+	raw, err := json.Marshal(b.values)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
@@ -109,5 +110,36 @@ func judge(obj client.Object, gvk schema.GroupVersionKind) (string, error) {
 	if result.Status == status.CurrentStatus {
 		return "", nil
 	}
+	if text := counts(obj); text != "" {
+		return text, nil
+	}
 	return result.Message, nil
+}
+
+// counts says how far a workload's roll-out is; empty for what has no counts.
+func counts(obj client.Object) string {
+	var updated, available, wanted int32
+	var observed bool
+	switch w := obj.(type) {
+	case *appsv1.DaemonSet:
+		updated, available, wanted = w.Status.UpdatedNumberScheduled, w.Status.NumberAvailable, w.Status.DesiredNumberScheduled
+		observed = w.Status.ObservedGeneration == w.Generation
+	case *appsv1.Deployment:
+		updated, available, wanted = w.Status.UpdatedReplicas, w.Status.AvailableReplicas, ptr.Deref(w.Spec.Replicas, 1)
+		observed = w.Status.ObservedGeneration == w.Generation
+	case *appsv1.StatefulSet:
+		updated, available, wanted = w.Status.UpdatedReplicas, w.Status.AvailableReplicas, ptr.Deref(w.Spec.Replicas, 1)
+		observed = w.Status.ObservedGeneration == w.Generation
+	default:
+		return ""
+	}
+	switch {
+	case !observed:
+		return "roll-out about to start"
+	case updated < wanted:
+		return fmt.Sprintf("%d of %d pods are updated", updated, wanted)
+	case available < wanted:
+		return fmt.Sprintf("%d of %d pods are available", available, wanted)
+	}
+	return ""
 }

@@ -120,7 +120,7 @@ func Ready(c *networkstackv1alpha1.NetworkComponent) bool {
 // Same says whether two specs ask for the same; values are compared as what they mean, not as how they are written.
 func Same(a, b *networkstackv1alpha1.NetworkComponentSpec) bool {
 	x, y := a.DeepCopy(), b.DeepCopy()
-	same := sameJSON(x.Values, y.Values)
-	x.Values, y.Values = nil, nil
+	same := sameJSON(x.Values, y.Values) && sameJSON(x.DerivedValues, y.DerivedValues)
+	x.Values, y.Values, x.DerivedValues, y.DerivedValues = nil, nil, nil, nil
 	return same && equality.Semantic.DeepEqual(x, y)
 }

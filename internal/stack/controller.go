@@ -88,6 +88,7 @@ type scope struct {
 	steps     []plan.Step
 	writeErr  error
 	parked    bool
+	held      bool
 	parkErr   error
 	requeueIn time.Duration
 }
@@ -130,6 +131,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.advance(ctx, s)
 	}
 	result, err := r.publish(ctx, s)
+	if ctx.Err() != nil {
+		// The process ends; what was cut off is done by the next one.
+		return ctrl.Result{}, nil //nolint:nilerr // no failure
+	}
 	return result, errors.Join(err, s.writeErr, s.parkErr)
 }
 
@@ -145,8 +150,10 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		return
 	}
 	s.steps = plan.Make(result.Releases, s.components)
-	s.writeErr = r.take(ctx, s)
-	if s.writeErr == nil {
+	if s.held, s.parkErr = r.bringBackKubeProxy(ctx, s); s.held || s.parkErr != nil {
+		return
+	}
+	if s.writeErr = r.take(ctx, s); s.writeErr == nil {
 		s.parked, s.parkErr = r.parkKubeProxy(ctx, s)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,25 +12,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/compose"
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/internal/plan"
 )
 
 // A kube-proxy that the operator did not install is parked by a node selector that no node satisfies: it keeps
-// its object and its configuration, and one patch brings it back. The selector has a field manager of its own,
-// so that taking it back touches nothing else.
+// its object and its configuration, and one patch brings it back.
 
-// parkKubeProxy parks or unparks a kube-proxy of somebody else, as the composition says. It is parked only when every
+// parkKubeProxy parks a kube-proxy of somebody else when the composition says so. It is parked only when every
 // component is Ready, so that Services are never without somebody who programs them.
 func (r *Reconciler) parkKubeProxy(ctx context.Context, s *scope) (parked bool, err error) {
-	found := s.facts.KubeProxy()
-	if found == nil || found.Component != "" {
-		return false, nil
-	}
-	if !s.result.ParkKubeProxy {
-		if found.Parked {
-			return false, r.unparkKubeProxy(ctx, s.stack)
-		}
+	found := foreignKubeProxy(s.facts)
+	if found == nil || !s.result.ParkKubeProxy {
 		return false, nil
 	}
 	if found.Parked {
@@ -41,7 +36,7 @@ func (r *Reconciler) parkKubeProxy(ctx context.Context, s *scope) (parked bool, 
 			return false, nil
 		}
 	}
-	if err := r.applyParking(ctx, found.Namespace, found.Name, map[string]any{facts.ParkedNodeSelector: "true"}); err != nil {
+	if err := r.patchSelector(ctx, found.Namespace, found.Name, "true"); err != nil {
 		return false, err
 	}
 	r.event(s.stack, "Normal", networkstackv1alpha1.ReasonKubeProxyParked, "Park",
@@ -49,10 +44,42 @@ func (r *Reconciler) parkKubeProxy(ctx context.Context, s *scope) (parked bool, 
 	return true, nil
 }
 
+// bringBackKubeProxy unparks a kube-proxy that is wanted again, and says whether the CNI has to go on programming
+// Services until it runs.
+func (r *Reconciler) bringBackKubeProxy(ctx context.Context, s *scope) (hold bool, err error) {
+	found := foreignKubeProxy(s.facts)
+	if found == nil || s.result.ParkKubeProxy {
+		return false, nil
+	}
+	if found.Parked {
+		return true, r.unparkKubeProxy(ctx, s.stack)
+	}
+	replaced := slices.ContainsFunc(s.components, func(c networkstackv1alpha1.NetworkComponent) bool { return compose.ReplacesKubeProxy(&c.Spec) })
+	if !replaced {
+		return false, nil
+	}
+	var ds appsv1.DaemonSet
+	if err := r.Get(ctx, client.ObjectKey{Namespace: found.Namespace, Name: found.Name}, &ds); err != nil {
+		return true, fmt.Errorf("reading DaemonSet %s/%s: %w", found.Namespace, found.Name, err)
+	}
+	st := ds.Status
+	runs := st.ObservedGeneration == ds.Generation && st.DesiredNumberScheduled > 0 &&
+		st.UpdatedNumberScheduled == st.DesiredNumberScheduled && st.NumberAvailable == st.DesiredNumberScheduled
+	return !runs, nil
+}
+
+// foreignKubeProxy is a kube-proxy that was found and is not a component; nil when there is none.
+func foreignKubeProxy(f *facts.Snapshot) *facts.Installed {
+	if found := f.KubeProxy(); found != nil && found.Component == "" {
+		return found
+	}
+	return nil
+}
+
 // unparkKubeProxy takes the node selector back where it was set.
 func (r *Reconciler) unparkKubeProxy(ctx context.Context, stack *networkstackv1alpha1.NetworkStack) error {
 	var ds appsv1.DaemonSet
-	err := r.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: "kube-proxy"}, &ds)
+	err := r.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: kubeProxyName}, &ds)
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -62,28 +89,24 @@ func (r *Reconciler) unparkKubeProxy(ctx context.Context, stack *networkstackv1a
 	if _, parked := ds.Spec.Template.Spec.NodeSelector[facts.ParkedNodeSelector]; !parked {
 		return nil
 	}
-	if err := r.applyParking(ctx, ds.Namespace, ds.Name, nil); err != nil {
+	if err := r.patchSelector(ctx, ds.Namespace, ds.Name, nil); err != nil {
 		return err
 	}
 	r.event(stack, "Normal", networkstackv1alpha1.ReasonKubeProxyUnparked, "Unpark", "DaemonSet %s/%s runs again", ds.Namespace, ds.Name)
 	return nil
 }
 
-func (r *Reconciler) applyParking(ctx context.Context, namespace, name string, selector map[string]any) error {
-	intent := map[string]any{
-		"apiVersion": "apps/v1", "kind": "DaemonSet",
-		"metadata": map[string]any{"namespace": namespace, "name": name},
-	}
-	if selector != nil {
-		intent["spec"] = map[string]any{"template": map[string]any{"spec": map[string]any{"nodeSelector": selector}}}
-	}
-	data, err := json.Marshal(intent)
+// patchSelector sets the parking key of the node selector, or removes it when the value is nil. It is a merge patch,
+// because a node selector is atomic to server-side apply: applying one key would drop the others.
+func (r *Reconciler) patchSelector(ctx context.Context, namespace, name string, value any) error {
+	data, err := json.Marshal(map[string]any{"spec": map[string]any{"template": map[string]any{"spec": map[string]any{
+		"nodeSelector": map[string]any{facts.ParkedNodeSelector: value}}}}})
 	if err != nil {
 		return err
 	}
 	ds := &appsv1.DaemonSet{}
 	ds.Namespace, ds.Name = namespace, name
-	err = r.Patch(ctx, ds, client.RawPatch(types.ApplyPatchType, data), client.FieldOwner(networkstackv1alpha1.ParkingFieldManager), client.ForceOwnership)
+	err = r.Patch(ctx, ds, client.RawPatch(types.MergePatchType, data), client.FieldOwner(networkstackv1alpha1.ParkingFieldManager))
 	if err != nil {
 		return fmt.Errorf("changing the node selector of DaemonSet %s/%s: %w", namespace, name, err)
 	}

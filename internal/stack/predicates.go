@@ -14,6 +14,9 @@ import (
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 )
 
+// kubeProxyName is the name of kube-proxy's DaemonSet everywhere.
+const kubeProxyName = "kube-proxy"
+
 func onlyDeletion() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc:  func(event.CreateEvent) bool { return false },
@@ -37,13 +40,15 @@ func nodeChanged() predicate.Predicate {
 	}}
 }
 
-// agentChanged passes changes of who owns a DaemonSet and what it runs; the progress of its pods is none.
+// agentChanged passes changes of who owns a DaemonSet and what it runs. The progress of its pods matters for
+// kube-proxy alone, when it is brought back.
 func agentChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		o, ok1 := e.ObjectOld.(*appsv1.DaemonSet)
 		n, ok2 := e.ObjectNew.(*appsv1.DaemonSet)
 		return !ok1 || !ok2 || o.Generation != n.Generation ||
-			!maps.Equal(o.Labels, n.Labels) || !maps.Equal(o.Annotations, n.Annotations)
+			!maps.Equal(o.Labels, n.Labels) || !maps.Equal(o.Annotations, n.Annotations) ||
+			n.Name == kubeProxyName && !equality.Semantic.DeepEqual(o.Status, n.Status)
 	}}
 }
 

@@ -123,6 +123,11 @@ func fillReady(s *scope, out *networkstackv1alpha1.NetworkStackStatus, ready int
 		status.Working(conditions, generation, networkstackv1alpha1.ReasonProgressing, s.parkErr.Error())
 		return
 	}
+	if s.held {
+		status.Working(conditions, generation, networkstackv1alpha1.ReasonWaiting,
+			"kube-proxy is brought back: the CNI goes on programming Services until it runs on every node")
+		return
+	}
 	var open, stalled, suspended []string
 	for _, step := range s.steps {
 		c := s.component(step.Name)

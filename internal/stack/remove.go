@@ -35,9 +35,9 @@ func (r *Reconciler) remove(ctx context.Context, s *scope) (bool, error) {
 	}
 	if len(s.components) > 0 {
 		var failed []error
-		for i := range s.components {
-			s.deleting = append(s.deleting, s.components[i].Name)
-			failed = append(failed, r.removeComponent(ctx, &s.components[i], policy))
+		for _, c := range leavingNow(s.components, policy) {
+			s.deleting = append(s.deleting, c.Name)
+			failed = append(failed, r.removeComponent(ctx, c, policy))
 		}
 		return false, errors.Join(failed...)
 	}
@@ -46,6 +46,22 @@ func (r *Reconciler) remove(ctx context.Context, s *scope) (bool, error) {
 		return false, fmt.Errorf("removing the finalizer: %w", err)
 	}
 	return true, nil
+}
+
+// leavingNow are the components to remove now: all of them when they keep running, else those of the last stage, for
+// what was installed first goes last.
+func leavingNow(components []networkstackv1alpha1.NetworkComponent, policy networkstackv1alpha1.DeletionPolicy) []*networkstackv1alpha1.NetworkComponent {
+	last := components[0].Spec.Stage
+	for i := range components {
+		last = max(last, components[i].Spec.Stage)
+	}
+	var out []*networkstackv1alpha1.NetworkComponent
+	for i := range components {
+		if c := &components[i]; policy == networkstackv1alpha1.DeletionOrphan || c.Spec.Stage == last {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // removeComponent deletes a component under a policy. The policy is written first, in a call of its own, so that a

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -27,7 +28,7 @@ import (
 
 const (
 	// patience is for conditions that come true on any machine, however busy.
-	patience = 3 * time.Minute
+	patience = 1 * time.Minute
 	look     = 20 * time.Millisecond
 
 	flannelSample = "networkstack_flannel.yaml"
@@ -70,7 +71,9 @@ func newCluster(t *testing.T, options controlplane.Options, args ...string) *env
 	e.check(clientgoscheme.AddToScheme(scheme))
 	e.check(networkstackv1alpha1.AddToScheme(scheme))
 	var err error
-	e.client, err = client.New(cp.RESTConfig(), client.Options{Scheme: scheme})
+	cfg := cp.RESTConfig()
+	cfg.QPS = -1
+	e.client, err = client.New(cfg, client.Options{Scheme: scheme})
 	e.check(err)
 	e.account = filepath.Join(t.TempDir(), "operator.kubeconfig")
 	e.check(operator.Kubeconfig(t.Context(), e.admin, e.account))
@@ -79,10 +82,38 @@ func newCluster(t *testing.T, options controlplane.Options, args ...string) *env
 			_ = e.process.Stop()
 		}
 		if t.Failed() {
-			t.Logf("the operator's log:\n%s", e.log.tail(20000))
+			e.dump(t)
 		}
 	})
 	return e
+}
+
+// dump shows how things were when a test failed.
+func (e *env) dump(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var stacks networkstackv1alpha1.NetworkStackList
+	var components networkstackv1alpha1.NetworkComponentList
+	var events corev1.EventList
+	_ = e.client.List(ctx, &stacks)
+	_ = e.client.List(ctx, &components)
+	_ = e.client.List(ctx, &events, client.InNamespace("default"))
+	for i := range stacks.Items {
+		t.Logf("NetworkStack %s: %s", stacks.Items[i].Name, toJSON(stacks.Items[i].Status.Conditions))
+	}
+	for i := range components.Items {
+		c := &components.Items[i]
+		t.Logf("NetworkComponent %s (deleted %v): %s %s", c.Name, c.DeletionTimestamp, c.Status.Phase, toJSON(c.Status.Conditions))
+	}
+	for i := range events.Items {
+		t.Logf("event: %s %s: %s", events.Items[i].Reason, events.Items[i].InvolvedObject.Name, events.Items[i].Message)
+	}
+	const most = 20000
+	for _, line := range strings.Split(e.log.tail(most), "\n") {
+		if !strings.Contains(line, "EventSource") {
+			t.Log(line)
+		}
+	}
 }
 
 func (e *env) startOperator() {
@@ -147,8 +178,9 @@ func (e *env) component(name string) *networkstackv1alpha1.NetworkComponent {
 // eventually waits until the condition holds; what says what was waited for, and last what was seen last.
 func (e *env) eventually(what string, condition func(ctx context.Context) (done bool, last string)) {
 	e.t.Helper()
+	ctx := e.t.Context()
 	last := ""
-	err := wait.PollUntilContextTimeout(e.t.Context(), look, patience, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, look, patience, true, func(context.Context) (bool, error) {
 		var done bool
 		done, last = condition(ctx)
 		return done, nil

@@ -133,8 +133,8 @@ func (e *env) checkFlannelInstalled(s *networkstackv1alpha1.NetworkStack) {
 			t.Errorf("status.effective gives no reason for %s", s.Setting)
 		}
 	}
-	if effective["spec.mtu"] != "1450" {
-		t.Errorf("the derived MTU is %q, want 1450: 1500 of the nodes less 50 for VXLAN", effective["spec.mtu"])
+	if effective["spec.mtu"] != "1430" {
+		t.Errorf("the derived MTU is %q, want 1430: 1500 of the nodes less 70 for VXLAN over IPv6", effective["spec.mtu"])
 	}
 	f := s.Status.Facts
 	if f == nil || f.KubernetesVersion != "v1.37.1" || f.Nodes != 3 || f.NodeMTU != 1500 || len(f.ServiceCIDRs) != 2 || len(f.PodCIDRs) != 2 || f.APIServer == "" {
@@ -284,7 +284,7 @@ func restart(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
 func valuesFromSecret(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "networkstack-system", Name: "flannel-values"},
-		StringData: map[string]string{"values.yaml": "flannel: {resources: {requests: {cpu: 123m}}}"},
+		StringData: map[string]string{"values.yaml": "flannel: {resources: {requests: {cpu: 123m}}}\nupdateStrategy: {rollingUpdate: {maxUnavailable: 1}}"},
 	}
 	stack.Spec.CNI.ValuesFrom = []networkstackv1alpha1.ValuesReference{{Kind: networkstackv1alpha1.ValuesFromSecret, Name: secret.Name}}
 	e.apply(stack)

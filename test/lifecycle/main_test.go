@@ -8,6 +8,9 @@ import (
 	"os"
 	"testing"
 
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/networkstack/networkstack/test/operator"
 )
 
@@ -15,6 +18,7 @@ import (
 var operatorBinary string
 
 func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard())
 	os.Exit(runTests(m))
 }
 

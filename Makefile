@@ -1,0 +1,192 @@
+# NetworkStack. `make help` lists what there is.
+#
+# Nothing but a Go toolchain, make, bash and git is needed for everything up to `make test`; the tools are built
+# from their Go modules, one each below hack/tools, at the versions written there. docker-build needs docker or
+# podman, and install and deploy need kubectl.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# Steps share two things that do not bear it well: the processor, and the files being generated.
+.NOTPARALLEL:
+
+# VERSION is that of the operator, without a v. It ends up in the binary, the image's tag and the bundle.
+VERSION ?= 0.1.0
+# IMG is the operator's image. No registry is assumed: to push, name yours.
+IMG ?= networkstack-operator:v$(VERSION)
+CONTAINER_TOOL ?= docker
+KUBECTL ?= kubectl
+# TEST_FLAGS are added to go test, for example TEST_FLAGS='-run TestUpgrade -count=1'.
+TEST_FLAGS ?=
+
+# Worktrees and archives have no version control to stamp from; whoever sets GOFLAGS keeps theirs.
+export GOFLAGS ?= -buildvcs=false
+LDFLAGS := -s -w -X main.version=v$(VERSION)
+
+tool = go tool -modfile=$(CURDIR)/hack/tools/$(1)/go.mod $(1)
+CONTROLLER_GEN = $(call tool,controller-gen)
+KUSTOMIZE = $(call tool,kustomize)
+GOLANGCI_LINT = $(call tool,golangci-lint)
+
+##@ General
+
+.PHONY: help
+help: ## Show this list.
+	@printf 'Usage: make <target> [VARIABLE=value …]\n'
+	@while IFS= read -r line; do \
+	  if [[ $$line == '##@ '* ]]; then printf '\n\033[1m%s\033[0m\n' "$${line#'##@ '}"; \
+	  elif [[ $$line =~ ^([a-z0-9-]+):.*'## '(.*)$$ ]]; then printf '  \033[36m%-16s\033[0m %s\n' "$${BASH_REMATCH[1]}" "$${BASH_REMATCH[2]}"; fi; \
+	done < $(firstword $(MAKEFILE_LIST))
+
+##@ Try it
+
+.PHONY: demo
+demo: ## Watch the operator build a network on a control plane of its own; KEEP=1 leaves it running.
+	go run ./hack/demo $(if $(filter 1,$(KEEP)),--keep)
+
+.PHONY: cluster
+cluster: ## Start a local control plane with simulated nodes; prints the KUBECONFIG to use.
+	go run ./hack/cluster up
+
+.PHONY: cluster-down
+cluster-down: ## Stop it and remove all it had.
+	go run ./hack/cluster down
+
+.PHONY: run
+run: ## Run the operator here against the current KUBECONFIG (first: make install); ARGS='--flag …'.
+	POD_NAMESPACE=$${POD_NAMESPACE:-networkstack-system} go run -ldflags '$(LDFLAGS)' ./cmd/operator $(ARGS)
+
+##@ Develop
+
+.PHONY: manifests
+manifests: ## Generate the custom resource definitions from api/.
+	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
+
+.PHONY: generate
+generate: ## Generate the deep copies of the types in api/.
+	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
+
+.PHONY: api-docs
+api-docs: ## Generate docs/api.md, the reference of every field.
+	$(call tool,crd-ref-docs) --source-path=api --config=hack/tools/crd-ref-docs/config.yaml --renderer=markdown --output-path=docs/api.md
+
+.PHONY: fmt
+fmt: ## Format the code and order its imports.
+	$(GOLANGCI_LINT) fmt ./...
+
+.PHONY: vet
+vet: ## Run go vet.
+	go vet ./...
+
+.PHONY: lint
+lint: ## Run golangci-lint; what it looks for, and why, is in .golangci.yml.
+	$(GOLANGCI_LINT) run ./...
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what the code calls (asks vuln.go.dev).
+	$(call tool,govulncheck) ./...
+
+##@ Test
+
+.PHONY: test
+test: verify check-fmt vet lint control-plane go-test ## Everything that must hold before a change goes in.
+
+.PHONY: verify
+verify: ## Fail when a generated file is not what its source generates.
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir="$$tmp/crd"; \
+	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/... output:object:dir="$$tmp"; \
+	$(call tool,crd-ref-docs) --source-path=api --config=hack/tools/crd-ref-docs/config.yaml --renderer=markdown --output-path="$$tmp/api.md" >"$$tmp/log" 2>&1 || { cat "$$tmp/log"; exit 1; }; \
+	same() { git --no-pager diff --no-index --exit-code "$$1" "$$2" || { echo "$$1 is not up to date: run make $$3" >&2; exit 1; }; }; \
+	same config/crd/bases "$$tmp/crd" manifests; \
+	same api/v1alpha1/zz_generated.deepcopy.go "$$tmp/zz_generated.deepcopy.go" generate; \
+	same docs/api.md "$$tmp/api.md" api-docs
+	go run ./hack/bundle -check
+	@echo "generated files are up to date"
+
+.PHONY: check-fmt
+check-fmt: ## Fail when gofmt would change a file.
+	@files=$$(gofmt -l .); if [[ -n $$files ]]; then printf 'not formatted, run make fmt:\n%s\n' "$$files" >&2; exit 1; fi
+
+.PHONY: control-plane
+control-plane: ## Build the Kubernetes control plane that tests, demo and cluster use (minutes, but once).
+	go run ./hack/cluster build
+
+# At most two packages at a time: some start a control plane each. Not the race detector: it needs a C compiler,
+# and all dependencies built a second time; see test-race.
+.PHONY: go-test
+go-test: ## Run all Go tests, those on a real control plane included; TEST_FLAGS='…' for go test.
+	$(call tool,gotestsum) --format=standard-quiet -- -p 2 -timeout 20m $(TEST_FLAGS) ./...
+
+.PHONY: test-race
+test-race: ## Run the tests that start no control plane under the race detector (needs a C compiler).
+	CGO_ENABLED=1 go test -race -timeout 20m $(TEST_FLAGS) \
+	  $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep -v test/controlplane | cut -d' ' -f1)
+
+.PHONY: bench
+bench: ## Run the benchmarks in test/bench.
+	@if ! compgen -G 'test/bench/*.go' >/dev/null; then echo "There are no benchmarks yet: test/bench does not exist." >&2; exit 1; fi
+	go test -run='^$$' -bench=. -benchmem -timeout 60m ./test/bench/...
+
+.PHONY: e2e
+e2e: ## End-to-end tests on real nodes: do not exist yet.
+	@echo "There are no end-to-end tests on real nodes yet. make test covers a real control plane with simulated nodes." >&2; exit 1
+
+##@ Build
+
+.PHONY: build
+build: ## Build bin/networkstack-operator.
+	go build -ldflags '$(LDFLAGS)' -o bin/networkstack-operator ./cmd/operator
+
+.PHONY: docker-build
+docker-build: ## Build the operator's image IMG, with CONTAINER_TOOL.
+	$(CONTAINER_TOOL) build --build-arg VERSION=v$(VERSION) -t $(IMG) .
+
+.PHONY: docker-push
+docker-push: ## Push the operator's image IMG.
+	$(CONTAINER_TOOL) push $(IMG)
+
+.PHONY: build-installer
+build-installer: overlay ## Write dist/install.yaml: all that runs the operator, with image IMG.
+	$(KUSTOMIZE) build dist/overlay > dist/install.yaml
+	@echo "dist/install.yaml runs $(IMG)"
+
+# config/default with the image IMG, without changing a file under version control.
+.PHONY: overlay
+overlay:
+	@rm -rf dist/overlay && mkdir -p dist/overlay && cd dist/overlay && \
+	$(KUSTOMIZE) create --resources ../../config/default && $(KUSTOMIZE) edit set image networkstack-operator=$(IMG)
+
+.PHONY: bundle
+bundle: ## Generate the bundle for the Operator Lifecycle Manager and validate it.
+	go run ./hack/bundle -version $(VERSION) -image $(IMG)
+	@# The validator reports errors and still exits with 0.
+	@report=$$($(call tool,operator-verify) manifests --operatorhub_validate --object_validate ./bundle 2>&1); \
+	[[ -z $$report ]] || printf '%s\n' "$$report"; \
+	if [[ $$report == *level=error* || $$report == *level=fatal* ]]; then exit 1; fi
+	@echo "bundle is valid"
+
+.PHONY: clean
+clean: ## Remove what was built here. The cache in the user's cache directory stays.
+	rm -rf bin dist
+
+##@ Install into the current KUBECONFIG
+
+.PHONY: install
+install: ## Install the custom resource definitions.
+	$(KUSTOMIZE) build config/crd | $(KUBECTL) apply --server-side -f -
+
+.PHONY: uninstall
+uninstall: ## Delete every NetworkStack (while the operator still runs), then the definitions.
+	if $(KUBECTL) get crd networkstacks.networkstack.io >/dev/null 2>&1; then \
+	  $(KUBECTL) delete networkstacks --all --timeout=15m; fi
+	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found -f -
+
+.PHONY: deploy
+deploy: overlay ## Run the operator with image IMG, the definitions included.
+	$(KUSTOMIZE) build dist/overlay | $(KUBECTL) apply --server-side -f -
+
+.PHONY: undeploy
+undeploy: ## Remove the operator; definitions, NetworkStacks and the network stay.
+	$(KUSTOMIZE) build config/rbac | $(KUBECTL) delete --ignore-not-found -f -
+	$(KUSTOMIZE) build config/manager | $(KUBECTL) delete --ignore-not-found -f -

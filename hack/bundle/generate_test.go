@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+)
+
+const root = "../.."
+
+func TestGenerateIsDeterministic(t *testing.T) {
+	t.Parallel()
+	o := options{version: "9.8.7", image: "registry.example.com/operator:v9.8.7"}
+	first, err := generate(root, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := generate(root, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range first {
+		if !bytes.Equal(first[name], second[name]) {
+			t.Errorf("%s differs from one time to the next", name)
+		}
+	}
+}
+
+func TestInstallStrategy(t *testing.T) {
+	t.Parallel()
+	files, err := generate(root, options{version: "9.8.7", image: "registry.example.com/operator:v9.8.7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	csv := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal(files[csvFile], &csv.Object); err != nil {
+		t.Fatal(err)
+	}
+	if csv.GetName() != "networkstack.v9.8.7" {
+		t.Errorf("the name is %s", csv.GetName())
+	}
+	deployments, _, err := unstructured.NestedSlice(csv.Object, "spec", "install", "spec", "deployments")
+	if err != nil || len(deployments) != 1 {
+		t.Fatalf("want one Deployment, have %v, %v", deployments, err)
+	}
+	pod, _, err := unstructured.NestedMap(deployments[0].(map[string]any), "spec", "template", "spec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pod["hostNetwork"] != true {
+		t.Error("the operator has to use the host's network")
+	}
+	if !strings.Contains(string(files[csvFile]), "image: registry.example.com/operator:v9.8.7") {
+		t.Error("the image is not the one asked for")
+	}
+	for _, field := range []string{"permissions", "clusterPermissions"} {
+		if p, _, err := unstructured.NestedSlice(csv.Object, "spec", "install", "spec", field); err != nil || len(p) != 1 {
+			t.Errorf("want %s for one account, have %v, %v", field, p, err)
+		}
+	}
+}
+
+func TestDescriptionOfUnknownField(t *testing.T) {
+	t.Parallel()
+	schema := map[string]any{"properties": map[string]any{"spec": map[string]any{"description": "two\nlines"}}}
+	if got, err := descriptionOf(schema, "spec"); got != "two lines" || err != nil {
+		t.Errorf("descriptionOf(spec) = %q, %v", got, err)
+	}
+	if _, err := descriptionOf(schema, "spec.gone"); err == nil {
+		t.Error("a descriptor for a field that does not exist was accepted")
+	}
+}
+
+func TestCheckFindsStaleFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"config", "bundle"} {
+		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join(root, name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := generate(dir, options{version: "9.8.7", image: "operator:v9.8.7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := write(dir, files); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkCurrent(dir); err != nil {
+		t.Errorf("a fresh bundle is called stale: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, bundleDir, "manifests", "left-over.yaml"), []byte("a: b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkCurrent(dir); err == nil || !strings.Contains(err.Error(), "left-over.yaml") {
+		t.Errorf("a file too many was not found: %v", err)
+	}
+}

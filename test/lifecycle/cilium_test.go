@@ -1,0 +1,116 @@
+package lifecycle
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/test/controlplane"
+)
+
+// TestCiliumStack installs the second sample with upstream's chart beside a kube-proxy that somebody else installed,
+// upgrades it, and brings kube-proxy back.
+func TestCiliumStack(t *testing.T) {
+	charts := chartArchive(t, "cilium-1.20.0.tgz")
+	e := newEnv(t, controlplane.Options{}, "--charts", charts)
+	proxy := foreignKubeProxy()
+	e.check(e.client.Create(t.Context(), proxy))
+	e.eventually("the foreign kube-proxy to run", func(ctx context.Context) (bool, string) {
+		e.check(e.client.Get(ctx, client.ObjectKeyFromObject(proxy), proxy))
+		return proxy.Status.NumberAvailable == 3, toJSON(proxy.Status)
+	})
+	stack := sample(t, ciliumSample)
+	e.apply(stack)
+	applied := time.Now()
+	ready := e.waitReady(stack.Name)
+	t.Logf("Cilium Ready and kube-proxy parked %.1f s after apply", time.Since(applied).Seconds())
+	if list := e.helm("ls", "-A"); !strings.Contains(list, "cilium-1.20.0") {
+		t.Errorf("helm ls -A does not show Cilium:\n%s", list)
+	}
+	e.checkCiliumConfig(ready)
+	e.check(e.client.Get(t.Context(), client.ObjectKeyFromObject(proxy), proxy))
+	if proxy.Status.DesiredNumberScheduled != 0 && len(proxy.Spec.Template.Spec.NodeSelector) < 2 {
+		t.Errorf("kube-proxy is not parked: %v", proxy.Spec.Template.Spec.NodeSelector)
+	}
+
+	// A minor version at a time, and back is refused; here only the way back is tried.
+	stack.Spec.CNI.Version = "1.19.6"
+	e.apply(stack)
+	e.waitCondition(stack.Name, networkstackv1alpha1.ConditionAccepted, metav1.ConditionFalse, networkstackv1alpha1.ReasonInvalid)
+	stack.Spec.CNI.Version = ""
+
+	stack.Spec.KubeProxy.Mode = networkstackv1alpha1.KubeProxyUnmanaged
+	e.apply(stack)
+	e.eventually("kube-proxy to be brought back", func(ctx context.Context) (bool, string) {
+		e.check(e.client.Get(ctx, client.ObjectKeyFromObject(proxy), proxy))
+		return proxy.Status.NumberAvailable == 3 && len(proxy.Spec.Template.Spec.NodeSelector) == 1, toJSON(proxy.Spec.Template.Spec.NodeSelector)
+	})
+	e.waitReady(stack.Name)
+	e.ciliumConfig("kube-proxy-replacement", "false")
+}
+
+func (e *env) checkCiliumConfig(s *networkstackv1alpha1.NetworkStack) {
+	e.t.Helper()
+	for key, want := range map[string]string{
+		"kube-proxy-replacement":      "true",
+		"enable-wireguard":            "true",
+		"enable-ipv4":                 "true",
+		"enable-ipv6":                 "true",
+		"cluster-pool-ipv4-cidr":      "10.244.0.0/16",
+		"cluster-pool-ipv4-mask-size": "24",
+		"cluster-pool-ipv6-cidr":      "fd00:10:244::/56",
+		"cluster-pool-ipv6-mask-size": "64",
+		"routing-mode":                "tunnel",
+		"tunnel-protocol":             "vxlan",
+		"mtu":                         "1500",
+	} {
+		e.ciliumConfig(key, want)
+	}
+	var ds appsv1.DaemonSet
+	e.check(e.client.Get(e.t.Context(), client.ObjectKey{Namespace: "kube-system", Name: "cilium"}, &ds))
+	host := ""
+	for _, env := range ds.Spec.Template.Spec.Containers[0].Env {
+		if env.Name == "KUBERNETES_SERVICE_HOST" {
+			host = env.Value
+		}
+	}
+	if want := strings.Split(s.Status.Facts.APIServer, ":")[0]; host != want {
+		e.t.Errorf("Cilium reaches the API server at %q, want the real endpoint %q", host, want)
+	}
+}
+
+func (e *env) ciliumConfig(key, want string) {
+	e.t.Helper()
+	var cm corev1.ConfigMap
+	e.check(e.client.Get(e.t.Context(), client.ObjectKey{Namespace: "kube-system", Name: "cilium-config"}, &cm))
+	if cm.Data[key] != want {
+		e.t.Errorf("cilium-config has %s=%q, want %q", key, cm.Data[key], want)
+	}
+}
+
+// foreignKubeProxy is a kube-proxy as kubeadm leaves it, as far as parking is concerned.
+func foreignKubeProxy() *appsv1.DaemonSet {
+	labels := map[string]string{"k8s-app": "kube-proxy"}
+	return &appsv1.DaemonSet{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "kube-proxy", Labels: labels},
+		Spec: appsv1.DaemonSetSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec: corev1.PodSpec{
+					HostNetwork:  true,
+					NodeSelector: map[string]string{"kubernetes.io/os": "linux"},
+					Tolerations:  []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+					Containers:   []corev1.Container{{Name: "kube-proxy", Image: "registry.k8s.io/kube-proxy:v1.37.1"}},
+				},
+			},
+		},
+	}
+}

@@ -1,0 +1,223 @@
+package rbac_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/networkstack/networkstack/test/controlplane"
+)
+
+// TestAPIServerLetsOperatorInstallCharts has a real API server judge: the operator's ServiceAccount, with what
+// config/default gives it and nothing else, applies, lists and deletes every object of every chart.
+func TestAPIServerLetsOperatorInstallCharts(t *testing.T) {
+	t.Parallel()
+	cp := controlplane.ForTest(t, controlplane.Options{})
+	admin := newApplier(t, cp.RESTConfig())
+	admin.apply(t, defaultObjects(t))
+	config, _, err := cp.ServiceAccountConfig(t.Context(), "networkstack-system", serviceAccount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	operator := newApplier(t, config)
+
+	install := func(t *testing.T, objects []*unstructured.Unstructured) {
+		t.Helper()
+		if n := operator.apply(t, objects); n == 0 {
+			t.Error("the API server serves no kind of this chart")
+		}
+		operator.list(t, objects)
+		operator.remove(t, objects)
+	}
+	for name, values := range ownValues {
+		t.Run(name, func(t *testing.T) { install(t, render(t, embedded(t, name), "kube-system", values)) })
+	}
+	for _, version := range ciliumVersions {
+		for name, values := range ciliumValues {
+			t.Run("cilium "+version+" "+name, func(t *testing.T) {
+				install(t, render(t, cilium(t, version), "kube-system", values))
+			})
+		}
+	}
+	t.Run("no more than that", func(t *testing.T) { checkRefusals(t, config) })
+}
+
+// checkRefusals fails when the API server lets the operator's account have more than its roles say.
+func checkRefusals(t *testing.T, config *rest.Config) {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roles := client.RbacV1()
+	name := metav1.ObjectMeta{Name: "more"}
+	_, escalated := roles.ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{
+		ObjectMeta: name,
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}}},
+	}, metav1.CreateOptions{})
+	_, bound := roles.ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: name,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+	}, metav1.CreateOptions{})
+	deleted := client.CoreV1().Nodes().Delete(t.Context(), "none", metav1.DeleteOptions{})
+	_, logs := client.CoreV1().Pods("kube-system").GetLogs("none", &corev1.PodLogOptions{}).DoRaw(t.Context())
+	for what, err := range map[string]error{
+		"write a role that may do everything": escalated, "bind cluster-admin": bound,
+		"delete a node": deleted, "read logs": logs,
+	} {
+		if !apierrors.IsForbidden(err) {
+			t.Errorf("the operator may %s: %v", what, err)
+		}
+	}
+}
+
+// applier does what the operator does with a release's objects.
+type applier struct {
+	client dynamic.Interface
+	mapper *restmapper.DeferredDiscoveryRESTMapper
+}
+
+func newApplier(t *testing.T, config *rest.Config) *applier {
+	t.Helper()
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &applier{client: client, mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(known.Discovery()))}
+}
+
+// resource is where an object belongs; nil when its kind is not served here, as with ServiceMonitors.
+func (a *applier) resource(t *testing.T, object *unstructured.Unstructured) dynamic.ResourceInterface {
+	t.Helper()
+	kind := object.GroupVersionKind()
+	mapping, err := a.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	var noMatch *meta.NoKindMatchError
+	if errors.As(err, &noMatch) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mapping.Scope.Name() == meta.RESTScopeNameRoot {
+		return a.client.Resource(mapping.Resource)
+	}
+	namespace := object.GetNamespace()
+	if namespace == "" {
+		namespace = "kube-system" // the release's
+	}
+	return a.client.Resource(mapping.Resource).Namespace(namespace)
+}
+
+// apply returns how many objects were applied.
+func (a *applier) apply(t *testing.T, objects []*unstructured.Unstructured) int {
+	t.Helper()
+	var applied int
+	for _, object := range inOrder(objects) {
+		resource := a.resource(t, object)
+		if resource == nil {
+			continue
+		}
+		options := metav1.ApplyOptions{FieldManager: "networkstack", Force: true}
+		if _, err := resource.Apply(t.Context(), object.GetName(), object, options); err != nil {
+			t.Errorf("apply %s %s: %v", object.GetKind(), object.GetName(), err)
+			continue
+		}
+		applied++
+	}
+	return applied
+}
+
+func (a *applier) list(t *testing.T, objects []*unstructured.Unstructured) {
+	t.Helper()
+	for _, object := range objects {
+		resource := a.resource(t, object)
+		if resource == nil {
+			continue
+		}
+		list, err := resource.List(t.Context(), metav1.ListOptions{Limit: 1})
+		if err != nil {
+			t.Errorf("list %s: %v", object.GetKind(), err)
+			continue
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		watch, err := resource.Watch(ctx, metav1.ListOptions{ResourceVersion: list.GetResourceVersion()})
+		if err != nil {
+			t.Errorf("watch %s: %v", object.GetKind(), err)
+		} else {
+			watch.Stop()
+		}
+		cancel()
+	}
+}
+
+// remove deletes objects, last first, except namespaces: those take their time.
+func (a *applier) remove(t *testing.T, objects []*unstructured.Unstructured) {
+	t.Helper()
+	ordered := inOrder(objects)
+	slices.Reverse(ordered)
+	background := metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}
+	for _, object := range ordered {
+		resource := a.resource(t, object)
+		if resource == nil || object.GetKind() == "Namespace" {
+			continue
+		}
+		if err := resource.Delete(t.Context(), object.GetName(), background); err != nil && !apierrors.IsNotFound(err) {
+			t.Errorf("delete %s %s: %v", object.GetKind(), object.GetName(), err)
+		}
+	}
+}
+
+// inOrder puts what others need first.
+func inOrder(objects []*unstructured.Unstructured) []*unstructured.Unstructured {
+	first := []string{"Namespace", "CustomResourceDefinition", "ServiceAccount", "ClusterRole", "Role"}
+	rank := func(object *unstructured.Unstructured) int {
+		if i := slices.Index(first, object.GetKind()); i >= 0 {
+			return i
+		}
+		return len(first)
+	}
+	ordered := slices.Clone(objects)
+	slices.SortStableFunc(ordered, func(a, b *unstructured.Unstructured) int { return rank(a) - rank(b) })
+	return ordered
+}
+
+// defaultObjects are those of config/default.
+func defaultObjects(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), "../../config/default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var objects []*unstructured.Unstructured
+	for _, resource := range built.Resources() {
+		data, err := resource.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		object := &unstructured.Unstructured{}
+		if err := object.UnmarshalJSON(data); err != nil {
+			t.Fatal(err)
+		}
+		objects = append(objects, object)
+	}
+	return objects
+}

@@ -1,0 +1,398 @@
+// Package rbac_test holds the operator's permissions (config/rbac) against what the charts need: enough of them
+// to install every component, and none that no component needs.
+package rbac_test
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v3/pkg/releaseutil"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/component-helpers/auth/rbac/validation"
+	"sigs.k8s.io/yaml"
+
+	"github.com/networkstack/networkstack/charts"
+)
+
+const (
+	operatorRole   = "networkstack-operator"
+	componentsRole = "networkstack-operator-components"
+	serviceAccount = "networkstack-operator"
+)
+
+// ownValues are values of the charts that the operator carries: what they have no default for, and what lets them
+// grant more.
+var ownValues = map[string]string{
+	"flannel":    `{netpol: {enabled: true}}`,
+	"kube-proxy": `{mode: nftables, apiServer: {host: 192.0.2.10, port: 6443}, image: {tag: v1.37.1}}`,
+}
+
+// ciliumVersions are the archives that the Cilium tests want in the chart cache of this machine.
+var ciliumVersions = []string{"1.19.6", "1.20.0"}
+
+// ciliumValues are settings of Cilium that between them turn on every feature the operator is meant to carry.
+// Encryption excludes itself, therefore there are several.
+var ciliumValues = map[string]string{
+	"defaults": `{}`,
+	"replacement and WireGuard": `
+kubeProxyReplacement: true
+k8sServiceHost: 192.0.2.10
+k8sServicePort: 6443
+ipv6: {enabled: true}
+encryption: {enabled: true, type: wireguard}
+hubble:
+  relay: {enabled: true}
+  ui: {enabled: true}
+  metrics: {enabled: [drop], serviceMonitor: {enabled: true}}
+  dropEventEmitter: {enabled: true}
+prometheus: {enabled: true, serviceMonitor: {enabled: true}}
+operator: {prometheus: {enabled: true, serviceMonitor: {enabled: true}}}
+envoy: {prometheus: {enabled: true, serviceMonitor: {enabled: true}}}`,
+	"IPsec and Hubble certificates by CronJob": `
+encryption: {enabled: true, type: ipsec, ipsec: {secretName: cilium-ipsec-keys}}
+hubble:
+  relay: {enabled: true}
+  tls: {auto: {method: cronJob}}
+annotateK8sNode: true
+resourceQuotas: {enabled: true}`,
+	"ingress, Gateway API, load balancing": `
+kubeProxyReplacement: true
+k8sServiceHost: 192.0.2.10
+k8sServicePort: 6443
+ingressController: {enabled: true}
+gatewayAPI: {enabled: true, gatewayClass: {create: "true"}}
+bgpControlPlane: {enabled: true}
+l2announcements: {enabled: true}
+egressGateway: {enabled: true}
+bpf: {masquerade: true}
+localRedirectPolicies: {enabled: true}
+envoyConfig: {enabled: true}
+k8sClusterNetworkPolicy: {enabled: true}
+identityManagementMode: both
+tls: {secretSync: {enabled: true}, readSecretsOnlyFromSecretsNamespace: true}`,
+	"secrets from everywhere": `
+tls: {readSecretsOnlyFromSecretsNamespace: false}`,
+}
+
+func TestOperatorCanInstallOwnCharts(t *testing.T) {
+	t.Parallel()
+	rules := installedRules(t)
+	entries, err := charts.FS.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			values, ok := ownValues[name]
+			if !ok {
+				t.Fatalf("add values for the chart %s to ownValues", name)
+			}
+			checkRelease(t, rules.all(), render(t, embedded(t, name), "kube-system", values))
+		})
+	}
+}
+
+func TestOperatorCanInstallCilium(t *testing.T) {
+	t.Parallel()
+	rules := installedRules(t)
+	for _, version := range ciliumVersions {
+		for name, values := range ciliumValues {
+			t.Run(version+" "+name, func(t *testing.T) {
+				t.Parallel()
+				checkRelease(t, rules.all(), render(t, cilium(t, version), "kube-system", values))
+			})
+		}
+	}
+}
+
+// TestComponentsRoleIsNeeded fails on a permission in component_roles.yaml that no chart grants.
+func TestComponentsRoleIsNeeded(t *testing.T) {
+	t.Parallel()
+	rules := installedRules(t)
+	var granted []rbacv1.PolicyRule
+	grants := func(objects []*unstructured.Unstructured) {
+		for _, r := range rolesOf(t, objects) {
+			granted = append(granted, r.rules...)
+		}
+	}
+	for name, values := range ownValues {
+		grants(render(t, embedded(t, name), "kube-system", values))
+	}
+	for _, version := range ciliumVersions {
+		for _, values := range ciliumValues {
+			grants(render(t, cilium(t, version), "kube-system", values))
+		}
+	}
+	// A chart may name the objects that it grants access to. The role need not, and often cannot.
+	covered, excess := validation.Covers(granted, rules[componentsRole])
+	if !covered {
+		t.Errorf("no chart grants this, remove it from component_roles.yaml:\n%s", format(excess))
+	}
+	for _, rule := range rules[componentsRole] {
+		for _, part := range validation.BreakdownRule(rule) {
+			if ok, _ := validation.Covers(rules[operatorRole], []rbacv1.PolicyRule{part}); ok {
+				t.Errorf("role.yaml has this, too, remove it from component_roles.yaml: %s", part.String())
+			}
+		}
+	}
+}
+
+func TestNoDangerousPermission(t *testing.T) {
+	t.Parallel()
+	for name, rules := range installedRules(t) {
+		for _, rule := range rules {
+			if all := slices.Concat(rule.APIGroups, rule.Resources, rule.Verbs); slices.ContainsFunc(all, isWildcard) {
+				t.Errorf("%s has a wildcard: %s", name, rule.String())
+			}
+			if len(rule.NonResourceURLs) > 0 {
+				t.Errorf("%s has a URL: %s", name, rule.String())
+			}
+			for _, verb := range rule.Verbs {
+				switch verb {
+				case "escalate", "impersonate", "approve", "sign":
+					t.Errorf("%s has the verb %s: %s", name, verb, rule.String())
+				case "bind":
+					if !slices.Equal(rule.ResourceNames, []string{"system:node-proxier"}) {
+						t.Errorf("%s may bind more than system:node-proxier: %s", name, rule.String())
+					}
+				}
+			}
+			for _, resource := range rule.Resources {
+				switch resource {
+				case "pods/exec", "pods/attach", "pods/portforward", "nodes/proxy", "serviceaccounts/token",
+					"mutatingwebhookconfigurations", "validatingwebhookconfigurations", "certificatesigningrequests":
+					t.Errorf("%s has the resource %s: %s", name, resource, rule.String())
+				case "customresourcedefinitions":
+					if slices.Contains(rule.Verbs, "delete") {
+						t.Errorf("%s may delete custom resource definitions, and so all their objects: %s", name, rule.String())
+					}
+				}
+			}
+		}
+	}
+}
+
+func isWildcard(s string) bool { return strings.Contains(s, "*") }
+
+// checkRelease fails for each object of a release that the holder of rules could not manage.
+func checkRelease(t *testing.T, rules []rbacv1.PolicyRule, objects []*unstructured.Unstructured) {
+	t.Helper()
+	if len(objects) == 0 {
+		t.Fatal("the chart rendered no object")
+	}
+	kinds := map[schema.GroupVersionKind]bool{}
+	rendered := map[string]bool{}
+	for _, object := range objects {
+		kinds[object.GroupVersionKind()] = true
+		rendered[object.GetKind()+"/"+object.GetName()] = true
+	}
+	for kind := range kinds {
+		resource, _ := meta.UnsafeGuessKindToResource(kind)
+		verbs := []string{"get", "list", "watch", "create", "patch", "delete"}
+		if kind.Kind == "CustomResourceDefinition" {
+			verbs = verbs[:5]
+		}
+		need := rbacv1.PolicyRule{APIGroups: []string{resource.Group}, Resources: []string{resource.Resource}, Verbs: verbs}
+		if ok, missing := validation.Covers(rules, []rbacv1.PolicyRule{need}); !ok {
+			t.Errorf("the operator cannot manage a %s:\n%s", kind.Kind, format(missing))
+		}
+	}
+	for _, role := range rolesOf(t, objects) {
+		if ok, missing := validation.Covers(rules, role.rules); !ok {
+			t.Errorf("the operator cannot write the %s, it would grant what the operator lacks:\n%s", role.name, format(missing))
+		}
+	}
+	for _, object := range objects {
+		kind, _, _ := unstructured.NestedString(object.Object, "roleRef", "kind")
+		name, _, _ := unstructured.NestedString(object.Object, "roleRef", "name")
+		if name == "" || rendered[kind+"/"+name] {
+			continue
+		}
+		need := rbacv1.PolicyRule{
+			APIGroups: []string{rbacv1.GroupName}, Resources: []string{strings.ToLower(kind) + "s"},
+			ResourceNames: []string{name}, Verbs: []string{"bind"},
+		}
+		if ok, _ := validation.Covers(rules, []rbacv1.PolicyRule{need}); !ok {
+			t.Errorf("the operator cannot write the %s %s: it may not bind %s %s", object.GetKind(), object.GetName(), kind, name)
+		}
+	}
+}
+
+type role struct {
+	name  string
+	rules []rbacv1.PolicyRule
+}
+
+// rolesOf are the Roles and ClusterRoles among objects.
+func rolesOf(t *testing.T, objects []*unstructured.Unstructured) []role {
+	t.Helper()
+	var roles []role
+	for _, object := range objects {
+		if object.GroupVersionKind().Group != rbacv1.GroupName || !strings.HasSuffix(object.GetKind(), "Role") {
+			continue
+		}
+		var r rbacv1.ClusterRole // a Role has the same rules
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &r); err != nil {
+			t.Fatalf("%s %s: %v", object.GetKind(), object.GetName(), err)
+		}
+		if r.AggregationRule != nil {
+			t.Errorf("%s %s aggregates others: what it grants cannot be told from here", object.GetKind(), object.GetName())
+		}
+		roles = append(roles, role{name: object.GetKind() + " " + object.GetName(), rules: r.Rules})
+	}
+	return roles
+}
+
+// ruleSet holds the rules of ClusterRoles by name.
+type ruleSet map[string][]rbacv1.PolicyRule
+
+func (s ruleSet) all() []rbacv1.PolicyRule {
+	return slices.Concat(slices.Collect(maps.Values(s))...)
+}
+
+// installedRules are the rules of the ClusterRoles that config/default binds to the operator.
+func installedRules(t *testing.T) ruleSet {
+	t.Helper()
+	objects := defaultObjects(t)
+	bound := map[string]bool{}
+	for _, object := range objects {
+		if object.GetKind() != "ClusterRoleBinding" {
+			continue
+		}
+		var binding rbacv1.ClusterRoleBinding
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &binding); err != nil {
+			t.Fatal(err)
+		}
+		for _, subject := range binding.Subjects {
+			if subject.Kind == rbacv1.ServiceAccountKind && subject.Name == serviceAccount {
+				bound["ClusterRole "+binding.RoleRef.Name] = true
+			}
+		}
+	}
+	rules := ruleSet{}
+	for _, r := range rolesOf(t, objects) {
+		if bound[r.name] {
+			rules[strings.TrimPrefix(r.name, "ClusterRole ")] = r.rules
+		}
+	}
+	if len(rules[operatorRole]) == 0 || len(rules[componentsRole]) == 0 || len(rules) != 2 {
+		t.Fatalf("config/default binds %v to the operator, not %s and %s",
+			slices.Sorted(maps.Keys(rules)), operatorRole, componentsRole)
+	}
+	return rules
+}
+
+// embedded is a chart that the operator carries.
+func embedded(t *testing.T, name string) *chart.Chart {
+	t.Helper()
+	var files []*loader.BufferedFile
+	err := fs.WalkDir(charts.FS, name, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(charts.FS, path)
+		files = append(files, &loader.BufferedFile{Name: strings.TrimPrefix(path, name+"/"), Data: data})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := loader.LoadFiles(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loaded
+}
+
+// cilium is the upstream chart, if this machine has it: the project carries no copy.
+func cilium(t *testing.T, version string) *chart.Chart {
+	t.Helper()
+	cache := os.Getenv("NETWORKSTACK_CACHE")
+	if cache == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			t.Skip(err)
+		}
+		cache = filepath.Join(user, "networkstack")
+	}
+	archive := filepath.Join(cache, "charts", "cilium-"+version+".tgz")
+	if _, err := os.Stat(archive); err != nil {
+		t.Skipf("put Cilium's chart archive there to have this tested: %s", archive)
+	}
+	loaded, err := loader.LoadFile(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loaded
+}
+
+// render returns the objects of a chart, hooks and custom resource definitions included.
+func render(t *testing.T, c *chart.Chart, namespace, values string) []*unstructured.Unstructured {
+	t.Helper()
+	var given map[string]any
+	if err := yaml.UnmarshalStrict([]byte(values), &given); err != nil {
+		t.Fatal(err)
+	}
+	if err := chartutil.ProcessDependencies(c, given); err != nil {
+		t.Fatal(err)
+	}
+	capabilities := &chartutil.Capabilities{
+		KubeVersion: chartutil.KubeVersion{Version: "v1.37.1", Major: "1", Minor: "37"},
+		APIVersions: append(slices.Clone(chartutil.DefaultVersionSet),
+			"monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1/GatewayClass"),
+		HelmVersion: chartutil.DefaultCapabilities.HelmVersion,
+	}
+	options := chartutil.ReleaseOptions{Name: c.Name(), Namespace: namespace, Revision: 1, IsInstall: true}
+	all, err := chartutil.ToRenderValues(c, given, options, capabilities)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := engine.Render(c, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documents []string
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		if !strings.HasSuffix(path, "NOTES.txt") {
+			documents = append(documents, slices.Collect(maps.Values(releaseutil.SplitManifests(files[path])))...)
+		}
+	}
+	for _, definition := range c.CRDObjects() {
+		documents = append(documents, string(definition.File.Data))
+	}
+	var objects []*unstructured.Unstructured
+	for _, document := range documents {
+		object := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil {
+			t.Fatalf("%v in:\n%s", err, document)
+		}
+		if object.GetKind() != "" {
+			objects = append(objects, object)
+		}
+	}
+	return objects
+}
+
+func format(rules []rbacv1.PolicyRule) string {
+	var b strings.Builder
+	for _, r := range rules {
+		fmt.Fprintf(&b, "  %v %v %v %v\n", r.APIGroups, r.Resources, r.ResourceNames, r.Verbs)
+	}
+	return b.String()
+}
