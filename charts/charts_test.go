@@ -31,28 +31,6 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// load reads a chart from the embedded files.
-func load(t *testing.T, name string) *chart.Chart {
-	t.Helper()
-	var files []*loader.BufferedFile
-	err := fs.WalkDir(charts.FS, name, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		data, err := charts.FS.ReadFile(p)
-		files = append(files, &loader.BufferedFile{Name: strings.TrimPrefix(p, name+"/"), Data: data})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := loader.LoadFiles(files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 // render gives the chart's manifests in the order of their files.
 func render(t *testing.T, name, namespace, values string) (string, error) {
 	t.Helper()
@@ -62,11 +40,11 @@ func render(t *testing.T, name, namespace, values string) (string, error) {
 	}
 	capabilities := chartutil.DefaultCapabilities.Copy()
 	capabilities.KubeVersion = chartutil.KubeVersion{Version: "v1.36.3", Major: "1", Minor: "36"}
-	toRender, err := chartutil.ToRenderValues(load(t, name), v, chartutil.ReleaseOptions{Name: name, Namespace: namespace, Revision: 1, IsInstall: true}, capabilities)
+	toRender, err := chartutil.ToRenderValues(testcharts.Embedded(t, name), v, chartutil.ReleaseOptions{Name: name, Namespace: namespace, Revision: 1, IsInstall: true}, capabilities)
 	if err != nil {
 		return "", err
 	}
-	rendered, err := engine.Render(load(t, name), toRender)
+	rendered, err := engine.Render(testcharts.Embedded(t, name), toRender)
 	if err != nil {
 		return "", err
 	}
@@ -222,7 +200,7 @@ func TestLint(t *testing.T) {
 // TestSchemasAreLocal keeps rendering off the network.
 func TestSchemasAreLocal(t *testing.T) {
 	for _, name := range []string{"flannel", "kube-proxy"} {
-		schema := load(t, name).Schema
+		schema := testcharts.Embedded(t, name).Schema
 		for line := range bytes.Lines(schema) {
 			if bytes.Contains(line, []byte(`"$ref"`)) && !bytes.Contains(line, []byte(`"$ref": "#/`)) {
 				t.Errorf("%s: remote reference: %s", name, line)

@@ -39,6 +39,9 @@ func cacheOptions(namespace string) cache.Options {
 		metav1.NamespacePublic: named("cluster-info"),
 	}
 	configMaps[namespace] = cache.Config{}
+	// Every revision of every release is a Secret of a chart's size.
+	noReleases := cache.Config{FieldSelector: fields.OneTermNotEqualSelector("type", "helm.sh/release.v1")}
+	ofAPIServer := cache.Config{LabelSelector: labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: "kubernetes"})}
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
@@ -48,9 +51,9 @@ func cacheOptions(namespace string) cache.Options {
 			&appsv1.DaemonSet{}:          {Transform: trimDaemonSet},
 			&corev1.Node{}:               {Transform: trimNode},
 			&corev1.ConfigMap{}:          {Namespaces: configMaps},
-			&corev1.Secret{}:             {Namespaces: map[string]cache.Config{namespace: {FieldSelector: fields.OneTermNotEqualSelector("type", "helm.sh/release.v1")}}},
+			&corev1.Secret{}:             {Namespaces: map[string]cache.Config{namespace: noReleases}},
 			&corev1.Service{}:            {Namespaces: map[string]cache.Config{metav1.NamespaceDefault: named("kubernetes")}},
-			&discoveryv1.EndpointSlice{}: {Namespaces: map[string]cache.Config{metav1.NamespaceDefault: {LabelSelector: labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: "kubernetes"})}}},
+			&discoveryv1.EndpointSlice{}: {Namespaces: map[string]cache.Config{metav1.NamespaceDefault: ofAPIServer}},
 		},
 	}
 }

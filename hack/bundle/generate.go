@@ -15,9 +15,9 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
+
+	"github.com/networkstack/networkstack/test/operator"
 )
 
 const (
@@ -72,20 +72,12 @@ func generate(root string, o options) (map[string][]byte, error) {
 
 // load builds the kustomization and sorts what comes out by its use.
 func load(dir string) (*input, error) {
-	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
+	objects, err := operator.Build(dir)
 	if err != nil {
 		return nil, err
 	}
 	in := &input{}
-	for _, resource := range built.Resources() {
-		data, err := resource.MarshalJSON()
-		if err != nil {
-			return nil, err
-		}
-		object := &unstructured.Unstructured{}
-		if err := object.UnmarshalJSON(data); err != nil {
-			return nil, err
-		}
+	for _, object := range objects {
 		switch object.GetKind() {
 		case "ClusterServiceVersion":
 			in.csv = object

@@ -38,7 +38,10 @@ func startCluster(ctx context.Context, nodes int, keep bool, work string) (*clus
 		if err != nil {
 			return nil, err
 		}
-		return &cluster{kubeconfig: cp.Kubeconfig(), dir: work, version: "Kubernetes " + cp.Binaries().KubernetesVersion, log: filepath.Join(work, "operator.log"), end: cp.Stop}, nil
+		return &cluster{
+			kubeconfig: cp.Kubeconfig(), dir: work, version: "Kubernetes " + cp.Binaries().KubernetesVersion,
+			log: filepath.Join(work, "operator.log"), end: cp.Stop,
+		}, nil
 	}
 	if err := down(ctx, io.Discard); err != nil {
 		return nil, err
@@ -115,7 +118,7 @@ func endOperator(pid, dir string) {
 	if err != nil {
 		return
 	}
-	command, err := os.ReadFile(filepath.Join("/proc", pid, "cmdline"))
+	command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", n))
 	if err == nil && strings.Contains(string(command), filepath.Join(dir, "operator.kubeconfig")) {
 		_ = syscall.Kill(n, syscall.SIGTERM)
 	}

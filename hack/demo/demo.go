@@ -69,7 +69,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 			err = errors.Join(err, d.cluster.stop(), os.RemoveAll(work))
 		}
 	}()
-	if err := d.connect(); err != nil {
+	if err := d.connect(ctx); err != nil {
 		return err
 	}
 	if err := d.startOperator(ctx, binary); err != nil {
@@ -89,7 +89,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 }
 
 func readSample(path string) (*unstructured.Unstructured, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the file the user names
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func readSample(path string) (*unstructured.Unstructured, error) {
 	return obj, nil
 }
 
-func (d *demo) connect() error {
+func (d *demo) connect(ctx context.Context) error {
 	cfg, err := clientcmd.BuildConfigFromFlags("", d.cluster.kubeconfig)
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (d *demo) connect() error {
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), networkstackv1alpha1.AddToScheme(scheme)); err != nil {
 		return err
 	}
-	if err := operator.Install(context.Background(), cfg); err != nil {
+	if err := operator.Install(ctx, cfg); err != nil {
 		return err
 	}
 	d.client, err = client.New(cfg, client.Options{Scheme: scheme})
@@ -165,7 +165,8 @@ func (d *demo) install(ctx context.Context, stack *unstructured.Unstructured) er
 		for _, c := range s.Status.Components {
 			show(c.Name, fmt.Sprintf("%-11s %s", c.Phase, c.Message))
 		}
-		if accepted := meta.FindStatusCondition(s.Status.Conditions, networkstackv1alpha1.ConditionAccepted); accepted != nil && accepted.Status == "False" {
+		accepted := meta.FindStatusCondition(s.Status.Conditions, networkstackv1alpha1.ConditionAccepted)
+		if accepted != nil && accepted.Status == "False" {
 			return false, fmt.Errorf("the NetworkStack was refused: %s", accepted.Message)
 		}
 		return isReady(&s), nil

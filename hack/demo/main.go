@@ -41,7 +41,8 @@ owns, and shows the correction. It fails when any of that does not happen.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return d.run(cmd.Context()) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&d.sample, "sample", filepath.Join(operator.Root(), "config", "samples", "networkstack_flannel.yaml"), "the NetworkStack to apply")
+	sample := filepath.Join(operator.Root(), "config", "samples", "networkstack_flannel.yaml")
+	f.StringVar(&d.sample, "sample", sample, "the NetworkStack to apply")
 	f.StringArrayVar(&d.charts, "charts", nil, "directory of chart archives for the operator; may be given several times")
 	f.IntVar(&d.nodes, "nodes", 3, "number of simulated nodes")
 	f.BoolVar(&d.keep, "keep", false, "leave the cluster and the operator running")

@@ -187,7 +187,7 @@ func writeFile(name string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }() // is there no more when all went well
 	if _, err = f.Write(data); err == nil {
 		err = f.Sync()
 	}

@@ -156,10 +156,11 @@ func (l *Loader) Load(ctx context.Context, req Request) (*Chart, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case r := <-result:
-		if r.Err != nil {
+		shared, ok := r.Val.(*Chart)
+		if !ok || r.Err != nil {
 			return nil, r.Err
 		}
-		c := *r.Val.(*Chart)
+		c := *shared
 		return &c, nil
 	}
 }

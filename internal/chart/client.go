@@ -2,6 +2,7 @@ package chart
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -45,7 +46,7 @@ type answer struct {
 // get fetches a URL. A status other than 200, and 304 when the request was conditional, is an error,
 // as is a body larger than limit.
 func (l *Loader) get(ctx context.Context, url string, header http.Header, limit int64) (*answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return nil, &SourceError{URL: redact(url), Reason: "not a URL"}
 	}
@@ -71,10 +72,11 @@ func (l *Loader) get(ctx context.Context, url string, header http.Header, limit 
 		return nil, &SourceError{URL: redact(url), Reason: (&sizeError{limit}).Error()}
 	}
 	body, err := readLimited(resp.Body, limit)
-	if err != nil {
-		if size, ok := err.(*sizeError); ok {
-			return nil, &SourceError{URL: redact(url), Reason: size.Error()}
-		}
+	var size *sizeError
+	switch {
+	case errors.As(err, &size):
+		return nil, &SourceError{URL: redact(url), Reason: size.Error()}
+	case err != nil:
 		return nil, l.sourceError(url, err)
 	}
 	return &answer{status: resp.StatusCode, header: resp.Header, body: body}, nil

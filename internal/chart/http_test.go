@@ -251,8 +251,10 @@ func TestConcurrentLoadsAreOneDownload(t *testing.T) {
 	r := newRepo(t)
 	archive := archiveOf(t, "x", "1.0.0", "")
 	r.publish("x", "1.0.0", archive)
-	release := make(chan struct{})
+	var once sync.Once
+	asked, release := make(chan struct{}), make(chan struct{})
 	r.handle("/x-1.0.0.tgz", func(w http.ResponseWriter, _ *http.Request) {
+		once.Do(func() { close(asked) })
 		<-release
 		_, _ = w.Write(archive)
 	})
@@ -266,8 +268,10 @@ func TestConcurrentLoadsAreOneDownload(t *testing.T) {
 		_, err := l.Load(ctx, req)
 		left <- err
 	}()
-	for r.count("/x-1.0.0.tgz") == 0 {
-		time.Sleep(time.Millisecond)
+	select {
+	case <-asked:
+	case err := <-left:
+		t.Fatalf("the load ended without a download: %v", err)
 	}
 	var all sync.WaitGroup
 	loaded := make([]*Chart, 20)

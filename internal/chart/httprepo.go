@@ -3,6 +3,7 @@ package chart
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -93,7 +94,7 @@ func resolveArchive(base *url.URL, raw string, mirrors []Mirror) (string, error)
 	}
 	resolved := directory.ResolveReference(ref)
 	if !isHTTP(resolved.String()) {
-		return "", errors.New("the index names an archive at " + redact(resolved.String()) + ", which is neither http nor https")
+		return "", fmt.Errorf("the index names an archive at %s, which is neither http nor https", redact(resolved.String()))
 	}
 	if resolved.Scheme == base.Scheme && resolved.Host == base.Host {
 		if resolved.User == nil {
@@ -104,7 +105,7 @@ func resolveArchive(base *url.URL, raw string, mirrors []Mirror) (string, error)
 		}
 	}
 	if base.Scheme == "https" && resolved.Scheme != "https" && !byMirror {
-		return "", errors.New("the index names an archive at " + redact(resolved.String()) + ": an https repository may not lead to plain http")
+		return "", fmt.Errorf("the index names an archive at %s: an https repository may not lead to plain http", redact(resolved.String()))
 	}
 	return resolved.String(), nil
 }

@@ -27,17 +27,14 @@ func checkRepository(raw string) error {
 // rewrite replaces the longest matching source by its mirror; what follows the source is kept.
 // Of equally long ones the first wins.
 func rewrite(repository string, mirrors []Mirror) string {
-	best, rest := -1, ""
-	for i, m := range mirrors {
-		r, ok := cutPrefix(repository, m.Source)
-		if ok && (best < 0 || len(strings.TrimRight(m.Source, "/")) > len(strings.TrimRight(mirrors[best].Source, "/"))) {
-			best, rest = i, r
+	longest, out := 0, repository
+	for _, m := range mirrors {
+		rest, ok := cutPrefix(repository, m.Source)
+		if n := len(strings.TrimRight(m.Source, "/")); ok && n > longest {
+			longest, out = n, strings.TrimRight(m.Mirror, "/")+rest
 		}
 	}
-	if best < 0 {
-		return repository
-	}
-	return strings.TrimRight(mirrors[best].Mirror, "/") + rest
+	return out
 }
 
 // cutPrefix removes a prefix that ends where a path element does. Scheme and host compare without

@@ -92,7 +92,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, wakes *Wakes) error {
 		return nil
 	})
 	values := handler.EnqueueRequestsFromMapFunc(r.readersOf)
-	inNamespace := builder.WithPredicates(predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetNamespace() == r.Namespace }))
+	inNamespace := builder.WithPredicates(predicate.NewPredicateFuncs(func(o client.Object) bool {
+		return o.GetNamespace() == r.Namespace
+	}))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("networkcomponent").
 		For(&networkstackv1alpha1.NetworkComponent{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
@@ -169,48 +171,48 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return r.publish(ctx, rec, &c, latest)
 }
 
-// advance starts the next job when one is due.
+// advance starts the next job when one is due. While what is wanted cannot be had, what is installed is still looked after.
 func (r *Reconciler) advance(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent) {
 	values, err := r.values(ctx, c)
 	rec.valuesProblem = err
-	if err != nil {
-		return
+	if err == nil {
+		rec.wanted = wishes(c, values)
 	}
-	wanted := wishes(c, values)
-	rec.wanted = wanted
+	if rec.settled == rec.wanted && rec.failedFor != rec.settled {
+		// What failed is no longer wanted.
+		rec.succeeded()
+	}
 	switch {
 	case rec.job != nil:
 		// One thing at a time: what is under way is never cut off by a newer wish, only by the end of the process.
-	case rec.settled != wanted:
-		if rec.failure == nil || rec.failedFor != wanted || !time.Now().Before(rec.next) {
-			rec.job = r.startApply(c.DeepCopy(), values, wanted)
-		}
-	default:
-		r.watchDrift(rec, c, wanted)
+	case err == nil && rec.settled != rec.wanted && rec.due():
+		rec.job = r.startApply(c.DeepCopy(), values, rec.wanted)
+	case rec.settled != "":
+		r.watchDrift(rec, c)
 	}
 }
 
 // watchDrift starts a verification when the watches say that an object is not what was applied.
-func (r *Reconciler) watchDrift(rec *record, c *networkstackv1alpha1.NetworkComponent, wanted string) {
+func (r *Reconciler) watchDrift(rec *record, c *networkstackv1alpha1.NetworkComponent) {
 	if c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore {
 		r.Drift.Forget(c.Name)
-		rec.tracked, rec.drift.Open = false, nil
+		rec.tracked, rec.open = false, nil
+		return
+	}
+	if rec.failure != nil && rec.failedFor == rec.settled && time.Now().Before(rec.next) {
 		return
 	}
 	if !rec.tracked {
 		// Drift was not watched until now: look at everything once.
-		rec.job = r.startVerify(c.DeepCopy(), wanted, nil)
-		return
-	}
-	if rec.failure != nil && time.Now().Before(rec.next) {
+		rec.job = r.startVerify(c.DeepCopy(), rec.settled, nil)
 		return
 	}
 	objects := r.Drift.Drifted(c.Name)
-	if c.Spec.DriftMode != networkstackv1alpha1.DriftWarn && len(rec.open) > 0 {
+	if c.Spec.DriftMode != networkstackv1alpha1.DriftWarn {
 		objects = append(objects, rec.open...)
 	}
 	if len(objects) > 0 {
-		rec.job = r.startVerify(c.DeepCopy(), wanted, objects)
+		rec.job = r.startVerify(c.DeepCopy(), rec.settled, objects)
 	}
 }
 

@@ -31,9 +31,10 @@ type outcome struct {
 	findings []release.Finding
 	// only are the objects that were looked at; nil means all.
 	only []release.Object
-	// observed says that findings were reported and not corrected.
-	observed bool
-	gone     bool
+	// observed says that findings were reported and not corrected; unwatched that drift was not looked for.
+	observed, unwatched bool
+	// gone says that there is no release any more; partial that some objects may be of a new revision and some of an old one.
+	gone, partial bool
 }
 
 // wishes is a digest of everything that decides what is applied.
@@ -54,22 +55,20 @@ func wishes(c *networkstackv1alpha1.NetworkComponent, values map[string]any) str
 func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values map[string]any, wanted string) *job {
 	return r.runner.run(c.Name, jobApply, wanted, func(ctx context.Context, phase func(networkstackv1alpha1.ComponentPhase)) outcome {
 		phase(networkstackv1alpha1.PhaseFetching)
+		spec := releaseSpec(c, values)
 		loaded, err := r.Charts.Load(ctx, r.chartRequest(&c.Spec))
 		if err != nil {
+			if out, same := r.withoutChart(ctx, c, spec); same {
+				return out
+			}
 			return outcome{err: err}
 		}
-		spec := release.Spec{
-			Component: c.Name, Name: c.Spec.ReleaseName, Namespace: c.Spec.Namespace, NamespaceLabels: c.Spec.NamespaceLabels,
-			Chart: loaded.Chart, ChartDigest: loaded.Digest, Values: values,
-		}
-		if c.Spec.Sources != nil {
-			spec.ImageRegistry = c.Spec.Sources.ImageRegistry
-		}
+		spec.Chart, spec.ChartDigest = loaded.Chart, loaded.Digest
 		found, err := r.Engine.State(ctx, spec.Name, spec.Namespace)
 		if err != nil {
 			return outcome{err: err}
 		}
-		if found.Status == deployed && found.Ours && found.Component == c.Name && found.Inputs == r.Engine.Inputs(spec) {
+		if r.installed(found, spec) {
 			// Already there, by an earlier process or under an earlier NetworkComponent: only make sure of the objects.
 			out := r.verify(ctx, c, nil)
 			out.release = releaseStatus(found, loaded)
@@ -82,10 +81,46 @@ func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values
 		}
 		done, err := r.Engine.Apply(ctx, spec)
 		if err != nil {
-			return outcome{err: err}
+			var render *release.RenderError
+			return outcome{err: err, partial: !errors.As(err, &render)}
 		}
-		return outcome{release: releaseStatus(done.State, loaded), applied: done.Objects, upgraded: true}
+		return outcome{
+			release: releaseStatus(done.State, loaded), applied: done.Objects, upgraded: true,
+			unwatched: c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore,
+		}
 	})
+}
+
+func releaseSpec(c *networkstackv1alpha1.NetworkComponent, values map[string]any) release.Spec {
+	spec := release.Spec{
+		Component: c.Name, Name: c.Spec.ReleaseName, Namespace: c.Spec.Namespace, NamespaceLabels: c.Spec.NamespaceLabels, Values: values,
+	}
+	if c.Spec.Sources != nil {
+		spec.ImageRegistry = c.Spec.Sources.ImageRegistry
+	}
+	return spec
+}
+
+// installed says whether a release is there already, made of the very same inputs.
+func (r *Reconciler) installed(found release.State, spec release.Spec) bool {
+	return found.Status == deployed && found.Ours && found.Component == spec.Component && found.Inputs == r.Engine.Inputs(spec)
+}
+
+// withoutChart looks after a release whose chart cannot be fetched now, when the status of an earlier process tells that
+// it was made of the same inputs: a restart of the operator while a repository is away must cost nothing.
+func (r *Reconciler) withoutChart(ctx context.Context, c *networkstackv1alpha1.NetworkComponent, spec release.Spec) (outcome, bool) {
+	recorded := c.Status.Release
+	if recorded == nil || recorded.ChartDigest == "" ||
+		c.Status.Phase != networkstackv1alpha1.PhaseReady || c.Status.ObservedGeneration != c.Generation {
+		return outcome{}, false
+	}
+	spec.ChartDigest = recorded.ChartDigest
+	found, err := r.Engine.State(ctx, spec.Name, spec.Namespace)
+	if err != nil || !r.installed(found, spec) {
+		return outcome{}, false
+	}
+	out := r.verify(ctx, c, nil)
+	return out, out.err == nil
 }
 
 func (r *Reconciler) startVerify(c *networkstackv1alpha1.NetworkComponent, wanted string, only []release.Object) *job {
@@ -100,9 +135,21 @@ func (r *Reconciler) verify(ctx context.Context, c *networkstackv1alpha1.Network
 	if err != nil {
 		return outcome{err: err, gone: errors.Is(err, release.ErrNotDeployed)}
 	}
+	if c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore {
+		return outcome{applied: namesOf(manifest), unwatched: true}
+	}
 	observe := c.Spec.DriftMode == networkstackv1alpha1.DriftWarn
 	findings, applied, err := r.Engine.Verify(ctx, c.Name, manifest, only, observe)
 	return outcome{err: err, findings: findings, applied: applied, only: only, observed: observe}
+}
+
+// namesOf are the objects of a manifest, of which nothing more is known than that they were applied.
+func namesOf(m *release.Manifest) []release.Applied {
+	out := make([]release.Applied, 0, len(m.Objects))
+	for _, o := range m.Objects {
+		out = append(out, release.Applied{Object: release.Object{GVK: o.GroupVersionKind(), Namespace: o.GetNamespace(), Name: o.GetName()}})
+	}
+	return out
 }
 
 func (r *Reconciler) startUninstall(c *networkstackv1alpha1.NetworkComponent) *job {
@@ -148,7 +195,9 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 		r.failed(rec, c, j, out)
 		return
 	}
-	rec.failure, rec.failedFor, rec.failures, rec.next = nil, "", 0, time.Time{}
+	if j.kind != jobVerify || rec.failedFor == j.inputs {
+		rec.succeeded()
+	}
 	if j.kind == jobUninstall {
 		rec.uninstalled, rec.waitingFor = true, nil
 		return
@@ -159,12 +208,15 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 	rec.settled = j.inputs
 	if out.only == nil {
 		rec.objects = out.applied
-		rec.tracked = true
-		rec.open, rec.drift.Open = nil, nil
+		rec.open = nil
+		rec.tracked = !out.unwatched
+	}
+	if out.only == nil && rec.tracked {
 		if err := r.Drift.Track(c.Name, out.applied); err != nil {
 			ctrlLog(ctx).Error(err, "some kinds are not watched for drift")
 		}
-	} else {
+	}
+	if out.only != nil {
 		r.Drift.Update(c.Name, out.applied)
 		rec.renew(out.applied)
 	}
@@ -180,9 +232,16 @@ func (r *Reconciler) failed(rec *record, c *networkstackv1alpha1.NetworkComponen
 	if errors.Is(out.err, context.Canceled) {
 		return
 	}
-	if out.gone {
-		// Somebody removed the Helm release: what is wanted has to be installed again.
-		rec.settled = ""
+	if out.gone || out.partial {
+		// Either somebody removed the Helm release, or an attempt got half way: there is nothing to hold objects to until
+		// what is wanted is applied. Restoring the old half would tear at the new one.
+		rec.settled, rec.tracked = "", false
+		r.Drift.Forget(c.Name)
+	}
+	if j.kind == jobVerify && rec.failure != nil && rec.failedFor != j.inputs {
+		// What is wanted cannot be had, and that is what the status goes on saying.
+		r.event(c, "Warning", classify(out.err).reason, "Restore", "%s", out.err)
+		return
 	}
 	repeated := rec.failure != nil && rec.failedFor == j.inputs
 	if !repeated {

@@ -19,7 +19,9 @@ import (
 )
 
 // publish computes the status from everything known and writes it when it changed.
-func (r *Reconciler) publish(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent, latest *networkstackv1alpha1.NetworkComponentStatus) (ctrl.Result, error) {
+func (r *Reconciler) publish(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent,
+	latest *networkstackv1alpha1.NetworkComponentStatus,
+) (ctrl.Result, error) {
 	wanted := latest.DeepCopy()
 	if err := r.fill(ctx, rec, c, wanted); err != nil {
 		return ctrl.Result{}, err
@@ -33,7 +35,9 @@ func (r *Reconciler) publish(ctx context.Context, rec *record, c *networkstackv1
 	return ctrl.Result{}, nil
 }
 
-func (r *Reconciler) fill(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent, s *networkstackv1alpha1.NetworkComponentStatus) error {
+func (r *Reconciler) fill(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent,
+	s *networkstackv1alpha1.NetworkComponentStatus,
+) error {
 	if undecided(rec, c, s) {
 		return nil
 	}
@@ -45,7 +49,7 @@ func (r *Reconciler) fill(ctx context.Context, rec *record, c *networkstackv1alp
 		s.NextAttempt = &next
 	}
 	if len(rec.objects) > 0 {
-		s.Objects = int32(min(len(rec.objects), math.MaxInt32)) //nolint:gosec // bounded
+		s.Objects = int32(min(len(rec.objects), math.MaxInt32))
 	}
 	if rec.drift.Count > 0 {
 		s.Drift = rec.drift.DeepCopy()
@@ -85,16 +89,26 @@ func stuck(reason, message string) setter {
 }
 
 // judge says where the component is on its way.
-func (r *Reconciler) judge(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent) (networkstackv1alpha1.ComponentPhase, setter, error) {
+func (r *Reconciler) judge(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent) (
+	networkstackv1alpha1.ComponentPhase, setter, error,
+) {
+	if phase, set := underway(rec, c); set != nil {
+		return phase, set, nil
+	}
+	return r.judgeHealth(ctx, rec, c)
+}
+
+// underway is where a component is that has not been installed as it is wanted. There is no setter for any other one.
+func underway(rec *record, c *networkstackv1alpha1.NetworkComponent) (networkstackv1alpha1.ComponentPhase, setter) {
 	switch {
 	case c.Spec.Suspend:
 		return networkstackv1alpha1.PhaseSuspended, func(l *[]metav1.Condition, g int64) {
 			status.Paused(l, g, "suspended: nothing is installed, upgraded, corrected or removed")
-		}, nil
+		}
 	case !c.DeletionTimestamp.IsZero():
-		return r.judgeLeaving(rec)
+		return leaving(rec)
 	case rec.valuesProblem != nil:
-		return networkstackv1alpha1.PhaseFailed, stuck(networkstackv1alpha1.ReasonValuesRejected, rec.valuesProblem.Error()), nil
+		return networkstackv1alpha1.PhaseFailed, stuck(networkstackv1alpha1.ReasonValuesRejected, rec.valuesProblem.Error())
 	case rec.job != nil && rec.job.kind == jobApply:
 		phase := networkstackv1alpha1.PhasePending
 		if p := rec.job.phase.Load(); p != nil {
@@ -102,22 +116,22 @@ func (r *Reconciler) judge(ctx context.Context, rec *record, c *networkstackv1al
 		}
 		if rec.failure != nil && rec.failedFor == rec.job.inputs {
 			// While a new attempt runs, the reason of the last failure is what a reader needs.
-			return networkstackv1alpha1.PhaseFailed, working(classify(rec.failure).reason, failureText(rec)), nil
+			return networkstackv1alpha1.PhaseFailed, working(classify(rec.failure).reason, failureText(rec))
 		}
-		return phase, working(progress(phase)), nil
+		return phase, working(progress(phase))
 	case rec.failure != nil:
 		v := classify(rec.failure)
 		if v.permanent {
-			return networkstackv1alpha1.PhaseFailed, stuck(v.reason, failureText(rec)), nil
+			return networkstackv1alpha1.PhaseFailed, stuck(v.reason, failureText(rec))
 		}
-		return networkstackv1alpha1.PhaseFailed, working(v.reason, failureText(rec)), nil
+		return networkstackv1alpha1.PhaseFailed, working(v.reason, failureText(rec))
 	case rec.settled == "" || rec.settled != rec.wanted:
-		return networkstackv1alpha1.PhasePending, working(networkstackv1alpha1.ReasonProgressing, "about to start"), nil
+		return networkstackv1alpha1.PhasePending, working(networkstackv1alpha1.ReasonProgressing, "about to start")
 	}
-	return r.judgeHealth(ctx, rec, c)
+	return "", nil
 }
 
-func (r *Reconciler) judgeLeaving(rec *record) (networkstackv1alpha1.ComponentPhase, setter, error) {
+func leaving(rec *record) (networkstackv1alpha1.ComponentPhase, setter) {
 	message := "being uninstalled"
 	switch {
 	case rec.failure != nil:
@@ -125,10 +139,12 @@ func (r *Reconciler) judgeLeaving(rec *record) (networkstackv1alpha1.ComponentPh
 	case len(rec.waitingFor) > 0:
 		message = waitingText(rec.waitingFor)
 	}
-	return networkstackv1alpha1.PhaseUninstalling, working(networkstackv1alpha1.ReasonUninstalling, message), nil
+	return networkstackv1alpha1.PhaseUninstalling, working(networkstackv1alpha1.ReasonUninstalling, message)
 }
 
-func (r *Reconciler) judgeHealth(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent) (networkstackv1alpha1.ComponentPhase, setter, error) {
+func (r *Reconciler) judgeHealth(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent) (
+	networkstackv1alpha1.ComponentPhase, setter, error,
+) {
 	objects := make([]health.Object, 0, len(rec.objects))
 	for _, a := range rec.objects {
 		objects = append(objects, health.Object{
@@ -143,7 +159,8 @@ func (r *Reconciler) judgeHealth(ctx context.Context, rec *record, c *networksta
 	}
 	message := "installed, and " + result.Message
 	if rec.release != nil {
-		message = fmt.Sprintf("%s %s is installed (revision %d), and %s", c.Spec.Chart.Name, rec.release.ChartVersion, rec.release.Revision, result.Message)
+		message = fmt.Sprintf("%s %s is installed (revision %d), and %s",
+			c.Spec.Chart.Name, rec.release.ChartVersion, rec.release.Revision, result.Message)
 	}
 	return networkstackv1alpha1.PhaseReady, func(l *[]metav1.Condition, g int64) {
 		status.Ready(l, g, networkstackv1alpha1.ReasonReady, message)
@@ -166,7 +183,7 @@ func (r *Reconciler) fillDrifted(c *networkstackv1alpha1.NetworkComponent, rec *
 }
 
 func progress(p networkstackv1alpha1.ComponentPhase) (reason, message string) {
-	switch p { //nolint:exhaustive // the phases of a running job
+	switch p {
 	case networkstackv1alpha1.PhaseFetching:
 		return networkstackv1alpha1.ReasonProgressing, "fetching the chart"
 	case networkstackv1alpha1.PhaseInstalling:

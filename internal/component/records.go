@@ -41,6 +41,16 @@ type record struct {
 	open []release.Object
 }
 
+// due says whether an attempt at what is wanted may start now: at once for a new wish, else after the wait.
+func (rec *record) due() bool {
+	return rec.failure == nil || rec.failedFor != rec.wanted || !time.Now().Before(rec.next)
+}
+
+// succeeded forgets the last failure.
+func (rec *record) succeeded() {
+	rec.failure, rec.failedFor, rec.failures, rec.next = nil, "", 0, time.Time{}
+}
+
 // records holds the records by component name.
 type records struct {
 	mu sync.Mutex

@@ -57,7 +57,9 @@ func (r *Reconciler) remove(ctx context.Context, rec *record, c *networkstackv1a
 
 // deletionPolicy is the component's own, or that of its stack when the stack itself is going: whatever deletes the
 // components of such a stack (a foreground deletion, say), the stack's policy holds.
-func (r *Reconciler) deletionPolicy(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) (policy networkstackv1alpha1.DeletionPolicy, stackGoes bool, err error) {
+func (r *Reconciler) deletionPolicy(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) (
+	policy networkstackv1alpha1.DeletionPolicy, stackGoes bool, err error,
+) {
 	var stack networkstackv1alpha1.NetworkStack
 	err = r.Get(ctx, client.ObjectKey{Name: c.Labels[networkstackv1alpha1.StackLabel]}, &stack)
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -96,7 +98,9 @@ func (r *Reconciler) wakeTheRest(ctx context.Context, c *networkstackv1alpha1.Ne
 	}
 }
 
-func (r *Reconciler) siblings(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) ([]networkstackv1alpha1.NetworkComponent, error) {
+func (r *Reconciler) siblings(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) (
+	[]networkstackv1alpha1.NetworkComponent, error,
+) {
 	var list networkstackv1alpha1.NetworkComponentList
 	if err := r.List(ctx, &list, client.MatchingLabels{
 		networkstackv1alpha1.StackLabel: c.Labels[networkstackv1alpha1.StackLabel]}); err != nil {

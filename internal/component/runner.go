@@ -55,7 +55,9 @@ func (r *runner) Start(ctx context.Context) error {
 }
 
 // run starts a job. work reports its phase through the function it is given.
-func (r *runner) run(component string, kind jobKind, inputs string, work func(ctx context.Context, phase func(networkstackv1alpha1.ComponentPhase)) outcome) *job {
+func (r *runner) run(component string, kind jobKind, inputs string,
+	work func(ctx context.Context, phase func(networkstackv1alpha1.ComponentPhase)) outcome,
+) *job {
 	j := &job{kind: kind, inputs: inputs, done: make(chan struct{})}
 	r.running.Add(1)
 	go func() {

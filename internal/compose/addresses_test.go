@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive,staticcheck // the tables read like the API
+	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
 	"github.com/networkstack/networkstack/internal/facts"
 )
 

@@ -90,7 +90,8 @@ func (s *state) validateCiliumValues() {
 			refuse("values.cni.chainingMode does not work with IPsec: remove it, or choose WireGuard")
 		}
 	}
-	if mode := word("loadBalancer.mode"); (mode == "dsr" || mode == "hybrid") && s.encapsulation == networkstackv1alpha1.EncapsulationVXLAN {
+	mode := word("loadBalancer.mode")
+	if (mode == "dsr" || mode == "hybrid") && s.encapsulation == networkstackv1alpha1.EncapsulationVXLAN {
 		refuse("values.loadBalancer.mode " + mode + " does not work over VXLAN; Cilium's agents stop on start: set encapsulation to Geneve (with loadBalancer.dsrDispatch geneve) or None")
 	}
 	if s.encapsulation != networkstackv1alpha1.EncapsulationNone && on("autoDirectNodeRoutes") {

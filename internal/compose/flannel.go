@@ -120,12 +120,12 @@ func (s *state) validateNodesInsidePools() {
 func (s *state) validateFlannelMasks(f networkstackv1alpha1.IPFamily, given []givenMask) {
 	for _, g := range given {
 		var other []string
-		real := 0
+		bits := 0
 		for _, n := range s.linux {
 			for _, p := range ofFamily(n.PodCIDRs, f) {
 				if p.Bits() != g.size {
 					if len(other) == 0 {
-						real = p.Bits()
+						bits = p.Bits()
 					}
 					other = append(other, n.Name)
 					break
@@ -135,7 +135,7 @@ func (s *state) validateFlannelMasks(f networkstackv1alpha1.IPFamily, given []gi
 		if len(other) > 0 {
 			s.refuse(field.Invalid(g.path, g.size, fmt.Sprintf(
 				"%s %s a range of /%d: with Flannel the size is kube-controller-manager's --node-cidr-mask-size; set it there, or remove this field",
-				nodeList(other), verb(other, "has", "have, for example,"), real)))
+				nodeList(other), verb(other, "has", "have, for example,"), bits)))
 		}
 	}
 }

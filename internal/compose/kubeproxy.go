@@ -100,6 +100,8 @@ func (s *state) podInterfaces() podInterface {
 		return prefix("Cilium", ciliumPodInterface)
 	case networkstackv1alpha1.CNIFlannel:
 		return bridge
+	case networkstackv1alpha1.CNIExternal:
+		// It is whichever was found.
 	}
 	found := s.facts.CNIs()
 	if len(found) != 1 {
@@ -112,6 +114,7 @@ func (s *state) podInterfaces() podInterface {
 		return prefix("Calico", calicoPodInterface)
 	case facts.InstalledFlannel:
 		return bridge
+	default:
+		return podInterface{}
 	}
-	return podInterface{}
 }

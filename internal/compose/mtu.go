@@ -110,6 +110,7 @@ func ciliumOverheads(encapsulation networkstackv1alpha1.Encapsulation, encryptio
 		}
 	}
 	switch encryption {
+	case networkstackv1alpha1.EncryptionNone:
 	case networkstackv1alpha1.EncryptionWireGuard:
 		bytes := ciliumWireGuard
 		if v != nil && v.LessThan(version.MustParseSemantic("1.19.5")) {
@@ -124,7 +125,9 @@ func ciliumOverheads(encapsulation networkstackv1alpha1.Encapsulation, encryptio
 
 // flannelOverheads are one backend's. With IPv6 pods there is an IPv6 tunnel beside or in place of the IPv4
 // one, and a pod has one MTU for both.
-func flannelOverheads(encapsulation networkstackv1alpha1.Encapsulation, encryption networkstackv1alpha1.EncryptionType, withIPv6 bool) []overhead {
+func flannelOverheads(encapsulation networkstackv1alpha1.Encapsulation, encryption networkstackv1alpha1.EncryptionType,
+	withIPv6 bool,
+) []overhead {
 	switch {
 	case encryption == networkstackv1alpha1.EncryptionWireGuard:
 		return []overhead{{"WireGuard", flannelWireGuard}}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive,staticcheck // the tables read like the API
+	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
 )
 
 // TestPodMTU holds the arithmetic to numbers worked out by hand from what the projects document: on a

@@ -37,12 +37,16 @@ func (s *state) releases() []Release {
 		out = append(out, s.release("flannel", string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.flannelValues()))
 	case networkstackv1alpha1.CNICilium:
 		out = append(out, s.release("cilium", string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.ciliumValues()))
+	case networkstackv1alpha1.CNIExternal:
+		// Somebody else installs it.
 	}
 	return out
 }
 
 // release puts one component together.
-func (s *state) release(name, typ string, stage int32, path *field.Path, c networkstackv1alpha1.ComponentSettings, b *valuesBuilder) Release {
+func (s *state) release(name, typ string, stage int32, path *field.Path, c networkstackv1alpha1.ComponentSettings,
+	b *valuesBuilder,
+) Release {
 	entry, known := s.catalog[typ]
 	if !known && s.withFacts {
 		s.refuse(field.InternalError(path, fmt.Errorf("the catalogue has no entry for %s: correct the catalogue", typ)))
@@ -98,7 +102,9 @@ func (s *state) overridesChart(ref *networkstackv1alpha1.ChartReference, typ net
 
 // chart settles where a component's chart comes from and at which version. For kube-proxy, version in the
 // spec is that of the image, and the chart is always the catalogue's.
-func (s *state) chart(typ string, entry catalog.Entry, path *field.Path, c networkstackv1alpha1.ComponentSettings) networkstackv1alpha1.ResolvedChart {
+func (s *state) chart(typ string, entry catalog.Entry, path *field.Path,
+	c networkstackv1alpha1.ComponentSettings,
+) networkstackv1alpha1.ResolvedChart {
 	out := networkstackv1alpha1.ResolvedChart{Repository: entry.Repository, Name: entry.Chart}
 	var known *catalog.Version
 	switch {

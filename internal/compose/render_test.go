@@ -15,50 +15,10 @@ import (
 	"helm.sh/helm/v3/pkg/engine"
 	"sigs.k8s.io/yaml"
 
-	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive,staticcheck // the tables read like the API
-	"github.com/networkstack/networkstack/charts"
+	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
 	"github.com/networkstack/networkstack/internal/facts"
+	"github.com/networkstack/networkstack/test/testcharts"
 )
-
-// ciliumChart is Cilium's own chart from the user's chart cache; the test is skipped when it is not there.
-func ciliumChart(t *testing.T, version string) *chart.Chart {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Skip(err)
-	}
-	file := filepath.Join(cache, "networkstack", "charts", "cilium-"+version+".tgz")
-	if _, err := os.Stat(file); err != nil {
-		t.Skipf("%s is not there", file)
-	}
-	c, err := loader.Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// embeddedChart is one of the operator's own.
-func embeddedChart(t *testing.T, name string) *chart.Chart {
-	t.Helper()
-	var files []*loader.BufferedFile
-	err := fs.WalkDir(charts.FS, name, func(file string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		data, err := fs.ReadFile(charts.FS, file)
-		files = append(files, &loader.BufferedFile{Name: strings.TrimPrefix(file, name+"/"), Data: data})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := loader.LoadFiles(files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
 
 // render gives the objects that a release comes to, by "Kind name", after the chart's schema accepted the values.
 func render(t *testing.T, c *chart.Chart, rel Release, values object) map[string]object {
@@ -97,7 +57,7 @@ func render(t *testing.T, c *chart.Chart, rel Release, values object) map[string
 func TestCiliumRenders(t *testing.T) {
 	for _, version := range []string{"1.20.0", "1.19.6"} {
 		t.Run(version, func(t *testing.T) {
-			c := ciliumChart(t, version)
+			c := testcharts.Upstream(t, "cilium", version)
 			for _, tc := range []struct {
 				name string
 				in   Input
@@ -223,7 +183,7 @@ func TestOwnChartsRender(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			rel, values := releaseNamed(t, accepted(t, tc.in), tc.release)
-			objects := render(t, embeddedChart(t, rel.Spec.Chart.Name), rel, values)
+			objects := render(t, testcharts.Embedded(t, rel.Spec.Chart.Name), rel, values)
 			data, _ := objects[tc.document[0]][tc.document[1]].(object)
 			text, _ := data[tc.document[2]].(string)
 			var document object

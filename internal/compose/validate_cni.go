@@ -139,9 +139,9 @@ func (s *state) validateInstalledVersion() {
 		return
 	}
 	path := cniPath.Child("version")
-	steps, comparable := minorDistance(installed, wanted)
+	steps, sameMajor := minorDistance(installed, wanted)
 	switch {
-	case !comparable:
+	case !sameMajor:
 		s.refuse(field.Invalid(path, s.cniVersion, fmt.Sprintf(
 			"Cilium %s → %s changes the major version: stay within %d", installed, wanted, installed.Major())))
 	case steps > 1:

@@ -96,6 +96,8 @@ func (s *state) validateKubeProxy() {
 		s.validateIPVS(modePath, v)
 	case networkstackv1alpha1.KubeProxyNFTables:
 		s.validateNFTables(modePath, v)
+	case networkstackv1alpha1.KubeProxyIPTables, networkstackv1alpha1.KubeProxyReplaced, networkstackv1alpha1.KubeProxyUnmanaged:
+		// Every version will do.
 	}
 }
 
@@ -125,9 +127,9 @@ func (s *state) validateKubeProxySkew(v *version.Version) {
 		return
 	}
 	path := kubeProxyPath.Child("version")
-	ahead, comparable := minorDistance(api, v)
+	ahead, sameMajor := minorDistance(api, v)
 	switch {
-	case !comparable || ahead > 0:
+	case !sameMajor || ahead > 0:
 		s.refuse(field.Invalid(path, s.kubeProxyTag, fmt.Sprintf(
 			"kube-proxy v%s is newer than kube-apiserver v%s: use v%s or older, or remove version to follow the API server",
 			minorOf(v), minorOf(api), minorOf(api))))

@@ -23,7 +23,8 @@ func (s *state) validateEnums() {
 		}
 	}
 	for i, p := range s.spec.IPPools {
-		optionalOneOf(s, poolsPath.Index(i).Child("natOutgoing"), p.NATOutgoing, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+		optionalOneOf(s, poolsPath.Index(i).Child("natOutgoing"), p.NATOutgoing,
+			networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 	}
 	c := s.spec.CNI
 	oneOf(s, cniPath.Child("type"), c.Type,

@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive,staticcheck // the tables read like the API
+	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
 )
 
 type object = map[string]any

@@ -32,7 +32,7 @@ func minorDistance(a, b *version.Version) (int, bool) {
 	if a.Major() != b.Major() {
 		return 0, false
 	}
-	return int(b.Minor()) - int(a.Minor()), true //nolint:gosec // minors are small
+	return int(b.Minor()) - int(a.Minor()), true
 }
 
 var upstreamVersion = regexp.MustCompile(`^v?(\d+\.\d+\.\d+)(-(?:alpha|beta|rc)\.\d+)?`)

@@ -41,15 +41,16 @@ type kubeadmConfiguration struct {
 
 // kubeadmConfiguration is zero on clusters that kubeadm did not make, or whose configuration cannot be decoded.
 func (d *Discoverer) kubeadmConfiguration(ctx context.Context) (kubeadmConfiguration, error) {
-	var out kubeadmConfiguration
 	data, err := d.configMapKey(ctx, namespaceSystem, kubeadmConfigMap, "ClusterConfiguration")
-	if err != nil || data == "" {
-		return out, err
+	return decodeKubeadm(data), err
+}
+
+func decodeKubeadm(data string) kubeadmConfiguration {
+	var out kubeadmConfiguration
+	if err := yaml.Unmarshal([]byte(data), &out); err != nil {
+		return kubeadmConfiguration{}
 	}
-	if yaml.Unmarshal([]byte(data), &out) != nil {
-		return kubeadmConfiguration{}, nil
-	}
-	return out, nil
+	return out
 }
 
 func (d *Discoverer) configMapKey(ctx context.Context, namespace, name, key string) (string, error) {

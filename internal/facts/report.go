@@ -43,7 +43,7 @@ func Report(s *Snapshot) *networkstackv1alpha1.FactsStatus {
 		KubernetesVersion: s.KubernetesVersion,
 		APIServerSource:   s.APIServerSource,
 		DNSDomain:         s.DNSDomain,
-		Nodes:             int32(min(len(s.Nodes), 1<<30)), //nolint:gosec // bounded
+		Nodes:             int32(min(len(s.Nodes), 1<<30)),
 		NodeFamilies:      NodeFamilies(s.Nodes),
 		OldestKernel:      oldestKernel(s.Nodes),
 		NodeMTU:           int32(min(smallestMTU(s.Nodes), 1<<16)), //nolint:gosec // bounded

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 
@@ -13,7 +14,7 @@ func sameJSON(a, b *apiextensionsv1.JSON) bool {
 	}
 	var x, y any
 	if json.Unmarshal(a.Raw, &x) != nil || json.Unmarshal(b.Raw, &y) != nil {
-		return string(a.Raw) == string(b.Raw)
+		return bytes.Equal(a.Raw, b.Raw)
 	}
 	return reflect.DeepEqual(x, y)
 }

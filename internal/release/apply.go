@@ -83,17 +83,29 @@ func (s *session) collect(errs []error) error {
 	return out
 }
 
+// byKind goes through the runs of objects of one kind.
+func byKind(list kube.ResourceList) iter.Seq2[schema.GroupKind, kube.ResourceList] {
+	return func(yield func(schema.GroupKind, kube.ResourceList) bool) {
+		for len(list) > 0 {
+			kind := list[0].Mapping.GroupVersionKind.GroupKind()
+			n := slices.IndexFunc(list, func(i *resource.Info) bool { return i.Mapping.GroupVersionKind.GroupKind() != kind })
+			if n < 0 {
+				n = len(list)
+			}
+			if !yield(kind, list[:n]) {
+				return
+			}
+			list = list[n:]
+		}
+	}
+}
+
 // applyAll applies objects kind after kind, in the order given, the objects of a kind in parallel.
 // It goes through all of them whatever fails.
 func (s *session) applyAll(list kube.ResourceList) error {
 	var errs []error
-	for len(list) > 0 {
-		kind := list[0].Mapping.GroupVersionKind.GroupKind()
-		n := slices.IndexFunc(list, func(i *resource.Info) bool { return i.Mapping.GroupVersionKind.GroupKind() != kind })
-		if n < 0 {
-			n = len(list)
-		}
-		errs = append(errs, inParallel(s, list[:n], func(i *resource.Info) error {
+	for _, batch := range byKind(list) {
+		errs = append(errs, inParallel(s, batch, func(i *resource.Info) error {
 			m, err := s.applyInfo(i)
 			if err != nil {
 				return objectError("apply", infoObject(i), err)
@@ -101,7 +113,6 @@ func (s *session) applyAll(list kube.ResourceList) error {
 			s.noteApplied(appliedOf(infoObject(i), m, s.engine.opts.FieldManager))
 			return nil
 		})...)
-		list = list[n:]
 		if s.ctx.Err() != nil {
 			break
 		}
@@ -149,14 +160,19 @@ func (s *session) createNamed(i *resource.Info, u *unstructured.Unstructured) (*
 	return metadataOf(live), nil
 }
 
+// applyOptions of a server-side apply: fields are taken from whoever has them.
+func (s *session) applyOptions() metav1.PatchOptions {
+	force := true
+	return metav1.PatchOptions{FieldManager: s.engine.opts.FieldManager, Force: &force}
+}
+
 // apply is server-side apply of one object. The answer is asked for without the object's body.
 func (s *session) apply(m *meta.RESTMapping, u *unstructured.Unstructured) (*metav1.PartialObjectMetadata, error) {
 	body, err := json.Marshal(u.Object)
 	if err != nil {
 		return nil, err
 	}
-	force := true
-	opts := metav1.PatchOptions{FieldManager: s.engine.opts.FieldManager, Force: &force}
+	opts := s.applyOptions()
 	heads := s.heads(m, u.GetNamespace())
 	patch := func() (live *metav1.PartialObjectMetadata, err error) {
 		// A conflict here is not about fields, which are taken by force, but about somebody

@@ -28,7 +28,7 @@ func copyChart(c *chart.Chart) (*chart.Chart, []string) {
 		Metadata:  copyMetadata(c.Metadata),
 		Lock:      c.Lock,
 		Templates: c.Templates,
-		Values:    copyValue(c.Values).(map[string]any),
+		Values:    copyValues(c.Values),
 		Schema:    c.Schema,
 		Files:     c.Files,
 	}
@@ -67,15 +67,19 @@ func copyMetadata(m *chart.Metadata) *chart.Metadata {
 	return &out
 }
 
-// copyValue copies maps and slices of values; nil maps become empty ones.
+// copyValues copies values with the maps and slices in them; nil maps become empty ones.
+func copyValues(values map[string]any) map[string]any {
+	out := make(map[string]any, len(values))
+	for k, v := range values {
+		out[k] = copyValue(v)
+	}
+	return out
+}
+
 func copyValue(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[k] = copyValue(e)
-		}
-		return out
+		return copyValues(v)
 	case []any:
 		out := make([]any, len(v))
 		for i, e := range v {
@@ -86,6 +90,9 @@ func copyValue(v any) any {
 		return v
 	}
 }
+
+// schemaMaps are the keywords of JSON schema below which keys are names, each with a schema of its own.
+var schemaMaps = []string{"properties", "patternProperties", "definitions", "$defs", "dependentSchemas"}
 
 // refersElsewhere says whether validating against a JSON schema would fetch something: over the
 // network or from the local disk. Helm does so without asking.
@@ -120,7 +127,7 @@ func refersElsewhere(schema []byte) bool {
 						continue // data, not schema
 					}
 				}
-				walk(e, !named && (k == "properties" || k == "patternProperties" || k == "definitions" || k == "$defs" || k == "dependentSchemas"))
+				walk(e, !named && slices.Contains(schemaMaps, k))
 			}
 		case []any:
 			for _, e := range v {
@@ -161,7 +168,7 @@ func inputs(s Spec, kubeMinor string) string {
 	for _, part := range []any{
 		renderVersion, kubeMinor, s.Component, s.Name, s.Namespace, s.NamespaceLabels, digest, s.ImageRegistry,
 		// Helm does not tell absent values from empty ones.
-		copyValue(s.Values),
+		copyValues(s.Values),
 	} {
 		writeJSON(h, part)
 	}

@@ -13,24 +13,9 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
-)
 
-func archive(t *testing.T, name string) *chart.Chart {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Skip(err)
-	}
-	path := filepath.Join(cache, "networkstack", "charts", name)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("needs the upstream archive %s", path)
-	}
-	c, err := loader.Load(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
+	"github.com/networkstack/networkstack/test/testcharts"
+)
 
 // tally counts requests by method.
 type tally struct {
@@ -62,7 +47,7 @@ func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { ret
 
 // The real Cilium chart: installed, upgraded by a minor version, unchanged on repetition, removed.
 func TestCilium(t *testing.T) {
-	older, newer := archive(t, "cilium-1.19.6.tgz"), archive(t, "cilium-1.20.0.tgz")
+	older, newer := testcharts.Upstream(t, "cilium", "1.19.6"), testcharts.Upstream(t, "cilium", "1.20.0")
 	e := newEnv(t)
 	count := &tally{n: map[string]int{}}
 	cfg := rest.CopyConfig(e.cfg)

@@ -83,7 +83,7 @@ func (e *Engine) Apply(ctx context.Context, spec Spec) (Outcome, error) {
 		return Outcome{}, err
 	}
 	s.registry, s.values, s.namespaceLabels = spec.ImageRegistry, spec.Values, spec.NamespaceLabels
-	out, err := s.applyRelease(spec, e.Inputs(spec))
+	out, err := s.applyRelease(spec, e.Inputs(spec)) //nolint:contextcheck // the session holds ctx
 	return out, s.verdict("apply", err)
 }
 
@@ -109,7 +109,7 @@ func (s *session) applyRelease(spec Spec, inputs string) (Outcome, error) {
 	}
 	// Conditions decide which subcharts there are, hence which CRDs.
 	enabled, _ := copyChart(spec.Chart)
-	if err := chartutil.ProcessDependenciesWithMerge(enabled, copyValue(spec.Values).(map[string]any)); err != nil {
+	if err := chartutil.ProcessDependenciesWithMerge(enabled, copyValues(spec.Values)); err != nil {
 		return Outcome{}, &RenderError{Release: s.id(), Err: scrubValues(err, spec.Values)}
 	}
 	if err := s.applyCRDs(enabled.CRDObjects()); err != nil {
@@ -132,7 +132,7 @@ func (s *session) applyRelease(spec Spec, inputs string) (Outcome, error) {
 	}
 	labels := map[string]string{InputsLabel: inputs, v1alpha1.ComponentLabel: s.marks.component}
 	cfg := s.configuration(caps)
-	values := copyValue(spec.Values).(map[string]any)
+	values := copyValues(spec.Values)
 	var rel *helmrelease.Release
 	// The context is in the clients. Given to Helm, it would have Helm return while its own
 	// goroutine carries on.

@@ -52,7 +52,7 @@ func (b *breaker) RoundTrip(req *http.Request) (*http.Response, error) {
 	case http.MethodGet, http.MethodHead:
 		return b.next.RoundTrip(req)
 	}
-	if n := b.writes.Add(1); b.at > 0 && n >= b.at && !(b.once && b.dead.Load()) {
+	if n := b.writes.Add(1); b.at > 0 && n >= b.at && (!b.once || !b.dead.Load()) {
 		b.dead.Store(true)
 		if b.onDeath != nil {
 			b.onDeath()

@@ -57,12 +57,13 @@ func (s *session) ensureNamespace(wanted map[string]string) error {
 	if satisfied(live, labels, manager) {
 		return nil
 	}
-	body, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": o.Name, "labels": labels}})
+	body, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": o.Name, "labels": labels},
+	})
 	if err != nil {
 		return err
 	}
-	force := true
-	if _, err := client.Patch(s.ctx, o.Name, types.ApplyPatchType, body, metav1.PatchOptions{FieldManager: manager, Force: &force}); err != nil {
+	if _, err := client.Patch(s.ctx, o.Name, types.ApplyPatchType, body, s.applyOptions()); err != nil {
 		return objectError("apply", o, err)
 	}
 	return nil

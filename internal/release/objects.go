@@ -211,7 +211,7 @@ func convertStringData(u *unstructured.Unstructured) error {
 		case string:
 			data[k] = base64.StdEncoding.EncodeToString([]byte(v))
 		default:
-			return fmt.Errorf("Secret %s: stringData[%s] is not a string", u.GetName(), k)
+			return fmt.Errorf("stringData[%s] of Secret %s is not a string", k, u.GetName())
 		}
 	}
 	u.Object["data"] = data

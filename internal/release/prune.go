@@ -66,20 +66,14 @@ func (s *session) deleteOurs(list kube.ResourceList) error {
 	})
 	var errs []error
 	var namespaces kube.ResourceList
-	for len(list) > 0 {
-		kind := list[0].Mapping.GroupVersionKind.GroupKind()
-		n := slices.IndexFunc(list, func(i *resource.Info) bool { return i.Mapping.GroupVersionKind.GroupKind() != kind })
-		if n < 0 {
-			n = len(list)
-		}
+	for kind, batch := range byKind(list) {
 		if isNamespace(kind) {
-			namespaces = append(namespaces, list[:n]...)
+			namespaces = append(namespaces, batch...)
 		} else {
-			errs = append(errs, inParallel(s, list[:n], func(i *resource.Info) error {
+			errs = append(errs, inParallel(s, batch, func(i *resource.Info) error {
 				return s.deleteOne(i.Mapping, i.Namespace, i.Name)
 			})...)
 		}
-		list = list[n:]
 	}
 	if len(errs) == 0 {
 		for _, i := range namespaces {

@@ -39,6 +39,8 @@ func (r revisions) installed() bool {
 			return true
 		case helmrelease.StatusUninstalled:
 			return false
+		default:
+			// It never came through; what was before it counts.
 		}
 	}
 	return false
@@ -114,11 +116,7 @@ func (s *session) loadPrevious(revs revisions) error {
 	}
 	s.previous = map[key]*resource.Info{}
 	for _, rel := range revs {
-		objs, err := s.objectsOf(rel)
-		if err != nil {
-			return err
-		}
-		list, err := s.infos(objs, false)
+		list, err := s.infosOf(rel)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"helm.sh/helm/v3/pkg/kube"
+	helmrelease "helm.sh/helm/v3/pkg/release"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -195,6 +196,15 @@ func (s *session) infos(objs []*unstructured.Unstructured, strict bool) (kube.Re
 		return nil, &ApplyError{Release: s.id(), Causes: missing}
 	}
 	return list, nil
+}
+
+// infosOf are the objects of a revision, as far as the cluster knows their kinds.
+func (s *session) infosOf(rel *helmrelease.Release) (kube.ResourceList, error) {
+	objs, err := s.objectsOf(rel)
+	if err != nil {
+		return nil, err
+	}
+	return s.infos(objs, false)
 }
 
 func (s *session) noteApplied(a Applied) {

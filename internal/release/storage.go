@@ -44,7 +44,9 @@ type records struct {
 
 var _ driver.Driver = (*records)(nil)
 
-func newRecords(ctx context.Context, secrets corev1client.SecretInterface, heads metadata.ResourceInterface, name, namespace string) *records {
+func newRecords(ctx context.Context, secrets corev1client.SecretInterface, heads metadata.ResourceInterface,
+	name, namespace string,
+) *records {
 	return &records{ctx: ctx, secrets: secrets, heads: heads, inner: driver.NewSecrets(secrets), name: name, namespace: namespace}
 }
 

@@ -29,7 +29,7 @@ func (t *boundTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if req.Context().Done() == nil {
-		req = req.WithContext(t.ctx)
+		req = req.WithContext(t.ctx) //nolint:contextcheck // this is what it is for
 	}
 	resp, err := t.next.RoundTrip(req)
 	t.log.note(req, resp, err)
@@ -48,7 +48,8 @@ func (l *requestLog) note(req *http.Request, resp *http.Response, err error) {
 	case err != nil:
 		err = fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, err)
 	case resp.StatusCode >= 400 && resp.StatusCode != http.StatusNotFound:
-		err = fmt.Errorf("%s %s: the API server answered %d %s", req.Method, req.URL.Path, resp.StatusCode, http.StatusText(resp.StatusCode))
+		err = fmt.Errorf("%s %s: the API server answered %d %s",
+			req.Method, req.URL.Path, resp.StatusCode, http.StatusText(resp.StatusCode))
 	default:
 		return
 	}

@@ -74,11 +74,7 @@ func (s *session) runUninstall(revs revisions) error {
 
 // asksForDeletion says whether Helm will find something to delete in a revision.
 func (s *session) asksForDeletion(rel *helmrelease.Release) bool {
-	objs, err := s.objectsOf(rel)
-	if err != nil {
-		return false
-	}
-	list, err := s.infos(objs, false)
+	list, err := s.infosOf(rel)
 	if err != nil {
 		return false
 	}

@@ -45,7 +45,7 @@ func (e *Engine) Verify(ctx context.Context, component string, m *Manifest, only
 	if err != nil {
 		return nil, nil, s.verdict("verify", err)
 	}
-	findings, err := s.verifyAll(list, dryRun)
+	findings, err := s.verifyAll(list, dryRun) //nolint:contextcheck // the session holds ctx
 	return findings, s.appliedObjects(), s.verdict("verify", err)
 }
 
@@ -116,8 +116,7 @@ func (s *session) verifyOne(i *resource.Info, dryRun bool) (*Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	force := true
-	opts := metav1.PatchOptions{FieldManager: s.engine.opts.FieldManager, Force: &force}
+	opts := s.applyOptions()
 	if dryRun {
 		opts.DryRun = []string{metav1.DryRunAll}
 	}

@@ -20,7 +20,9 @@ var errTimeout = errors.New("timed out")
 
 // watchObject watches one object until done says so. done is called with nil when the object does
 // not exist. The wait ends with the action's context, too.
-func (s *session) watchObject(m *meta.RESTMapping, namespace, name string, timeout time.Duration, done func(*unstructured.Unstructured) (bool, error)) error {
+func (s *session) watchObject(m *meta.RESTMapping, namespace, name string, timeout time.Duration,
+	done func(*unstructured.Unstructured) (bool, error),
+) error {
 	ctx, cancel := context.WithTimeoutCause(s.ctx, timeout, errTimeout)
 	defer cancel()
 	ri := s.objects(m, namespace)

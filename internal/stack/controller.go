@@ -57,7 +57,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&appsv1.DaemonSet{}, all, builder.WithPredicates(agentChanged())).
 		Watches(&discoveryv1.EndpointSlice{}, all).
 		Watches(&corev1.ConfigMap{}, all, builder.WithPredicates(clusterConfiguration()))
-	if _, err := mgr.GetRESTMapper().RESTMapping(networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR").GroupKind(), networkingv1.SchemeGroupVersion.Version); err == nil {
+	serviceCIDRs := networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR")
+	if _, err := mgr.GetRESTMapper().RESTMapping(serviceCIDRs.GroupKind(), serviceCIDRs.Version); err == nil {
 		b = b.Watches(&networkingv1.ServiceCIDR{}, all)
 	}
 	return b.Complete(r)
@@ -196,7 +197,8 @@ func (r *Reconciler) create(ctx context.Context, stack *networkstackv1alpha1.Net
 		return nil
 	}
 	if err == nil {
-		r.event(stack, "Normal", string(step.Action), "Compose", "component %s wanted: chart %s %s", c.Name, c.Spec.Chart.Name, c.Spec.Chart.Version)
+		r.event(stack, "Normal", string(step.Action), "Compose", "component %s wanted: chart %s %s",
+			c.Name, c.Spec.Chart.Name, c.Spec.Chart.Version)
 	}
 	return err
 }
@@ -207,7 +209,8 @@ func (r *Reconciler) update(ctx context.Context, s *scope, step plan.Step) error
 	if err := r.Update(ctx, c); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	r.event(s.stack, "Normal", string(step.Action), "Compose", "component %s changed: chart %s %s", c.Name, c.Spec.Chart.Name, c.Spec.Chart.Version)
+	r.event(s.stack, "Normal", string(step.Action), "Compose", "component %s changed: chart %s %s",
+		c.Name, c.Spec.Chart.Name, c.Spec.Chart.Version)
 	return nil
 }
 

@@ -54,7 +54,9 @@ func (r *Reconciler) bringBackKubeProxy(ctx context.Context, s *scope) (hold boo
 	if found.Parked {
 		return true, r.unparkKubeProxy(ctx, s.stack)
 	}
-	replaced := slices.ContainsFunc(s.components, func(c networkstackv1alpha1.NetworkComponent) bool { return compose.ReplacesKubeProxy(&c.Spec) })
+	replaced := slices.ContainsFunc(s.components, func(c networkstackv1alpha1.NetworkComponent) bool {
+		return compose.ReplacesKubeProxy(&c.Spec)
+	})
 	if !replaced {
 		return false, nil
 	}

@@ -175,7 +175,8 @@ func stepText(step plan.Step, c *networkstackv1alpha1.NetworkComponent) string {
 }
 
 func readyMessage(c *networkstackv1alpha1.NetworkComponent) string {
-	if cond := meta.FindStatusCondition(c.Status.Conditions, networkstackv1alpha1.ConditionReady); cond != nil && c.Status.ObservedGeneration == c.Generation {
+	cond := meta.FindStatusCondition(c.Status.Conditions, networkstackv1alpha1.ConditionReady)
+	if cond != nil && c.Status.ObservedGeneration == c.Generation {
 		return cond.Message
 	}
 	return "about to start"
@@ -202,7 +203,7 @@ func summaries(s *scope) []networkstackv1alpha1.ComponentSummary {
 		if seen[c.Name] {
 			continue
 		}
-		line := networkstackv1alpha1.ComponentSummary{Name: c.Name, Type: c.Spec.Type, Stage: c.Spec.Stage, WantedVersion: c.Spec.Chart.Version}
+		line := networkstackv1alpha1.ComponentSummary{Name: c.Name, Stage: c.Spec.Stage, WantedVersion: c.Spec.Chart.Version}
 		summarise(&line, c)
 		out = append(out, line)
 	}

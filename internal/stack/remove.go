@@ -50,7 +50,9 @@ func (r *Reconciler) remove(ctx context.Context, s *scope) (bool, error) {
 
 // leavingNow are the components to remove now: all of them when they keep running, else those of the last stage, for
 // what was installed first goes last.
-func leavingNow(components []networkstackv1alpha1.NetworkComponent, policy networkstackv1alpha1.DeletionPolicy) []*networkstackv1alpha1.NetworkComponent {
+func leavingNow(
+	components []networkstackv1alpha1.NetworkComponent, policy networkstackv1alpha1.DeletionPolicy,
+) []*networkstackv1alpha1.NetworkComponent {
 	last := components[0].Spec.Stage
 	for i := range components {
 		last = max(last, components[i].Spec.Stage)
@@ -66,7 +68,9 @@ func leavingNow(components []networkstackv1alpha1.NetworkComponent, policy netwo
 
 // removeComponent deletes a component under a policy. The policy is written first, in a call of its own, so that a
 // deletion never goes ahead under another one.
-func (r *Reconciler) removeComponent(ctx context.Context, c *networkstackv1alpha1.NetworkComponent, policy networkstackv1alpha1.DeletionPolicy) error {
+func (r *Reconciler) removeComponent(ctx context.Context, c *networkstackv1alpha1.NetworkComponent,
+	policy networkstackv1alpha1.DeletionPolicy,
+) error {
 	if c == nil {
 		return nil
 	}

@@ -187,7 +187,7 @@ func (c *ControlPlane) startEtcd(ctx context.Context) error {
 func checkHTTP(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return err
 	}
@@ -342,8 +342,12 @@ func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 func (c *ControlPlane) PauseAPIServer() {
 	p := c.process("kube-apiserver")
 	p.signal(syscall.SIGSTOP)
-	for !p.ended() && !processPaused(p.cmd.Process.Pid) {
-		time.Sleep(time.Millisecond)
+	for !processPaused(p.cmd.Process.Pid) {
+		select {
+		case <-p.done:
+			return
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
 

@@ -180,7 +180,7 @@ func (c *ControlPlane) waitForNodes(ctx context.Context, names []string) error {
 		}
 		for _, name := range []string{"kube-controller-manager", "kwok"} {
 			if p := c.process(name); p.ended() {
-				return fmt.Errorf("%s ended (%v); the end of its log:\n%s", name, p.err, p.logTail())
+				return p.failure()
 			}
 		}
 		if cause := pause(ctx, interval); cause != nil {

@@ -23,8 +23,7 @@ type process struct {
 	name string
 	cmd  *exec.Cmd
 	log  string        // path
-	done chan struct{} // closed when it has ended
-	err  error         // how it ended; read after done
+	done chan struct{} // closed when it has ended, and cmd says how
 }
 
 // command is how to start a component.
@@ -59,7 +58,7 @@ func (c command) start() (*process, error) {
 		return nil, fmt.Errorf("starting %s: %w", c.name, err)
 	}
 	go func() {
-		p.err = cmd.Wait()
+		_ = cmd.Wait()
 		close(p.done)
 	}()
 	return p, nil
@@ -130,12 +129,17 @@ func (p *process) waitFor(ctx context.Context, ready func(context.Context) error
 			return nil
 		}
 		if p.ended() {
-			return fmt.Errorf("%s ended (%v); the end of its log:\n%s", p.name, p.err, p.logTail())
+			return p.failure()
 		}
 		if cause := pause(ctx, 20*time.Millisecond); cause != nil {
 			return fmt.Errorf("%s is not ready: %w (%w); the end of its log:\n%s", p.name, cause, err, p.logTail())
 		}
 	}
+}
+
+// failure describes how the process ended.
+func (p *process) failure() error {
+	return fmt.Errorf("%s ended (%s); the end of its log:\n%s", p.name, p.cmd.ProcessState, p.logTail())
 }
 
 // clashed tells whether the process ended because something took its port.

@@ -18,7 +18,7 @@ import (
 // TestCiliumStack installs the second sample with upstream's chart beside a kube-proxy that somebody else installed,
 // upgrades it, and brings kube-proxy back.
 func TestCiliumStack(t *testing.T) {
-	charts := chartArchive(t, "cilium-1.20.0.tgz")
+	charts := testcharts.UpstreamDir(t, "cilium", "1.20.0")
 	e := newEnv(t, controlplane.Options{}, "--charts", charts)
 	proxy := foreignKubeProxy()
 	e.check(e.client.Create(t.Context(), proxy))

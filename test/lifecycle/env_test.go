@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -43,8 +44,10 @@ type env struct {
 	admin   string // kubeconfig
 	account string // kubeconfig
 	args    []string
-	log     *lockedBuffer
-	process *operator.Process
+	// chartCache is the operator's own.
+	chartCache string
+	log        *lockedBuffer
+	process    *operator.Process
 }
 
 // newEnv starts a control plane with three nodes and the operator.
@@ -65,7 +68,8 @@ func newCluster(t *testing.T, options controlplane.Options, args ...string) *env
 		options.Node.MTU = 1500
 	}
 	cp := controlplane.ForTest(t, options)
-	e := &env{t: t, cp: cp, admin: cp.Kubeconfig(), log: &lockedBuffer{}, args: append([]string{"--chart-cache", t.TempDir()}, args...)}
+	e := &env{t: t, cp: cp, admin: cp.Kubeconfig(), log: &lockedBuffer{}, chartCache: filepath.Join(t.TempDir(), "charts")}
+	e.args = append([]string{"--chart-cache", e.chartCache}, args...)
 	e.check(operator.Install(t.Context(), cp.RESTConfig()))
 	scheme := runtime.NewScheme()
 	e.check(clientgoscheme.AddToScheme(scheme))
@@ -237,20 +241,6 @@ func (e *env) helm(args ...string) string {
 	return string(out)
 }
 
-// chartArchive skips the test, by the archive's name, when it is not in the chart cache of this machine.
-func chartArchive(t *testing.T, name string) (dir string) {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Skipf("no user cache directory to find %s in", name)
-	}
-	dir = filepath.Join(cache, "networkstack", "charts")
-	if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-		t.Skipf("upstream's chart archive %s is not in %s", name, dir)
-	}
-	return dir
-}
-
 // lockedBuffer collects what a process prints.
 type lockedBuffer struct {
 	mu  sync.Mutex
@@ -273,3 +263,5 @@ func (b *lockedBuffer) tail(n int) string {
 	s := b.String()
 	return s[max(0, len(s)-n):]
 }
+
+func rawJSON(text string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(text)} }

@@ -43,6 +43,7 @@ func TestFlannelStack(t *testing.T) {
 		{"drift mode Warn reports and leaves", warnDrift},
 		{"a restarted operator changes nothing", restart},
 		{"values from a Secret roll out", valuesFromSecret},
+		{"images come from the registry named in sources", imageRegistry},
 		{"a second stack is refused", secondStack},
 		{"suspension stops everything", suspend},
 		{"an orphaned network keeps running and is taken up again", orphan},
@@ -218,12 +219,7 @@ func restoreDrift(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack
 		e.check(e.client.Get(ctx, client.ObjectKeyFromObject(role), role))
 		return len(role.Rules) > 0 && role.Labels[networkstackv1alpha1.ComponentLabel] == "flannel", toJSON(role.Labels)
 	})
-	e.check(e.client.Delete(ctx, &ds))
-	e.eventually("the deleted DaemonSet to be restored", func(ctx context.Context) (bool, string) {
-		var again appsv1.DaemonSet
-		err := e.client.Get(ctx, key, &again)
-		return err == nil && again.UID != ds.UID, toJSON(err)
-	})
+	e.restoresDeleted(&ds)
 	e.waitReady(stack.Name)
 	if r := e.revision("flannel"); r != 2 {
 		t.Errorf("correcting drift made a new revision: %d", r)
@@ -313,6 +309,25 @@ func valuesFromSecret(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkS
 	e.waitReady(stack.Name)
 }
 
+func imageRegistry(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
+	stack.Spec.Sources = &networkstackv1alpha1.Sources{ImageRegistry: "registry.example.com:5000/mirror"}
+	e.apply(stack)
+	e.waitReady(stack.Name)
+	var sets appsv1.DaemonSetList
+	e.check(e.client.List(t.Context(), &sets, client.HasLabels{networkstackv1alpha1.ComponentLabel}))
+	for i := range sets.Items {
+		pod := sets.Items[i].Spec.Template.Spec
+		for _, c := range append(pod.InitContainers, pod.Containers...) {
+			if !strings.HasPrefix(c.Image, "registry.example.com:5000/mirror/") {
+				t.Errorf("container %s of DaemonSet %s comes from %s", c.Name, sets.Items[i].Name, c.Image)
+			}
+		}
+	}
+	stack.Spec.Sources = nil
+	e.apply(stack)
+	e.waitReady(stack.Name)
+}
+
 func secondStack(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
 	second := stack.DeepCopy()
 	second.Name = "second"
@@ -358,7 +373,7 @@ func orphan(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
 	key := client.ObjectKey{Namespace: "kube-flannel", Name: "kube-flannel-ds"}
 	e.check(e.client.Get(t.Context(), key, &ds))
 	uid, generation := ds.UID, ds.Generation
-	e.check(e.client.Delete(t.Context(), e.stack(stack.Name), client.PropagationPolicy(metav1.DeletePropagationForeground)))
+	e.check(e.client.Delete(t.Context(), e.stack(stack.Name)))
 	e.gone(&networkstackv1alpha1.NetworkStack{ObjectMeta: metav1.ObjectMeta{Name: stack.Name}})
 	e.gone(&networkstackv1alpha1.NetworkComponent{ObjectMeta: metav1.ObjectMeta{Name: "flannel"}})
 	if list := e.helm("ls", "-A", "-q"); !strings.Contains(list, "flannel") || !strings.Contains(list, "kube-proxy") {

@@ -112,8 +112,8 @@ func boolToInt(b bool) int {
 
 // Apply applies an object as kubectl apply --server-side would.
 func Apply(ctx context.Context, c client.Client, obj *unstructured.Unstructured) error {
-	obj = obj.DeepCopy()
-	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(obj), client.FieldOwner("kubectl"), client.ForceOwnership); err != nil {
+	configuration := client.ApplyConfigurationFromUnstructured(obj.DeepCopy())
+	if err := c.Apply(ctx, configuration, client.FieldOwner("kubectl"), client.ForceOwnership); err != nil {
 		return fmt.Errorf("applying %s %s: %w", obj.GetKind(), obj.GetName(), err)
 	}
 	return nil

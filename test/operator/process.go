@@ -47,8 +47,8 @@ type Options struct {
 
 // Start starts an operator. It is ready when its objects' status says so: there is nothing else to wait for.
 func Start(o Options) (*Process, error) {
-	args := append([]string{"--kubeconfig", o.Kubeconfig, "--health-probe-bind-address", "0", "--zap-time-encoding", "rfc3339nano"}, o.Args...)
-	cmd := exec.Command(o.Binary, args...) //nolint:gosec // the operator that was built
+	args := []string{"--kubeconfig", o.Kubeconfig, "--health-probe-bind-address", "0", "--zap-time-encoding", "rfc3339nano"}
+	cmd := exec.Command(o.Binary, append(args, o.Args...)...)
 	cmd.Stdout, cmd.Stderr = o.Log, o.Log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {

@@ -3,6 +3,7 @@ package rbac_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -17,10 +18,10 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/networkstack/networkstack/test/controlplane"
+	"github.com/networkstack/networkstack/test/operator"
+	"github.com/networkstack/networkstack/test/testcharts"
 )
 
 // TestAPIServerLetsOperatorInstallCharts has a real API server judge: the operator's ServiceAccount, with what
@@ -34,23 +35,23 @@ func TestAPIServerLetsOperatorInstallCharts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	operator := newApplier(t, config)
+	account := newApplier(t, config)
 
 	install := func(t *testing.T, objects []*unstructured.Unstructured) {
 		t.Helper()
-		if n := operator.apply(t, objects); n == 0 {
+		if n := account.apply(t, objects); n == 0 {
 			t.Error("the API server serves no kind of this chart")
 		}
-		operator.list(t, objects)
-		operator.remove(t, objects)
+		account.list(t, objects)
+		account.remove(t, objects)
 	}
 	for name, values := range ownValues {
-		t.Run(name, func(t *testing.T) { install(t, render(t, embedded(t, name), "kube-system", values)) })
+		t.Run(name, func(t *testing.T) { install(t, render(t, testcharts.Embedded(t, name), "kube-system", values)) })
 	}
 	for _, version := range ciliumVersions {
 		for name, values := range ciliumValues {
 			t.Run("cilium "+version+" "+name, func(t *testing.T) {
-				install(t, render(t, cilium(t, version), "kube-system", values))
+				install(t, render(t, testcharts.Upstream(t, "cilium", version), "kube-system", values))
 			})
 		}
 	}
@@ -203,21 +204,9 @@ func inOrder(objects []*unstructured.Unstructured) []*unstructured.Unstructured 
 // defaultObjects are those of config/default.
 func defaultObjects(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
-	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), "../../config/default")
+	objects, err := operator.Build(filepath.Join(operator.Root(), "config", "default"))
 	if err != nil {
 		t.Fatal(err)
-	}
-	var objects []*unstructured.Unstructured
-	for _, resource := range built.Resources() {
-		data, err := resource.MarshalJSON()
-		if err != nil {
-			t.Fatal(err)
-		}
-		object := &unstructured.Unstructured{}
-		if err := object.UnmarshalJSON(data); err != nil {
-			t.Fatal(err)
-		}
-		objects = append(objects, object)
 	}
 	return objects
 }

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/networkstack/networkstack/charts"
+	"github.com/networkstack/networkstack/test/testcharts"
 )
 
 const (
@@ -103,7 +104,7 @@ func TestOperatorCanInstallOwnCharts(t *testing.T) {
 			if !ok {
 				t.Fatalf("add values for the chart %s to ownValues", name)
 			}
-			checkRelease(t, rules.all(), render(t, embedded(t, name), "kube-system", values))
+			checkRelease(t, rules.all(), render(t, testcharts.Embedded(t, name), "kube-system", values))
 		})
 	}
 }
@@ -115,7 +116,7 @@ func TestOperatorCanInstallCilium(t *testing.T) {
 		for name, values := range ciliumValues {
 			t.Run(version+" "+name, func(t *testing.T) {
 				t.Parallel()
-				checkRelease(t, rules.all(), render(t, cilium(t, version), "kube-system", values))
+				checkRelease(t, rules.all(), render(t, testcharts.Upstream(t, "cilium", version), "kube-system", values))
 			})
 		}
 	}
@@ -132,11 +133,11 @@ func TestComponentsRoleIsNeeded(t *testing.T) {
 		}
 	}
 	for name, values := range ownValues {
-		grants(render(t, embedded(t, name), "kube-system", values))
+		grants(render(t, testcharts.Embedded(t, name), "kube-system", values))
 	}
 	for _, version := range ciliumVersions {
 		for _, values := range ciliumValues {
-			grants(render(t, cilium(t, version), "kube-system", values))
+			grants(render(t, testcharts.Upstream(t, "cilium", version), "kube-system", values))
 		}
 	}
 	// A chart may name the objects that it grants access to. The role need not, and often cannot.
@@ -296,50 +297,6 @@ func installedRules(t *testing.T) ruleSet {
 			slices.Sorted(maps.Keys(rules)), operatorRole, componentsRole)
 	}
 	return rules
-}
-
-// embedded is a chart that the operator carries.
-func embedded(t *testing.T, name string) *chart.Chart {
-	t.Helper()
-	var files []*loader.BufferedFile
-	err := fs.WalkDir(charts.FS, name, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		data, err := fs.ReadFile(charts.FS, path)
-		files = append(files, &loader.BufferedFile{Name: strings.TrimPrefix(path, name+"/"), Data: data})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	loaded, err := loader.LoadFiles(files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return loaded
-}
-
-// cilium is the upstream chart, if this machine has it: the project carries no copy.
-func cilium(t *testing.T, version string) *chart.Chart {
-	t.Helper()
-	cache := os.Getenv("NETWORKSTACK_CACHE")
-	if cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			t.Skip(err)
-		}
-		cache = filepath.Join(user, "networkstack")
-	}
-	archive := filepath.Join(cache, "charts", "cilium-"+version+".tgz")
-	if _, err := os.Stat(archive); err != nil {
-		t.Skipf("put Cilium's chart archive there to have this tested: %s", archive)
-	}
-	loaded, err := loader.LoadFile(archive)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return loaded
 }
 
 // render returns the objects of a chart, hooks and custom resource definitions included.
