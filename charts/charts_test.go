@@ -3,7 +3,6 @@ package charts_test
 import (
 	"bytes"
 	"flag"
-	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -13,8 +12,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/lint"
@@ -26,7 +23,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 
-	"github.com/networkstack/networkstack/charts"
+	"github.com/networkstack/networkstack/test/testcharts"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

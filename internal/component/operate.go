@@ -147,7 +147,8 @@ func (r *Reconciler) verify(ctx context.Context, c *networkstackv1alpha1.Network
 func namesOf(m *release.Manifest) []release.Applied {
 	out := make([]release.Applied, 0, len(m.Objects))
 	for _, o := range m.Objects {
-		out = append(out, release.Applied{Object: release.Object{GVK: o.GroupVersionKind(), Namespace: o.GetNamespace(), Name: o.GetName()}})
+		named := release.Object{GVK: o.GroupVersionKind(), Namespace: o.GetNamespace(), Name: o.GetName()}
+		out = append(out, release.Applied{Object: named})
 	}
 	return out
 }

@@ -15,7 +15,7 @@ type runner struct {
 	slots chan struct{}
 
 	mu      sync.Mutex
-	ctx     context.Context //nolint:containedctx // the life of the process, set once by Start
+	ctx     context.Context // the life of the process, set once by Start
 	started chan struct{}
 	running sync.WaitGroup
 }

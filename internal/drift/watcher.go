@@ -34,7 +34,7 @@ type Watcher struct {
 	wake   func(component string)
 
 	mu        sync.Mutex
-	ctx       context.Context //nolint:containedctx // the life of the informers, set once by Start
+	ctx       context.Context // the life of the informers, set once by Start
 	informers map[schema.GroupVersionKind]cache.SharedIndexInformer
 	expected  map[string]map[key]release.Applied
 }

@@ -189,7 +189,7 @@ func TestDiscoverServiceCIDRs(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := discover(t, tc.objects...)
-			if diff := cmp.Diff(prefixes(tc.want...), s.ServiceCIDRs, comparable); diff != "" || s.ServiceCIDRSource != tc.source {
+			if diff := cmp.Diff(prefixes(tc.want...), s.ServiceCIDRs, byValue); diff != "" || s.ServiceCIDRSource != tc.source {
 				t.Errorf("source %q, want %q; -want +got:\n%s", s.ServiceCIDRSource, tc.source, diff)
 			}
 		})
@@ -221,7 +221,7 @@ func TestDiscoverWithoutServiceCIDRs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(prefixes("10.200.0.0/16"), s.ServiceCIDRs, comparable); diff != "" {
+			if diff := cmp.Diff(prefixes("10.200.0.0/16"), s.ServiceCIDRs, byValue); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
@@ -355,7 +355,7 @@ func TestDiscoverNodes(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.want.Name = "n"
-			if diff := cmp.Diff([]Node{tc.want}, discover(t, node("n", tc.change)).Nodes, comparable); diff != "" {
+			if diff := cmp.Diff([]Node{tc.want}, discover(t, node("n", tc.change)).Nodes, byValue); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})

@@ -10,8 +10,8 @@ import (
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 )
 
-// comparable compares addresses as values; their fields are not exported.
-var comparable = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
+// byValue compares addresses as values; their fields are not exported.
+var byValue = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
 
 func addresses(texts ...string) []netip.Addr {
 	var out []netip.Addr
@@ -120,7 +120,7 @@ func TestPodCIDRs(t *testing.T) {
 			for _, cidrs := range tc.nodes {
 				nodes = append(nodes, Node{PodCIDRs: prefixes(cidrs...)})
 			}
-			if diff := cmp.Diff(prefixes(tc.want...), PodCIDRs(nodes), comparable); diff != "" {
+			if diff := cmp.Diff(prefixes(tc.want...), PodCIDRs(nodes), byValue); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
@@ -205,11 +205,11 @@ func TestPin(t *testing.T) {
 			original, want := discovered(), discovered()
 			tc.change(want)
 			pinned := tc.pinned.DeepCopy()
-			if diff := cmp.Diff(want, Pin(original, tc.pinned), comparable); diff != "" {
+			if diff := cmp.Diff(want, Pin(original, tc.pinned), byValue); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 			// The Snapshot is shared, and the pins belong to an object in a cache.
-			if diff := cmp.Diff(discovered(), original, comparable); diff != "" {
+			if diff := cmp.Diff(discovered(), original, byValue); diff != "" {
 				t.Errorf("the original was changed (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(pinned, tc.pinned); diff != "" {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/client-go/dynamic"
@@ -86,16 +88,16 @@ func (s *session) collect(errs []error) error {
 // byKind goes through the runs of objects of one kind.
 func byKind(list kube.ResourceList) iter.Seq2[schema.GroupKind, kube.ResourceList] {
 	return func(yield func(schema.GroupKind, kube.ResourceList) bool) {
-		for len(list) > 0 {
-			kind := list[0].Mapping.GroupVersionKind.GroupKind()
-			n := slices.IndexFunc(list, func(i *resource.Info) bool { return i.Mapping.GroupVersionKind.GroupKind() != kind })
+		for rest := list; len(rest) > 0; {
+			kind := rest[0].Mapping.GroupVersionKind.GroupKind()
+			n := slices.IndexFunc(rest, func(i *resource.Info) bool { return i.Mapping.GroupVersionKind.GroupKind() != kind })
 			if n < 0 {
-				n = len(list)
+				n = len(rest)
 			}
-			if !yield(kind, list[:n]) {
+			if !yield(kind, rest[:n]) {
 				return
 			}
-			list = list[n:]
+			rest = rest[n:]
 		}
 	}
 }

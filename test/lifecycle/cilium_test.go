@@ -13,6 +13,7 @@ import (
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/test/controlplane"
+	"github.com/networkstack/networkstack/test/testcharts"
 )
 
 // TestCiliumStack installs the second sample with upstream's chart beside a kube-proxy that somebody else installed,

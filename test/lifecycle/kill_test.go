@@ -23,7 +23,7 @@ func TestKilledOperator(t *testing.T) {
 	e := newEnv(t, controlplane.Options{})
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test's moments need no secrecy
+	random := rand.New(rand.NewPCG(seed, 0))
 	stack := sample(t, flannelSample)
 	stack.Spec.DeletionPolicy = networkstackv1alpha1.DeletionDelete
 
