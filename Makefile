@@ -44,6 +44,10 @@ help: ## Show this list.
 demo: ## Watch the operator build a network on a control plane of its own; KEEP=1 leaves it running.
 	go run ./hack/demo $(if $(filter 1,$(KEEP)),--keep)
 
+.PHONY: demo-down
+demo-down: ## Stop what make demo KEEP=1 left running.
+	go run ./hack/demo down
+
 .PHONY: cluster
 cluster: ## Start a local control plane with simulated nodes; prints the KUBECONFIG to use.
 	go run ./hack/cluster up

@@ -38,5 +38,6 @@ then looks after.`,
 		},
 	}
 	o.addFlags(cmd.Flags())
+	cmd.AddCommand(validateCommand())
 	return cmd
 }

@@ -29,14 +29,8 @@ func Compose(in Input) Result {
 	}
 }
 
-// Validate is Compose's judgement alone: all reasons to refuse the stack, and all warnings.
-func Validate(in Input) (field.ErrorList, []string) {
-	s, _ := run(in, true)
-	return s.errs, s.warnings
-}
-
 // ValidateObject judges what can be judged of a stack without its cluster and without a catalogue.
-// Everything it refuses, Validate refuses too.
+// Everything it refuses, Compose refuses too.
 func ValidateObject(stack *networkstackv1alpha1.NetworkStack) (field.ErrorList, []string) {
 	s, _ := run(Input{Stack: stack}, false)
 	return s.errs, s.warnings

@@ -25,7 +25,7 @@ func TestFindings(t *testing.T) {
 		}
 		seen[tc.name] = true
 		t.Run(tc.name, func(t *testing.T) {
-			errs, warnings := Validate(tc.in)
+			errs, warnings := judged(tc.in)
 			if diff := cmp.Diff(tc.errors, messages(errs)); diff != "" {
 				t.Errorf("errors (-want +got):\n%s", diff)
 			}

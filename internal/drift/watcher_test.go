@@ -58,6 +58,7 @@ func TestChange(t *testing.T) {
 		}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			c := newCluster(t)
 			w := newWatched(t, c)
 			w.track("cni", c.put(tc.object, "ours"))
@@ -93,6 +94,7 @@ func TestStart(t *testing.T) {
 				name = tc.name + ", tracked after it"
 			}
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				c := newCluster(t)
 				w := newWatched(t, c)
 				applied, other := c.put(config, "ours"), c.put(role, "ours")
@@ -194,6 +196,7 @@ func TestAccept(t *testing.T) {
 		{"an object without fields of ours that gets some", func(c *cluster) { c.put(config, "") }, func(c *cluster) { c.put(config, "ours") }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			c := newCluster(t)
 			w := newWatched(t, c)
 			w.track("cni", c.put(config, "ours"))

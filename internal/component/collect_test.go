@@ -1,0 +1,147 @@
+package component
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/tools/events"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/release"
+)
+
+// eventsOf are the events recorded so far.
+func eventsOf(t *testing.T, r *Reconciler) []string {
+	t.Helper()
+	recorder, ok := r.Recorder.(*events.FakeRecorder)
+	if !ok {
+		t.Fatalf("recorder %T", r.Recorder)
+	}
+	var out []string
+	for {
+		select {
+		case e := <-recorder.Events:
+			out = append(out, e)
+		default:
+			return out
+		}
+	}
+}
+
+func agent(name string) release.Object {
+	return release.Object{GVK: daemonSetKind, Namespace: "net", Name: name}
+}
+
+// TestCollectSuccess wants a finished job to be taken over once, and the last failure to be over with it.
+func TestCollectSuccess(t *testing.T) {
+	r, c := newReconciler(t), installed("cni", 0)
+	rec := &record{failure: errors.New("timeout"), failedFor: "new", failures: 4, next: time.Now()}
+
+	rec.job = newJob(jobApply, "new")
+	r.collect(t.Context(), rec, c)
+	if rec.job == nil || rec.settled != "" {
+		t.Fatal("a job that is still at work was taken over")
+	}
+
+	rec.job = newJob(jobApply, "new", outcome{upgraded: true, release: &networkstackv1alpha1.ReleaseStatus{Revision: 2, ChartVersion: "1.0.0"}})
+	r.collect(t.Context(), rec, c)
+	if rec.job != nil || rec.settled != "new" || !rec.tracked || rec.failure != nil || rec.failures != 0 || !rec.next.IsZero() || rec.release.Revision != 2 {
+		t.Errorf("afterwards: job %v, settled %q, tracked %v, %d failures (%v), release %v", rec.job, rec.settled, rec.tracked, rec.failures, rec.failure, rec.release)
+	}
+	want := []string{"Normal Ready revision 2 of release net/cni applied: chart cni 1.0.0, 0 objects"}
+	if diff := cmp.Diff(want, eventsOf(t, r)); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+
+	rec.job = newJob(jobUninstall, "", outcome{})
+	r.collect(t.Context(), rec, c)
+	if !rec.uninstalled {
+		t.Error("the uninstallation is not noted")
+	}
+}
+
+func TestCollectFailure(t *testing.T) {
+	timeout := errors.New("timeout")
+	for _, tc := range []struct {
+		name     string
+		before   *record
+		job      *job
+		settled  string
+		failures int32
+		// quiet says that the failure is not noted at all.
+		quiet bool
+	}{
+		{"the first", &record{settled: "old"}, newJob(jobApply, "new", outcome{err: timeout}), "old", 1, false},
+		{"the next", &record{failure: timeout, failedFor: "new", failures: 3}, newJob(jobApply, "new", outcome{err: timeout}), "", 4, false},
+		{"the first of another wish", &record{failure: timeout, failedFor: "old", failures: 3}, newJob(jobApply, "new", outcome{err: timeout}), "", 1, false},
+		// What is wanted now has to be applied, although it had been.
+		{"the release is gone", &record{settled: "new"}, newJob(jobVerify, "new", outcome{err: release.ErrNotDeployed, gone: true}), "", 1, false},
+		// The end of the process is nobody's failure.
+		{"cut off", &record{settled: "old"}, newJob(jobApply, "new", outcome{err: fmt.Errorf("applying: %w", context.Canceled)}), "old", 0, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r, rec := newReconciler(t), tc.before
+			rec.job = tc.job
+			inputs, start := rec.job.inputs, time.Now()
+			r.collect(t.Context(), rec, installed("cni", 0))
+			if rec.job != nil || rec.settled != tc.settled || rec.failures != tc.failures || (rec.failure == nil) != tc.quiet {
+				t.Errorf("afterwards: job %v, settled %q, %d failures, %v", rec.job, rec.settled, rec.failures, rec.failure)
+			}
+			if got := len(eventsOf(t, r)); got != map[bool]int{false: 1, true: 0}[tc.quiet] {
+				t.Errorf("%d events", got)
+			}
+			if tc.quiet {
+				return
+			}
+			wait := classify(rec.failure).wait(tc.failures)
+			if rec.failedFor != inputs || rec.next.Before(start.Add(wait)) || rec.next.After(time.Now().Add(wait)) {
+				t.Errorf("the next attempt is in %s for %q, want %s for %q", time.Until(rec.next), rec.failedFor, wait, inputs)
+			}
+		})
+	}
+}
+
+// TestReport wants every finding to be told once, and drift that is left to stay open until it is looked at again.
+func TestReport(t *testing.T) {
+	found := func(name string) release.Finding {
+		return release.Finding{Object: agent(name), Paths: []string{".spec"}, Manager: "kubectl"}
+	}
+	for _, tc := range []struct {
+		name   string
+		before []release.Object
+		out    outcome
+		open   []string
+		count  int64
+		events []string
+	}{
+		{name: "nothing found", out: outcome{}},
+		{"corrected", nil, outcome{findings: []release.Finding{found("a"), found("b")}}, nil, 2, []string{
+			"Warning DriftCorrected DaemonSet net/a: fields .spec changed by kubectl; restored",
+			"Warning DriftCorrected DaemonSet net/b: fields .spec changed by kubectl; restored"}},
+		{"left", nil, outcome{observed: true, only: []release.Object{agent("a")}, findings: []release.Finding{found("a")}}, []string{"DaemonSet net/a"}, 1,
+			[]string{"Warning DriftDetected DaemonSet net/a: fields .spec changed by kubectl; left as it is (drift mode Warn)"}},
+		{"left, beside what was left before", []release.Object{agent("a")}, outcome{observed: true, only: []release.Object{agent("b")}, findings: []release.Finding{found("b")}},
+			[]string{"DaemonSet net/a", "DaemonSet net/b"}, 1, []string{"Warning DriftDetected DaemonSet net/b: fields .spec changed by kubectl; left as it is (drift mode Warn)"}},
+		{"put right by whoever changed it", []release.Object{agent("a"), agent("b")}, outcome{observed: true, only: []release.Object{agent("a")}}, []string{"DaemonSet net/b"}, 0, nil},
+		{"corrected at last", []release.Object{agent("a")}, outcome{only: []release.Object{agent("a")}, findings: []release.Finding{found("a")}}, nil, 1,
+			[]string{"Warning DriftCorrected DaemonSet net/a: fields .spec changed by kubectl; restored"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r, rec := newReconciler(t), &record{open: tc.before}
+			r.report(rec, installed("cni", 0), tc.out)
+			if diff := cmp.Diff(tc.open, rec.drift.Open); diff != "" || rec.drift.Count != tc.count {
+				t.Errorf("%d drifts, want %d; open (-want +got):\n%s", rec.drift.Count, tc.count, diff)
+			}
+			if n := len(tc.out.findings); n > 0 && (rec.drift.LastObject != tc.out.findings[n-1].Object.String() || rec.drift.LastManager != "kubectl" || rec.drift.LastTime == nil) {
+				t.Errorf("the last drift: %+v", rec.drift)
+			}
+			if diff := cmp.Diff(tc.events, eventsOf(t, r)); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,262 @@
+package component
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/chart"
+	"github.com/networkstack/networkstack/internal/release"
+)
+
+func TestClassify(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		err  error
+		want verdict
+	}{
+		{"another digest than the pinned one", &chart.DigestError{}, verdict{networkstackv1alpha1.ReasonChartUnavailable, true}},
+		{"a source that refuses", &chart.SourceError{}, verdict{networkstackv1alpha1.ReasonChartUnavailable, true}},
+		{"a source that is down", &chart.SourceError{Temporary: true}, verdict{networkstackv1alpha1.ReasonChartUnavailable, false}},
+		{"somebody else's object", &release.ConflictError{}, verdict{networkstackv1alpha1.ReasonConflict, true}},
+		{"values that the chart refuses", &release.RenderError{Err: errors.New("x")}, verdict{networkstackv1alpha1.ReasonReleaseFailed, true}},
+		{"a CRD that would lose objects", &release.CRDVersionError{}, verdict{networkstackv1alpha1.ReasonReleaseFailed, true}},
+		{"an object that the API server refuses", &release.ApplyError{Err: errors.New("timeout")}, verdict{networkstackv1alpha1.ReasonReleaseFailed, false}},
+		{"anything else", errors.New("connection refused"), verdict{networkstackv1alpha1.ReasonReleaseFailed, false}},
+	} {
+		for wrapping, err := range map[string]error{"bare": tc.err, "wrapped": fmt.Errorf("loading: %w", tc.err)} {
+			if got := classify(err); got != tc.want {
+				t.Errorf("%s, %s: %+v, want %+v", tc.name, wrapping, got, tc.want)
+			}
+		}
+	}
+}
+
+func TestWait(t *testing.T) {
+	for _, tc := range []struct {
+		failures  int32
+		permanent bool
+		want      time.Duration
+	}{
+		{1, false, 2 * time.Second},
+		{2, false, 4 * time.Second},
+		{3, false, 8 * time.Second},
+		{8, false, 256 * time.Second},
+		{9, false, 5 * time.Minute},
+		{10, false, 5 * time.Minute},
+		// Doubling goes on for ever if nobody stops it, and becomes negative.
+		{1 << 30, false, 5 * time.Minute},
+		{0, false, 2 * time.Second},
+		// The world has to change first, so there is no point in being quick.
+		{1, true, 5 * time.Minute},
+		{9, true, 5 * time.Minute},
+	} {
+		if got := (verdict{permanent: tc.permanent}).wait(tc.failures); got != tc.want {
+			t.Errorf("after %d failures (permanent: %v): %s, want %s", tc.failures, tc.permanent, got, tc.want)
+		}
+	}
+}
+
+func TestWishes(t *testing.T) {
+	type values = map[string]any
+	component := func() *networkstackv1alpha1.NetworkComponent {
+		c := &networkstackv1alpha1.NetworkComponent{}
+		c.Name, c.Generation = "cni", 1
+		c.Spec = networkstackv1alpha1.NetworkComponentSpec{
+			Type: "Cilium", ReleaseName: "cilium", Namespace: "kube-system",
+			Chart:   networkstackv1alpha1.ResolvedChart{Repository: "https://example.com", Name: "cilium", Version: "1.0.0"},
+			Sources: &networkstackv1alpha1.Sources{ImageRegistry: "registry.example.com"},
+		}
+		return c
+	}
+	base := wishes(component(), values{"a": 1, "b": values{"c": []any{1, 2}}})
+	spec := func(change func(*networkstackv1alpha1.NetworkComponentSpec)) string {
+		c := component()
+		change(&c.Spec)
+		return wishes(c, values{"a": 1, "b": values{"c": []any{1, 2}}})
+	}
+	type specChange = func(*networkstackv1alpha1.NetworkComponentSpec)
+
+	for name, change := range map[string]specChange{
+		"chart version":    func(s *networkstackv1alpha1.NetworkComponentSpec) { s.Chart.Version = "1.0.1" },
+		"chart name":       func(s *networkstackv1alpha1.NetworkComponentSpec) { s.Chart.Name = "other" },
+		"chart repository": func(s *networkstackv1alpha1.NetworkComponentSpec) { s.Chart.Repository = "https://example.org" },
+		"chart digest":     func(s *networkstackv1alpha1.NetworkComponentSpec) { s.Chart.Digest = "sha256:1" },
+		"release name":     func(s *networkstackv1alpha1.NetworkComponentSpec) { s.ReleaseName = "other" },
+		"namespace":        func(s *networkstackv1alpha1.NetworkComponentSpec) { s.Namespace = "other" },
+		"namespace labels": func(s *networkstackv1alpha1.NetworkComponentSpec) { s.NamespaceLabels = map[string]string{"a": "b"} },
+		"image registry":   func(s *networkstackv1alpha1.NetworkComponentSpec) { s.Sources.ImageRegistry = "other.example.com" },
+		"mirrors": func(s *networkstackv1alpha1.NetworkComponentSpec) {
+			s.Sources.Mirrors = []networkstackv1alpha1.Mirror{{Source: "https://a", Mirror: "https://b"}}
+		},
+		"charts directory": func(s *networkstackv1alpha1.NetworkComponentSpec) { s.Sources.ChartsDirectory = "/charts" },
+		"no sources":       func(s *networkstackv1alpha1.NetworkComponentSpec) { s.Sources = nil },
+	} {
+		if spec(change) == base {
+			t.Errorf("another %s makes no difference", name)
+		}
+	}
+	for name, v := range map[string]values{
+		"value": {"a": 2, "b": values{"c": []any{1, 2}}}, "value inside": {"a": 1, "b": values{"c": []any{2, 1}}},
+		"value less": {"b": values{"c": []any{1, 2}}}, "value more": {"a": 1, "b": values{"c": []any{1, 2}}, "d": nil}, "no values": nil,
+	} {
+		if wishes(component(), v) == base {
+			t.Errorf("%s makes no difference", name)
+		}
+	}
+
+	// What does not decide what is applied may not make a new revision.
+	for name, change := range map[string]specChange{
+		"drift mode": func(s *networkstackv1alpha1.NetworkComponentSpec) { s.DriftMode = networkstackv1alpha1.DriftWarn },
+		"deletion policy": func(s *networkstackv1alpha1.NetworkComponentSpec) {
+			s.DeletionPolicy = networkstackv1alpha1.DeletionDelete
+		},
+		"suspend": func(s *networkstackv1alpha1.NetworkComponentSpec) { s.Suspend = true },
+		"stage":   func(s *networkstackv1alpha1.NetworkComponentSpec) { s.Stage = 7 },
+		// Values count as what they were merged to, wherever they came from.
+		"source of values": func(s *networkstackv1alpha1.NetworkComponentSpec) {
+			s.Values, s.DerivedValues = raw(`{"x":1}`), raw(`{"y":1}`)
+			s.ValuesFrom = []networkstackv1alpha1.ValuesReference{{Name: "x"}}
+			s.ControlledValues = []networkstackv1alpha1.ControlledValue{{Path: "z"}}
+		},
+	} {
+		if spec(change) != base {
+			t.Errorf("another %s makes a difference", name)
+		}
+	}
+	// One number is one number, whichever decoder it went through.
+	if got := wishes(component(), values{"a": float64(1), "b": values{"c": []any{int64(1), 2}}}); got != base {
+		t.Error("another spelling of a number makes a difference")
+	}
+}
+
+func TestUndecided(t *testing.T) {
+	job := func(phase networkstackv1alpha1.ComponentPhase) *job {
+		j := newJob(jobApply, "")
+		if phase != "" {
+			j.phase.Store(&phase)
+		}
+		return j
+	}
+	type change struct {
+		rec       func(*record)
+		component func(*networkstackv1alpha1.NetworkComponent)
+		status    func(*networkstackv1alpha1.NetworkComponentStatus)
+	}
+	for _, tc := range []struct {
+		name string
+		change
+		want bool
+	}{
+		{"an earlier process said Ready, this one knows nothing yet", change{}, true},
+		{"its job waits for a worker", change{rec: func(r *record) { r.job = job("") }}, true},
+		{"its job looks for the chart", change{rec: func(r *record) { r.job = job(networkstackv1alpha1.PhaseFetching) }}, true},
+		{"its job has found something to do", change{rec: func(r *record) { r.job = job(networkstackv1alpha1.PhaseUpgrading) }}, false},
+		{"its job installs", change{rec: func(r *record) { r.job = job(networkstackv1alpha1.PhaseInstalling) }}, false},
+		{"it has found out", change{rec: func(r *record) { r.settled = "x" }}, false},
+		{"it has failed", change{rec: func(r *record) { r.failure = errors.New("x") }}, false},
+		{"the values are wrong", change{rec: func(r *record) { r.valuesProblem = errors.New("x") }}, false},
+		{"suspended", change{component: func(c *networkstackv1alpha1.NetworkComponent) { c.Spec.Suspend = true }}, false},
+		{"leaving", change{component: leave}, false},
+		{"the spec has changed since", change{component: func(c *networkstackv1alpha1.NetworkComponent) { c.Generation++ }}, false},
+		{"nobody has said anything", change{status: func(s *networkstackv1alpha1.NetworkComponentStatus) {
+			*s = networkstackv1alpha1.NetworkComponentStatus{ObservedGeneration: -1}
+		}}, false},
+		// Half-way is not what things are like any more.
+		{"the earlier process was half-way", change{status: func(s *networkstackv1alpha1.NetworkComponentStatus) {
+			s.Phase = networkstackv1alpha1.PhaseUpgrading
+		}}, false},
+	} {
+		rec, c := &record{}, installed("cni", 0)
+		s := &networkstackv1alpha1.NetworkComponentStatus{ObservedGeneration: c.Generation, Phase: networkstackv1alpha1.PhaseReady}
+		if tc.rec != nil {
+			tc.rec(rec)
+		}
+		if tc.component != nil {
+			tc.component(c)
+		}
+		if tc.status != nil {
+			tc.status(s)
+		}
+		if got := undecided(rec, c, s); got != tc.want {
+			t.Errorf("%s: %v", tc.name, got)
+		}
+	}
+}
+
+func TestProgress(t *testing.T) {
+	for phase, want := range map[networkstackv1alpha1.ComponentPhase]string{
+		networkstackv1alpha1.PhaseFetching:   "Progressing: fetching the chart",
+		networkstackv1alpha1.PhaseInstalling: "Installing: installing",
+		networkstackv1alpha1.PhaseUpgrading:  "Upgrading: upgrading",
+		networkstackv1alpha1.PhasePending:    "Progressing: waiting for a free worker",
+	} {
+		reason, message := progress(phase)
+		if got := reason + ": " + message; got != want {
+			t.Errorf("%s: %q, want %q", phase, got, want)
+		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	object := release.Object{GVK: daemonSetKind, Namespace: "net", Name: "agent"}
+	for _, tc := range []struct {
+		finding release.Finding
+		want    string
+	}{
+		{release.Finding{Object: object, Paths: []string{".spec.a", ".spec.b"}, Manager: "kubectl"},
+			"DaemonSet net/agent: fields .spec.a, .spec.b changed by kubectl; restored"},
+		{release.Finding{Object: object, Missing: true, Manager: "unknown"}, "DaemonSet net/agent: deleted by unknown; restored"},
+	} {
+		if got := describe(tc.finding, "restored"); got != tc.want {
+			t.Errorf("got  %q\nwant %q", got, tc.want)
+		}
+	}
+}
+
+func TestRecords(t *testing.T) {
+	records := newRecords()
+	c := installed("cni", 0)
+	latest := &networkstackv1alpha1.NetworkComponentStatus{
+		Release: &networkstackv1alpha1.ReleaseStatus{Revision: 3},
+		Drift:   &networkstackv1alpha1.DriftStatus{Count: 5, Open: []string{"DaemonSet net/agent"}},
+	}
+	first := records.of(c, latest)
+	if first.release.Revision != 3 || first.drift.Count != 5 {
+		t.Errorf("a new process forgets what an earlier one wrote: %+v", first)
+	}
+	if records.of(c, &networkstackv1alpha1.NetworkComponentStatus{}) != first {
+		t.Error("the record of a component is not found again")
+	}
+	again := installed("cni", 0)
+	again.UID = "another"
+	second := records.of(again, &networkstackv1alpha1.NetworkComponentStatus{})
+	if second == first || second.release != nil || second.drift.Count != 0 {
+		t.Errorf("a component that was made again has the record of the old one: %+v", second)
+	}
+	if records.drop("cni") != second || records.drop("cni") != nil {
+		t.Error("the record is not dropped")
+	}
+}
+
+func TestChartRequest(t *testing.T) {
+	r := &Reconciler{ChartDirs: []string{"/flag"}}
+	spec := &installed("cni", 0).Spec
+	spec.Chart = networkstackv1alpha1.ResolvedChart{Repository: "https://example.com", Name: "cilium", Version: "1.0.0", Digest: "sha256:1"}
+	ref := chart.Ref{Repository: "https://example.com", Name: "cilium", Version: "1.0.0", Digest: "sha256:1"}
+	if diff := cmp.Diff(chart.Request{Ref: ref, Dirs: []string{"/flag"}}, r.chartRequest(spec)); diff != "" {
+		t.Errorf("without sources (-want +got):\n%s", diff)
+	}
+	spec.Sources = &networkstackv1alpha1.Sources{ChartsDirectory: "/spec", Mirrors: []networkstackv1alpha1.Mirror{{Source: "https://a", Mirror: "https://b"}}}
+	want := chart.Request{Ref: ref, Dirs: []string{"/flag", "/spec"}, Mirrors: []chart.Mirror{{Source: "https://a", Mirror: "https://b"}}}
+	for range 2 {
+		// The flag's directories are every component's: a second request may not find the first one's among them.
+		if diff := cmp.Diff(want, r.chartRequest(spec)); diff != "" {
+			t.Errorf("with sources (-want +got):\n%s", diff)
+		}
+	}
+}

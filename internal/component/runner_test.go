@@ -1,0 +1,190 @@
+package component
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The tests of the runner run in bubbles: synctest.Wait returns when every goroutine waits for something, so that
+// "nothing more happens" can be tested without waiting for it.
+
+type reporter = func(networkstackv1alpha1.ComponentPhase)
+
+// startRunner starts a runner; stop ends its life and waits until it is over.
+func startRunner(t *testing.T, limit int, wake func(string)) (r *runner, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r = newRunner(limit, wake)
+	over := make(chan error)
+	go func() { over <- r.Start(ctx) }()
+	return r, func() {
+		t.Helper()
+		cancel()
+		if err := <-over; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestRunnerLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit, all = 2, 5
+		r, stop := startRunner(t, limit, func(string) {})
+		defer stop()
+		begun, release := make(chan int, all), make(chan struct{})
+		var jobs []*job
+		for i := range all {
+			jobs = append(jobs, r.run("x", jobApply, "", func(context.Context, reporter) outcome {
+				begun <- i
+				<-release
+				return outcome{}
+			}))
+		}
+		finished := func() int {
+			return len(slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !j.finished() }))
+		}
+		for done := range all {
+			synctest.Wait()
+			if want := min(done+limit, all); len(begun) != want || finished() != done {
+				t.Fatalf("%d jobs have begun and %d are finished; want %d and %d", len(begun), finished(), want, done)
+			}
+			release <- struct{}{}
+		}
+		synctest.Wait()
+		if finished() != all {
+			t.Errorf("%d of %d jobs are finished", finished(), all)
+		}
+	})
+}
+
+func TestRunnerWakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j *job
+		var seen []string
+		woken, read := make(chan string), make(chan struct{})
+		r, stop := startRunner(t, 1, func(component string) {
+			woken <- component
+			<-read
+		})
+		defer stop()
+		broken := errors.New("broken")
+		j = r.run("cni", jobApply, "inputs", func(_ context.Context, phase reporter) outcome {
+			phase(networkstackv1alpha1.PhaseFetching)
+			phase(networkstackv1alpha1.PhaseInstalling)
+			return outcome{err: broken}
+		})
+		// What woke has to be there to be read when it wakes.
+		for range 3 {
+			seen = append(seen, <-woken+" "+string(*j.phase.Load())+map[bool]string{true: ", finished"}[j.finished()])
+			read <- struct{}{}
+		}
+		if diff := cmp.Diff([]string{"cni Fetching", "cni Installing", "cni Installing, finished"}, seen); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+		if !errors.Is(j.outcome.err, broken) || j.kind != jobApply || j.inputs != "inputs" {
+			t.Errorf("job %+v", j)
+		}
+	})
+}
+
+// TestRunnerBeforeStart covers the time until this process is the leader.
+func TestRunnerBeforeStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRunner(1, func(string) {})
+		j := r.run("cni", jobApply, "", func(context.Context, reporter) outcome { return outcome{upgraded: true} })
+		synctest.Wait()
+		if j.finished() || j.phase.Load() != nil {
+			t.Error("a job ran before the start")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			if err := r.Start(ctx); err != nil {
+				t.Error(err)
+			}
+		}()
+		<-j.done
+		if !j.outcome.upgraded {
+			t.Errorf("outcome %+v", j.outcome)
+		}
+		cancel()
+	})
+}
+
+// TestRunnerShutdown wants the end of the process to reach the job at work and the ones that wait, and to wait for both.
+func TestRunnerShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var woken []string
+		names := make(chan string, 10)
+		ctx, cancel := context.WithCancel(t.Context())
+		r := newRunner(1, func(component string) { names <- component })
+		over := make(chan error, 1)
+		go func() { over <- r.Start(ctx) }()
+
+		cleanUp := make(chan struct{})
+		working := r.run("working", jobApply, "", func(ctx context.Context, _ reporter) outcome {
+			<-ctx.Done()
+			<-cleanUp
+			return outcome{err: ctx.Err()}
+		})
+		synctest.Wait()
+		waiting := r.run("waiting", jobApply, "", func(context.Context, reporter) outcome {
+			t.Error("a job began after the end")
+			return outcome{}
+		})
+		synctest.Wait()
+
+		cancel()
+		synctest.Wait()
+		if !waiting.finished() || !errors.Is(waiting.outcome.err, context.Canceled) {
+			t.Errorf("the job that waited: finished %v, %v", waiting.finished(), waiting.outcome.err)
+		}
+		if working.finished() || len(over) != 0 {
+			t.Error("the runner did not wait for the job at work")
+		}
+		close(cleanUp)
+		if err := <-over; err != nil {
+			t.Error(err)
+		}
+		if !working.finished() || !errors.Is(working.outcome.err, context.Canceled) {
+			t.Errorf("the job at work: finished %v, %v", working.finished(), working.outcome.err)
+		}
+		close(names)
+		for name := range names {
+			woken = append(woken, name)
+		}
+		if diff := cmp.Diff([]string{"waiting", "working"}, woken); diff != "" {
+			t.Errorf("woken (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestWakeNeverBlocks because it is called from watches: the rest is delivered when there is room.
+func TestWakeNeverBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := NewWakes()
+		const all = wakeBuffer + 10
+		for range all {
+			w.Wake("cni")
+		}
+		synctest.Wait()
+		for range all {
+			if e := <-w.events; e.Object.GetName() != "cni" {
+				t.Errorf("woke %q", e.Object.GetName())
+			}
+		}
+		synctest.Wait()
+		if len(w.events) != 0 {
+			t.Errorf("%d wake-ups too many", len(w.events))
+		}
+	})
+}

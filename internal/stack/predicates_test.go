@@ -1,0 +1,164 @@
+package stack
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/facts"
+	"github.com/networkstack/networkstack/internal/plan"
+)
+
+func TestNodeChanged(t *testing.T) {
+	node := func() *corev1.Node {
+		n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a", ResourceVersion: "1", Annotations: map[string]string{"other": "x"}}}
+		n.Spec.PodCIDRs = []string{"10.244.0.0/24"}
+		n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.0.2.1"}}
+		n.Status.NodeInfo = corev1.NodeSystemInfo{KernelVersion: "6.1.0", OperatingSystem: "linux"}
+		return n
+	}
+	for _, tc := range []struct {
+		name   string
+		change func(*corev1.Node)
+		want   bool
+	}{
+		{"nothing", func(*corev1.Node) {}, false},
+		// Every node has one of these every few minutes, in a large cluster many a second.
+		{"heartbeat", func(n *corev1.Node) {
+			n.ResourceVersion = "2"
+			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, LastHeartbeatTime: metav1.Now()}}
+			n.Status.Images = []corev1.ContainerImage{{Names: []string{"x"}}}
+		}, false},
+		{"cordoned and labelled", func(n *corev1.Node) {
+			n.Spec.Unschedulable, n.Labels = true, map[string]string{"a": "b"}
+			n.Spec.Taints = []corev1.Taint{{Key: "x"}}
+		}, false},
+		{"another annotation", func(n *corev1.Node) { n.Annotations["other"] = "y" }, false},
+		{"kubelet's version", func(n *corev1.Node) { n.Status.NodeInfo.KubeletVersion = "v1.37.3" }, false},
+		{"pod ranges", func(n *corev1.Node) { n.Spec.PodCIDRs = append(n.Spec.PodCIDRs, "fd00::/64") }, true},
+		{"addresses", func(n *corev1.Node) { n.Status.Addresses[0].Address = "192.0.2.2" }, true},
+		{"kernel", func(n *corev1.Node) { n.Status.NodeInfo.KernelVersion = "6.2.0" }, true},
+		{"operating system", func(n *corev1.Node) { n.Status.NodeInfo.OperatingSystem = "windows" }, true},
+		{"MTU", func(n *corev1.Node) { n.Annotations[networkstackv1alpha1.NodeMTUAnnotation] = "1500" }, true},
+	} {
+		changed := node()
+		tc.change(changed)
+		if got := nodeChanged().Update(event.UpdateEvent{ObjectOld: node(), ObjectNew: changed}); got != tc.want {
+			t.Errorf("%s: %v", tc.name, got)
+		}
+	}
+	if p := nodeChanged(); !p.Create(event.CreateEvent{Object: node()}) || !p.Delete(event.DeleteEvent{Object: node()}) {
+		t.Error("nodes that come or go are not noticed")
+	}
+}
+
+func TestAgentChanged(t *testing.T) {
+	agent := func(name string) *appsv1.DaemonSet {
+		return &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: name, Generation: 1, ResourceVersion: "1",
+			Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"a": "b"}}}
+	}
+	for _, tc := range []struct {
+		name, agent string
+		change      func(*appsv1.DaemonSet)
+		want        bool
+	}{
+		{"nothing", "cilium", func(*appsv1.DaemonSet) {}, false},
+		{"progress of a CNI", "cilium", func(ds *appsv1.DaemonSet) { ds.Status.NumberAvailable, ds.ResourceVersion = 1, "2" }, false},
+		{"progress of kube-proxy", "kube-proxy", func(ds *appsv1.DaemonSet) { ds.Status.NumberAvailable = 1 }, true},
+		{"nothing about kube-proxy", "kube-proxy", func(ds *appsv1.DaemonSet) { ds.ResourceVersion = "2" }, false},
+		{"spec", "cilium", func(ds *appsv1.DaemonSet) { ds.Generation = 2 }, true},
+		{"labels", "cilium", func(ds *appsv1.DaemonSet) { ds.Labels[networkstackv1alpha1.ComponentLabel] = "cilium" }, true},
+		{"annotations", "cilium", func(ds *appsv1.DaemonSet) { ds.Annotations = nil }, true},
+	} {
+		changed := agent(tc.agent)
+		tc.change(changed)
+		if got := agentChanged().Update(event.UpdateEvent{ObjectOld: agent(tc.agent), ObjectNew: changed}); got != tc.want {
+			t.Errorf("%s: %v", tc.name, got)
+		}
+	}
+	if p := agentChanged(); !p.Create(event.CreateEvent{Object: agent("cilium")}) || !p.Delete(event.DeleteEvent{Object: agent("cilium")}) {
+		t.Error("agents that come or go are not noticed")
+	}
+}
+
+func TestClusterConfiguration(t *testing.T) {
+	for _, tc := range []struct {
+		namespace, name string
+		want            bool
+	}{
+		{"kube-system", "kubeadm-config", true},
+		{"kube-public", "cluster-info", true},
+		{"kube-system", "cluster-info", false},
+		{"kube-public", "kubeadm-config", false},
+		{"networkstack-system", "values", false},
+	} {
+		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: tc.namespace, Name: tc.name}}
+		if got := clusterConfiguration().Update(event.UpdateEvent{ObjectOld: cm, ObjectNew: cm}); got != tc.want {
+			t.Errorf("%s/%s: %v", tc.namespace, tc.name, got)
+		}
+	}
+}
+
+func TestOnlyDeletion(t *testing.T) {
+	s, p := stackOf(), onlyDeletion()
+	if !p.Delete(event.DeleteEvent{Object: s}) {
+		t.Error("a deletion is not noticed")
+	}
+	if p.Create(event.CreateEvent{Object: s}) || p.Update(event.UpdateEvent{ObjectOld: s, ObjectNew: s}) || p.Generic(event.GenericEvent{Object: s}) {
+		t.Error("something else is noticed")
+	}
+}
+
+func TestLeavingNow(t *testing.T) {
+	all := components{component("cni", 0), component("proxy", 1), component("dns", 2), component("mesh", 2)}
+	for _, tc := range []struct {
+		name       string
+		components components
+		policy     networkstackv1alpha1.DeletionPolicy
+		want       []string
+	}{
+		{"orphans go at once", all, networkstackv1alpha1.DeletionOrphan, []string{"cni", "proxy", "dns", "mesh"}},
+		{"what was installed last goes first", all, networkstackv1alpha1.DeletionDelete, []string{"dns", "mesh"}},
+		{"the next stage when that is gone", all[:2], networkstackv1alpha1.DeletionDelete, []string{"proxy"}},
+		{"the first stage at last", all[:1], networkstackv1alpha1.DeletionDelete, []string{"cni"}},
+		{"stages below zero", components{component("a", -2), component("b", -1)}, networkstackv1alpha1.DeletionDelete, []string{"b"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var got []string
+			for _, c := range leavingNow(tc.components, tc.policy) {
+				got = append(got, c.Name)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestForeignKubeProxy(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		installed []facts.Installed
+		want      bool
+	}{
+		{"none", nil, false},
+		{"a CNI", []facts.Installed{{Type: facts.InstalledCilium}}, false},
+		{"ours", []facts.Installed{{Type: facts.InstalledKubeProxy, Component: "kube-proxy"}}, false},
+		{"somebody else's", []facts.Installed{{Type: facts.InstalledKubeProxy}}, true},
+	} {
+		if got := foreignKubeProxy(&facts.Snapshot{Installed: tc.installed}); (got != nil) != tc.want {
+			t.Errorf("%s: %v", tc.name, got)
+		}
+	}
+}
+
+func TestStepTextOfKeptWithoutComponent(t *testing.T) {
+	if got := stepText(step("cni", plan.Keep, 0), nil); got != "cni: not there yet" {
+		t.Errorf("%q", got)
+	}
+}
