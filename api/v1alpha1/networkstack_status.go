@@ -34,6 +34,7 @@ const (
 	ReasonChartUnavailable  = "ChartUnavailable"
 	ReasonValuesRejected    = "ValuesRejected"
 	ReasonReleaseFailed     = "ReleaseFailed"
+	ReasonApplied           = "Applied"
 	ReasonInstalling        = "Installing"
 	ReasonUpgrading         = "Upgrading"
 	ReasonUninstalling      = "Uninstalling"
@@ -41,6 +42,7 @@ const (
 	ReasonDriftCorrected    = "DriftCorrected"
 	ReasonDriftDetected     = "DriftDetected"
 	ReasonNoDrift           = "NoDrift"
+	ReasonMTUChanged        = "MTUChanged"
 	ReasonKubeProxyParked   = "KubeProxyParked"
 	ReasonKubeProxyUnparked = "KubeProxyUnparked"
 )

@@ -82,7 +82,7 @@ func upCommand(name *string) *cobra.Command {
 	flags.StringVar(&options.Version, "kubernetes", controlplane.DefaultVersion, "Kubernetes minor version")
 	flags.StringVar(&family, "single-stack", "", "ipv4 or ipv6, for a cluster of one address family (default dual-stack)")
 	flags.StringVar(&options.Node.KernelVersion, "kernel", "", "kernel version the nodes report")
-	flags.IntVar(&options.Node.MTU, "mtu", 0, "MTU in bytes the nodes are annotated with (default none)")
+	flags.IntVar(&options.Node.MTU, "mtu", 1500, "MTU in bytes the nodes are annotated with; 0 for none")
 	return cmd
 }
 

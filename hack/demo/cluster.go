@@ -25,13 +25,14 @@ const underlayMTU = 1500
 type cluster struct {
 	kubeconfig string
 	dir        string
+	kubectl    string
 	version    string
 	log        string
 	process    *operator.Process
 	end        func() error
 }
 
-func startCluster(ctx context.Context, nodes int, keep bool, work string) (*cluster, error) {
+func startCluster(ctx context.Context, nodes int, keep bool) (*cluster, error) {
 	options := controlplane.Options{Nodes: nodes, Node: controlplane.NodeOptions{MTU: underlayMTU}, Out: indent{os.Stdout}}
 	if !keep {
 		cp, err := controlplane.Start(ctx, options)
@@ -39,8 +40,8 @@ func startCluster(ctx context.Context, nodes int, keep bool, work string) (*clus
 			return nil, err
 		}
 		return &cluster{
-			kubeconfig: cp.Kubeconfig(), dir: work, version: "Kubernetes " + cp.Binaries().KubernetesVersion,
-			log: filepath.Join(work, "operator.log"), end: cp.Stop,
+			kubeconfig: cp.Kubeconfig(), dir: cp.Dir(), kubectl: cp.Binaries().Kubectl, version: "Kubernetes " + cp.Binaries().KubernetesVersion,
+			log: filepath.Join(cp.Dir(), "operator.log"), end: cp.Stop,
 		}, nil
 	}
 	if err := down(ctx, io.Discard); err != nil {
@@ -51,7 +52,7 @@ func startCluster(ctx context.Context, nodes int, keep bool, work string) (*clus
 		return nil, err
 	}
 	return &cluster{
-		kubeconfig: up.Kubeconfig, dir: up.Dir, version: "Kubernetes " + up.Kubernetes, log: filepath.Join(up.Dir, "operator.log"),
+		kubeconfig: up.Kubeconfig, dir: up.Dir, kubectl: up.Kubectl, version: "Kubernetes " + up.Kubernetes, log: filepath.Join(up.Dir, "operator.log"),
 		end: func() error { return controlplane.Down(context.Background(), keptName, io.Discard) },
 	}, nil
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -51,25 +53,26 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.say("building the operator")
-	work, err := os.MkdirTemp("", "networkstack-demo-")
-	if err != nil {
-		return err
-	}
-	binary, err := operator.Binary(ctx, work)
-	if err != nil {
-		return err
+	for _, dir := range d.charts {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return fmt.Errorf("--charts: there is no directory %s", dir)
+		}
 	}
 	d.say("starting the control plane (its binaries are built once and then cached)")
-	if d.cluster, err = startCluster(ctx, d.nodes, d.keep, work); err != nil {
+	if d.cluster, err = startCluster(ctx, d.nodes, d.keep); err != nil {
 		return err
 	}
 	defer func() {
 		if !d.keep || err != nil {
-			err = errors.Join(err, d.cluster.stop(), os.RemoveAll(work))
+			err = errors.Join(err, d.cluster.stop())
 		}
 	}()
 	if err := d.connect(ctx); err != nil {
+		return err
+	}
+	d.say("building the operator")
+	binary, err := operator.Binary(ctx, d.cluster.dir)
+	if err != nil {
 		return err
 	}
 	if err := d.startOperator(ctx, binary); err != nil {
@@ -86,6 +89,14 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	d.lookAround()
 	return nil
+}
+
+// shown is a path as seen from the repository, when it is in there.
+func shown(path string) string {
+	if relative, err := filepath.Rel(operator.Root(), path); err == nil && !strings.HasPrefix(relative, "..") {
+		return relative
+	}
+	return path
 }
 
 func readSample(path string) (*unstructured.Unstructured, error) {
@@ -146,11 +157,11 @@ func (d *demo) install(ctx context.Context, stack *unstructured.Unstructured) er
 		return err
 	}
 	applied := time.Now()
-	d.say("applied %s", d.sample)
-	shown := map[string]string{}
+	d.say("applied %s", shown(d.sample))
+	last := map[string]string{}
 	show := func(who, what string) {
-		if what != "" && shown[who] != what {
-			shown[who] = what
+		if what != "" && last[who] != what {
+			last[who] = what
 			d.say("  %-12s %s", who, what)
 		}
 	}
@@ -272,14 +283,19 @@ func (d *demo) lookAround() {
 		fmt.Println("\nDone. To look around yourself, run it again and keep it running:  make demo KEEP=1")
 		return
 	}
+	kubectl := "kubectl"
+	if _, err := exec.LookPath(kubectl); err != nil {
+		kubectl = d.cluster.kubectl
+	}
 	fmt.Printf(`
 It keeps running. To look around:
-  export KUBECONFIG=%s
-  kubectl get netstack,netcomp
-  kubectl get netstack -o yaml       # facts, effective settings with their reasons, conditions
-  kubectl get events -n default      # what was done, and who drifted what
-  helm ls -A                         # the components are Helm releases
-The operator's log: %s
-To stop it:  make demo-down
-`, d.cluster.kubeconfig, d.cluster.log)
+  export KUBECONFIG=%[1]s
+  %[2]s get netstack,netcomp
+  %[2]s get netstack -o yaml       # facts, effective settings with their reasons, conditions
+  %[2]s get events -n default      # what was done, and who drifted what
+`, d.cluster.kubeconfig, kubectl)
+	if _, err := exec.LookPath("helm"); err == nil {
+		fmt.Println("  helm ls -A                         # the components are Helm releases")
+	}
+	fmt.Printf("The operator's log: %s\nTo stop it:  make demo-down\n", d.cluster.log)
 }

@@ -37,6 +37,8 @@ const (
 	workers      = 4
 	// wakeBuffer decouples watches from the queue; a full buffer only means that a wake-up waits a moment.
 	wakeBuffer = 1024
+	// staleRetry is the wait after a write met a newer object than the cache knew.
+	staleRetry = 100 * time.Millisecond
 )
 
 // Reconciler reconciles NetworkComponents.
@@ -140,35 +142,48 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	result, err := r.step(ctx, &c)
+	if ctx.Err() != nil {
+		// The process ends; what was cut off is done by the next one.
+		return ctrl.Result{}, nil
+	}
+	if apierrors.IsConflict(err) {
+		// The cache lags behind; its next event brings the component back, and this makes sure of it.
+		return ctrl.Result{RequeueAfter: staleRetry}, nil
+	}
+	return result, err
+}
+
+func (r *Reconciler) step(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) (ctrl.Result, error) {
 	latest, err := r.status.Latest(c.UID, &c.Status)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	rec := r.state.of(&c, latest)
+	rec := r.state.of(c, latest)
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	r.collect(ctx, rec, &c)
+	r.collect(ctx, rec, c)
 
 	if !c.DeletionTimestamp.IsZero() {
-		done, err := r.remove(ctx, rec, &c)
+		done, err := r.remove(ctx, rec, c)
 		if err != nil || done {
 			return ctrl.Result{}, err
 		}
-		return r.publish(ctx, rec, &c, latest)
+		return r.publish(ctx, rec, c, latest)
 	}
 	if c.Spec.Suspend {
 		r.Drift.Forget(c.Name)
 		rec.tracked = false
-		return r.publish(ctx, rec, &c, latest)
+		return r.publish(ctx, rec, c, latest)
 	}
-	if controllerutil.AddFinalizer(&c, networkstackv1alpha1.Finalizer) {
+	if controllerutil.AddFinalizer(c, networkstackv1alpha1.Finalizer) {
 		patch := client.RawPatch("application/merge-patch+json", finalizerPatch(c.Finalizers, c.ResourceVersion))
-		if err := r.Patch(ctx, &c, patch); err != nil {
+		if err := r.Patch(ctx, c, patch); err != nil {
 			return ctrl.Result{}, client.IgnoreNotFound(fmt.Errorf("adding the finalizer: %w", err))
 		}
 	}
-	r.advance(ctx, rec, &c)
-	return r.publish(ctx, rec, &c, latest)
+	r.advance(ctx, rec, c)
+	return r.publish(ctx, rec, c, latest)
 }
 
 // advance starts the next job when one is due. While what is wanted cannot be had, what is installed is still looked after.
@@ -197,6 +212,9 @@ func (r *Reconciler) watchDrift(rec *record, c *networkstackv1alpha1.NetworkComp
 	if c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore {
 		r.Drift.Forget(c.Name)
 		rec.tracked, rec.open = false, nil
+		if rec.failedFor == rec.settled {
+			rec.succeeded()
+		}
 		return
 	}
 	if rec.failure != nil && rec.failedFor == rec.settled && time.Now().Before(rec.next) {
@@ -209,7 +227,9 @@ func (r *Reconciler) watchDrift(rec *record, c *networkstackv1alpha1.NetworkComp
 	}
 	objects := r.Drift.Drifted(c.Name)
 	if c.Spec.DriftMode != networkstackv1alpha1.DriftWarn {
-		objects = append(objects, rec.open...)
+		for _, f := range rec.open {
+			objects = append(objects, f.Object)
+		}
 	}
 	if len(objects) > 0 {
 		rec.job = r.startVerify(c.DeepCopy(), rec.settled, objects)

@@ -140,6 +140,10 @@ func (r *Reconciler) verify(ctx context.Context, c *networkstackv1alpha1.Network
 	}
 	observe := c.Spec.DriftMode == networkstackv1alpha1.DriftWarn
 	findings, applied, err := r.Engine.Verify(ctx, c.Name, manifest, only, observe)
+	if observe && only == nil {
+		// Nothing was applied, but these are the objects to look after.
+		applied = namesOf(manifest)
+	}
 	return outcome{err: err, findings: findings, applied: applied, only: only, observed: observe}
 }
 
@@ -209,7 +213,6 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 	rec.settled = j.inputs
 	if out.only == nil {
 		rec.objects = out.applied
-		rec.open = nil
 		rec.tracked = !out.unwatched
 	}
 	if out.only == nil && rec.tracked {
@@ -222,7 +225,7 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 		rec.renew(out.applied)
 	}
 	if out.upgraded {
-		r.event(c, "Normal", networkstackv1alpha1.ReasonReady, "Apply", "revision %d of release %s/%s applied: chart %s %s, %d objects",
+		r.event(c, "Normal", networkstackv1alpha1.ReasonApplied, "Apply", "revision %d of release %s/%s applied: chart %s %s, %d objects",
 			rec.release.Revision, c.Spec.Namespace, c.Spec.ReleaseName, c.Spec.Chart.Name, rec.release.ChartVersion, len(out.applied))
 	}
 	r.report(rec, c, out)
@@ -255,35 +258,45 @@ func (r *Reconciler) failed(rec *record, c *networkstackv1alpha1.NetworkComponen
 	r.event(c, "Warning", verdict.reason, "Apply", "attempt %d failed: %s", rec.failures, out.err)
 }
 
-// report publishes findings: an event each, and the drift in the status.
+// report publishes findings: an event each, and the drift in the status. What was reported before and left as it was is
+// not reported again.
 func (r *Reconciler) report(rec *record, c *networkstackv1alpha1.NetworkComponent, out outcome) {
-	if out.only != nil && out.observed {
-		rec.open = slices.DeleteFunc(rec.open, func(o release.Object) bool { return slices.Contains(out.only, o) })
-	} else if !out.observed {
-		rec.open = nil
+	known := rec.open
+	rec.open = nil
+	if out.observed && out.only != nil {
+		rec.open = slices.DeleteFunc(slices.Clone(known), func(f release.Finding) bool { return slices.Contains(out.only, f.Object) })
 	}
 	for _, f := range out.findings {
+		what := "restored"
+		if out.observed {
+			rec.open = append(rec.open, f)
+			what = "left as it is (drift mode Warn)"
+			if slices.ContainsFunc(known, func(k release.Finding) bool { return sameFinding(k, f) }) {
+				continue
+			}
+		}
 		now := metav1.Now()
 		rec.drift.Count++
 		rec.drift.LastTime, rec.drift.LastObject, rec.drift.LastManager = &now, f.Object.String(), f.Manager
+		reason := networkstackv1alpha1.ReasonDriftCorrected
 		if out.observed {
-			rec.open = append(rec.open, f.Object)
-			r.event(c, "Warning", networkstackv1alpha1.ReasonDriftDetected, "Observe", "%s", describe(f, "left as it is (drift mode Warn)"))
-			continue
+			reason = networkstackv1alpha1.ReasonDriftDetected
 		}
-		r.event(c, "Warning", networkstackv1alpha1.ReasonDriftCorrected, "Restore", "%s", describe(f, "restored"))
-	}
-	if out.observed {
-		objects := out.only
-		if objects == nil {
-			objects = rec.open
-		}
-		r.Drift.Accept(c.Name, objects)
+		r.event(c, "Warning", reason, "Drift", "%s", describe(f, what))
 	}
 	rec.drift.Open = nil
-	for _, o := range rec.open {
-		rec.drift.Open = append(rec.drift.Open, o.String())
+	var open []release.Object
+	for _, f := range rec.open {
+		open = append(open, f.Object)
+		rec.drift.Open = append(rec.drift.Open, f.Object.String())
 	}
+	if out.observed {
+		r.Drift.Accept(c.Name, out.only, open)
+	}
+}
+
+func sameFinding(a, b release.Finding) bool {
+	return a.Object == b.Object && a.Missing == b.Missing && a.Manager == b.Manager && slices.Equal(a.Paths, b.Paths)
 }
 
 // renew replaces what is known of objects that were applied again.

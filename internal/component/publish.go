@@ -29,7 +29,7 @@ func (r *Reconciler) publish(ctx context.Context, rec *record, c *networkstackv1
 	if _, err := r.status.Write(ctx, c, latest, wanted); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if rec.failure != nil && rec.job == nil && !c.Spec.Suspend {
+	if rec.awaitsRetry(c) {
 		return ctrl.Result{RequeueAfter: max(time.Until(rec.next), time.Millisecond)}, nil
 	}
 	return ctrl.Result{}, nil
@@ -116,19 +116,23 @@ func underway(rec *record, c *networkstackv1alpha1.NetworkComponent) (networksta
 		}
 		if rec.failure != nil && rec.failedFor == rec.job.inputs {
 			// While a new attempt runs, the reason of the last failure is what a reader needs.
-			return networkstackv1alpha1.PhaseFailed, working(classify(rec.failure).reason, failureText(rec))
+			return failing(rec)
 		}
 		return phase, working(progress(phase))
 	case rec.failure != nil:
-		v := classify(rec.failure)
-		if v.permanent {
-			return networkstackv1alpha1.PhaseFailed, stuck(v.reason, failureText(rec))
-		}
-		return networkstackv1alpha1.PhaseFailed, working(v.reason, failureText(rec))
+		return failing(rec)
 	case rec.settled == "" || rec.settled != rec.wanted:
 		return networkstackv1alpha1.PhasePending, working(networkstackv1alpha1.ReasonProgressing, "about to start")
 	}
 	return "", nil
+}
+
+func failing(rec *record) (networkstackv1alpha1.ComponentPhase, setter) {
+	v := classify(rec.failure)
+	if v.permanent {
+		return networkstackv1alpha1.PhaseFailed, stuck(v.reason, failureText(rec))
+	}
+	return networkstackv1alpha1.PhaseFailed, working(v.reason, failureText(rec))
 }
 
 func leaving(rec *record) (networkstackv1alpha1.ComponentPhase, setter) {
@@ -175,6 +179,8 @@ func (r *Reconciler) fillDrifted(c *networkstackv1alpha1.NetworkComponent, rec *
 		message = "changed by somebody else, and left so: " + strings.Join(rec.drift.Open, ", ")
 	case !rec.tracked:
 		state, reason, message = metav1.ConditionUnknown, networkstackv1alpha1.ReasonProgressing, "not watched for drift at the moment"
+	case rec.failure != nil && rec.failedFor == rec.settled:
+		state, reason, message = metav1.ConditionUnknown, networkstackv1alpha1.ReasonReleaseFailed, "an object that differs could not be restored"
 	case rec.drift.Count > 0:
 		reason = networkstackv1alpha1.ReasonDriftCorrected
 		message = fmt.Sprintf("every object is as it was applied; last restored: %s, changed by %s", rec.drift.LastObject, rec.drift.LastManager)
@@ -215,6 +221,7 @@ func (r *Reconciler) event(c *networkstackv1alpha1.NetworkComponent, kind, reaso
 		text = text[:limit-3] + "..."
 	}
 	r.Recorder.Eventf(c, nil, kind, reason, action, "%s", text)
+	ctrl.Log.WithName("component").Info(text, "component", c.Name, "reason", reason)
 }
 
 func ctrlLog(ctx context.Context) logr.Logger { return ctrl.LoggerFrom(ctx) }

@@ -1,7 +1,6 @@
 package component
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -79,14 +78,11 @@ func newReconciler(t *testing.T, objects ...client.Object) *Reconciler {
 	return r
 }
 
-// endJobs starts the runner at the end of its life, so that no job is left behind.
+// endJobs starts the runner at the end of its life, so that no job is left behind: before a test cleans up, its context ends.
 func endJobs(t *testing.T, r *Reconciler) {
 	// All slots are taken: a job that was started finds only the end.
 	r.runner.slots <- struct{}{}
-	// The test is over, and its context with it.
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // in a cleanup
-	cancel()
-	if err := r.runner.Start(ctx); err != nil {
+	if err := r.runner.Start(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

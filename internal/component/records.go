@@ -38,12 +38,25 @@ type record struct {
 	waitingFor  []string
 
 	// open are the objects that differ and were left so.
-	open []release.Object
+	open []release.Finding
 }
 
 // due says whether an attempt at what is wanted may start now: at once for a new wish, else after the wait.
 func (rec *record) due() bool {
 	return rec.failure == nil || rec.failedFor != rec.wanted || !time.Now().Before(rec.next)
+}
+
+// awaitsRetry says whether an attempt that failed is to be made again when its time has come.
+func (rec *record) awaitsRetry(c *networkstackv1alpha1.NetworkComponent) bool {
+	switch {
+	case rec.failure == nil || rec.job != nil || c.Spec.Suspend:
+		return false
+	case !c.DeletionTimestamp.IsZero():
+		return len(rec.waitingFor) == 0
+	case rec.failedFor == rec.settled:
+		return c.Spec.DriftMode != networkstackv1alpha1.DriftIgnore
+	}
+	return rec.valuesProblem == nil && rec.failedFor == rec.wanted
 }
 
 // succeeded forgets the last failure.

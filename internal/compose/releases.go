@@ -22,14 +22,14 @@ const (
 // sharedNamespace belongs to no component, so it is never labelled.
 const sharedNamespace = "kube-system"
 
-// typeKubeProxy is kube-proxy's name in the catalogue.
-const typeKubeProxy = "KubeProxy"
+// TypeKubeProxy is the component type of kube-proxy, and its name in the catalogue.
+const TypeKubeProxy = "KubeProxy"
 
 // releases are the components to have, in order of installation.
 func (s *state) releases() []Release {
 	var out []Release
 	if s.managesKubeProxy() {
-		out = append(out, s.release("kube-proxy", typeKubeProxy, stageKubeProxy, kubeProxyPath,
+		out = append(out, s.release("kube-proxy", TypeKubeProxy, stageKubeProxy, kubeProxyPath,
 			s.spec.KubeProxy.ComponentSettings, s.kubeProxyValues()))
 	}
 	switch s.cni {
@@ -108,7 +108,7 @@ func (s *state) chart(typ string, entry catalog.Entry, path *field.Path,
 	out := networkstackv1alpha1.ResolvedChart{Repository: entry.Repository, Name: entry.Chart}
 	var known *catalog.Version
 	switch {
-	case typ != typeKubeProxy && c.Version != "":
+	case typ != TypeKubeProxy && c.Version != "":
 		out.Version = c.Version
 		known = knownVersion(entry, c.Version)
 	case len(entry.Versions) > 0:

@@ -269,7 +269,7 @@ func (w *watched) quiet(c *cluster, gvk schema.GroupVersionKind, may ...string) 
 		witness.Namespace = ""
 	}
 	w.mu.Lock()
-	w.expected["witness"] = map[key]release.Applied{keyOf(witness): {Object: witness, FieldsHash: "another"}}
+	w.expected["witness"] = map[key]expectation{keyOf(witness): {Applied: release.Applied{Object: witness, FieldsHash: "another"}}}
 	w.mu.Unlock()
 	c.put(witness, "ours")
 	for got := w.woke(); got != "witness"; got = w.woke() {

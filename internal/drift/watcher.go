@@ -36,7 +36,14 @@ type Watcher struct {
 	mu        sync.Mutex
 	ctx       context.Context // the life of the informers, set once by Start
 	informers map[schema.GroupVersionKind]cache.SharedIndexInformer
-	expected  map[string]map[key]release.Applied
+	expected  map[string]map[key]expectation
+}
+
+// expectation is what is expected of one object.
+type expectation struct {
+	release.Applied
+	// open says that the object was found to differ and left so, and that any change of it is worth a look.
+	open bool
 }
 
 // key names an object within a kind.
@@ -53,7 +60,7 @@ func NewWatcher(client metadata.Interface, mapper meta.RESTMapper, log logr.Logg
 	return &Watcher{
 		client: client, mapper: mapper, log: log, wake: wake,
 		informers: map[schema.GroupVersionKind]cache.SharedIndexInformer{},
-		expected:  map[string]map[key]release.Applied{},
+		expected:  map[string]map[key]expectation{},
 	}
 }
 
@@ -74,9 +81,9 @@ func (w *Watcher) Start(ctx context.Context) error {
 func (w *Watcher) Track(component string, applied []release.Applied) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	expected := make(map[key]release.Applied, len(applied))
+	expected := make(map[key]expectation, len(applied))
 	for _, a := range applied {
-		expected[keyOf(a.Object)] = a
+		expected[keyOf(a.Object)] = expectation{Applied: a}
 	}
 	w.expected[component] = expected
 	return w.watchKinds(expected)
@@ -88,26 +95,28 @@ func (w *Watcher) Update(component string, applied []release.Applied) {
 	defer w.mu.Unlock()
 	for _, a := range applied {
 		if _, ok := w.expected[component][keyOf(a.Object)]; ok {
-			w.expected[component][keyOf(a.Object)] = a
+			w.expected[component][keyOf(a.Object)] = expectation{Applied: a}
 		}
 	}
 }
 
-// Accept takes the objects as they are now for what is expected, so that only their next change is noticed.
-func (w *Watcher) Accept(component string, objects []release.Object) {
+// Accept takes the objects that were looked at (nil means all) as they are now for what is expected, so that only their
+// next change is noticed. For those that are open, because they differ and were left so, every change counts, until they
+// are applied again: it may put them right, or, once somebody else holds the field, change it without touching our entry.
+func (w *Watcher) Accept(component string, looked, open []release.Object) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, o := range objects {
-		k := keyOf(o)
-		if _, ok := w.expected[component][k]; !ok {
+	for k, e := range w.expected[component] {
+		isOpen := e.open || slices.Contains(open, e.Object)
+		if !isOpen && looked != nil && !slices.Contains(looked, e.Object) {
 			continue
 		}
-		a := release.Applied{Object: o}
+		accepted := expectation{Applied: release.Applied{Object: e.Object}, open: isOpen}
 		if live := w.live(k); live != nil {
-			a.ResourceVersion, a.UID = live.ResourceVersion, string(live.UID)
-			a.FieldsHash, _ = release.FieldsHash(live, networkstackv1alpha1.FieldManager)
+			accepted.ResourceVersion, accepted.UID = live.ResourceVersion, string(live.UID)
+			accepted.FieldsHash, _ = release.FieldsHash(live, networkstackv1alpha1.FieldManager)
 		}
-		w.expected[component][k] = a
+		w.expected[component][k] = accepted
 	}
 }
 
@@ -163,16 +172,18 @@ func (w *Watcher) live(k key) *metav1.PartialObjectMetadata {
 
 // differs compares a live object with what was applied. A watch that has not come as far as the applying proves
 // nothing: its event is still to come. The caller holds mu.
-func (w *Watcher) differs(k key, applied release.Applied) bool {
+func (w *Watcher) differs(k key, e expectation) bool {
 	live := w.live(k)
-	if live == nil {
-		return applied.FieldsHash != "" && !olderVersion(w.informers[k.gvk].LastSyncResourceVersion(), applied.ResourceVersion)
-	}
-	if olderVersion(live.ResourceVersion, applied.ResourceVersion) {
+	switch {
+	case live == nil:
+		return e.FieldsHash != "" && !olderVersion(w.informers[k.gvk].LastSyncResourceVersion(), e.ResourceVersion)
+	case olderVersion(live.ResourceVersion, e.ResourceVersion):
 		return false
+	case e.open:
+		return live.ResourceVersion != e.ResourceVersion
 	}
 	hash, _ := release.FieldsHash(live, networkstackv1alpha1.FieldManager)
-	return hash != applied.FieldsHash
+	return hash != e.FieldsHash
 }
 
 func olderVersion(seen, applied string) bool {
@@ -182,7 +193,7 @@ func olderVersion(seen, applied string) bool {
 }
 
 // watchKinds starts an informer for every kind that has none. The caller holds mu.
-func (w *Watcher) watchKinds(expected map[key]release.Applied) error {
+func (w *Watcher) watchKinds(expected map[key]expectation) error {
 	kinds := map[schema.GroupVersionKind]bool{}
 	for k := range expected {
 		kinds[k.gvk] = w.informers[k.gvk] == nil

@@ -30,8 +30,12 @@ import (
 	"github.com/networkstack/networkstack/internal/status"
 )
 
-// factsRetry is the wait after facts could not be gathered.
-const factsRetry = 5 * time.Second
+const (
+	// factsRetry is the wait after facts could not be gathered.
+	factsRetry = 5 * time.Second
+	// staleRetry is the wait after a write met a newer object than the cache knew.
+	staleRetry = 100 * time.Millisecond
+)
 
 // Reconciler reconciles NetworkStacks.
 type Reconciler struct {
@@ -100,7 +104,20 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Get(ctx, req.NamespacedName, &stack); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	s := &scope{stack: &stack}
+	result, err := r.step(ctx, &stack)
+	if ctx.Err() != nil {
+		// The process ends; what was cut off is done by the next one.
+		return ctrl.Result{}, nil
+	}
+	if apierrors.IsConflict(err) {
+		// The cache lags behind; its next event brings the stack back, and this makes sure of it.
+		return ctrl.Result{RequeueAfter: staleRetry}, nil
+	}
+	return result, err
+}
+
+func (r *Reconciler) step(ctx context.Context, stack *networkstackv1alpha1.NetworkStack) (ctrl.Result, error) {
+	s := &scope{stack: stack}
 	var err error
 	if s.components, err = r.componentsOf(ctx, stack.Name); err != nil {
 		return ctrl.Result{}, err
@@ -115,39 +132,35 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return r.publish(ctx, s)
 	}
-	if s.conflict, err = r.olderStack(ctx, &stack); err != nil {
+	if s.conflict, err = r.olderStack(ctx, stack); err != nil {
 		return ctrl.Result{}, err
 	}
 	if s.conflict != "" {
 		return r.publish(ctx, s)
 	}
-	if controllerutil.AddFinalizer(&stack, networkstackv1alpha1.Finalizer) {
-		if err := r.writeFinalizers(ctx, &stack); err != nil {
+	if controllerutil.AddFinalizer(stack, networkstackv1alpha1.Finalizer) {
+		if err := r.writeFinalizers(ctx, stack); err != nil {
 			return ctrl.Result{}, fmt.Errorf("adding the finalizer: %w", err)
 		}
 	}
-	if stack.Spec.Suspend {
-		s.writeErr = r.suspendComponents(ctx, s)
-	} else {
-		r.advance(ctx, s)
-	}
+	r.advance(ctx, s)
 	result, err := r.publish(ctx, s)
-	if ctx.Err() != nil {
-		// The process ends; what was cut off is done by the next one.
-		return ctrl.Result{}, nil //nolint:nilerr // no failure
-	}
 	return result, errors.Join(err, s.writeErr, s.parkErr)
 }
 
 // advance gathers facts, composes, plans, and takes the steps that may be taken now.
 func (r *Reconciler) advance(ctx context.Context, s *scope) {
+	if s.stack.Spec.Suspend {
+		// What would be done is worked out and shown all the same; nothing is touched but the components' suspension.
+		s.writeErr = r.suspendComponents(ctx, s)
+	}
 	if s.facts, s.factsErr = r.Facts.Discover(ctx); s.factsErr != nil {
 		s.requeueIn = factsRetry
 		return
 	}
 	result := compose.Compose(compose.Input{Stack: s.stack, Facts: s.facts, Catalog: r.Catalog})
 	s.result = &result
-	if len(result.Errors) > 0 {
+	if len(result.Errors) > 0 || s.stack.Spec.Suspend {
 		return
 	}
 	s.steps = plan.Make(result.Releases, s.components)
@@ -173,7 +186,7 @@ func (r *Reconciler) take(ctx context.Context, s *scope) error {
 		case plan.Upgrade:
 			err = r.update(ctx, s, step)
 		case plan.Remove:
-			err = r.removeComponent(ctx, s.component(step.Name), networkstackv1alpha1.DeletionDelete)
+			err = r.removeComponent(ctx, s.component(step.Name), removalPolicy(s.component(step.Name), s.result))
 		case plan.Keep:
 		}
 		if err != nil {
@@ -181,6 +194,15 @@ func (r *Reconciler) take(ctx context.Context, s *scope) error {
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// removalPolicy is Delete for a component that something else replaces. A kube-proxy that is merely no longer managed goes
+// on running: nobody else would program Services.
+func removalPolicy(c *networkstackv1alpha1.NetworkComponent, result *compose.Result) networkstackv1alpha1.DeletionPolicy {
+	if c != nil && c.Spec.Type == compose.TypeKubeProxy && result.KubeProxy == networkstackv1alpha1.KubeProxyUnmanaged {
+		return networkstackv1alpha1.DeletionOrphan
+	}
+	return networkstackv1alpha1.DeletionDelete
 }
 
 func (r *Reconciler) create(ctx context.Context, stack *networkstackv1alpha1.NetworkStack, step plan.Step) error {
@@ -214,7 +236,7 @@ func (r *Reconciler) update(ctx context.Context, s *scope, step plan.Step) error
 	return nil
 }
 
-// suspendComponents passes the stack's suspension on; nothing else is looked at.
+// suspendComponents passes the stack's suspension on.
 func (r *Reconciler) suspendComponents(ctx context.Context, s *scope) error {
 	var failed []error
 	for i := range s.components {

@@ -23,8 +23,8 @@ import (
 // parkKubeProxy parks a kube-proxy of somebody else when the composition says so. It is parked only when every
 // component is Ready, so that Services are never without somebody who programs them.
 func (r *Reconciler) parkKubeProxy(ctx context.Context, s *scope) (parked bool, err error) {
-	found := foreignKubeProxy(s.facts)
-	if found == nil || !s.result.ParkKubeProxy {
+	found := s.strayKubeProxy()
+	if found == nil || !s.parks() {
 		return false, nil
 	}
 	if found.Parked {
@@ -47,8 +47,8 @@ func (r *Reconciler) parkKubeProxy(ctx context.Context, s *scope) (parked bool, 
 // bringBackKubeProxy unparks a kube-proxy that is wanted again, and says whether the CNI has to go on programming
 // Services until it runs.
 func (r *Reconciler) bringBackKubeProxy(ctx context.Context, s *scope) (hold bool, err error) {
-	found := foreignKubeProxy(s.facts)
-	if found == nil || s.result.ParkKubeProxy {
+	found := s.strayKubeProxy()
+	if found == nil || s.parks() {
 		return false, nil
 	}
 	if found.Parked {
@@ -70,12 +70,21 @@ func (r *Reconciler) bringBackKubeProxy(ctx context.Context, s *scope) (hold boo
 	return !runs, nil
 }
 
-// foreignKubeProxy is a kube-proxy that was found and is not a component; nil when there is none.
-func foreignKubeProxy(f *facts.Snapshot) *facts.Installed {
-	if found := f.KubeProxy(); found != nil && found.Component == "" {
-		return found
+// strayKubeProxy is a kube-proxy that was found and is no component now: somebody else's, or one of ours that was left
+// running. It is nil when there is none.
+func (s *scope) strayKubeProxy() *facts.Installed {
+	found := s.facts.KubeProxy()
+	if found == nil || found.Component != "" && s.component(found.Component) != nil {
+		return nil
 	}
-	return nil
+	return found
+}
+
+// parks says whether a stray kube-proxy is to be parked.
+func (s *scope) parks() bool {
+	stray := s.strayKubeProxy()
+	return s.result.ParkKubeProxy ||
+		s.result.KubeProxy == networkstackv1alpha1.KubeProxyReplaced && stray != nil && stray.Component != ""
 }
 
 // unparkKubeProxy takes the node selector back where it was set.

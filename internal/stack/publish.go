@@ -32,17 +32,20 @@ func (r *Reconciler) publish(ctx context.Context, s *scope) (ctrl.Result, error)
 	}
 	if changed {
 		r.announce(s.stack, latest, wanted)
+		r.announceMTU(s.stack, latest, wanted)
 	}
 	return ctrl.Result{RequeueAfter: s.requeueIn}, nil
 }
 
 // announce makes an event of every turn of Accepted and Ready.
 func (r *Reconciler) announce(stack *networkstackv1alpha1.NetworkStack, before, after *networkstackv1alpha1.NetworkStackStatus) {
+	said := ""
 	for _, t := range []string{networkstackv1alpha1.ConditionAccepted, networkstackv1alpha1.ConditionReady} {
 		was, is := meta.FindStatusCondition(before.Conditions, t), meta.FindStatusCondition(after.Conditions, t)
-		if is == nil || was != nil && was.Status == is.Status && was.Reason == is.Reason {
+		if is == nil || was != nil && was.Status == is.Status && was.Reason == is.Reason || is.Reason == said {
 			continue
 		}
+		said = is.Reason
 		kind := "Normal"
 		if is.Status != metav1.ConditionTrue && meta.IsStatusConditionTrue(after.Conditions, networkstackv1alpha1.ConditionStalled) {
 			kind = "Warning"
@@ -54,6 +57,24 @@ func (r *Reconciler) announce(stack *networkstackv1alpha1.NetworkStack, before, 
 		}
 		r.event(stack, kind, is.Reason, t, "%s", text)
 	}
+}
+
+// announceMTU tells of an MTU that came out differently, for that rolls the CNI out on every node.
+func (r *Reconciler) announceMTU(stack *networkstackv1alpha1.NetworkStack, before, after *networkstackv1alpha1.NetworkStackStatus) {
+	was, is := effective(before, "spec.mtu"), effective(after, "spec.mtu")
+	if was != nil && is != nil && was.Value != is.Value {
+		r.event(stack, "Warning", networkstackv1alpha1.ReasonMTUChanged, "Compose",
+			"the MTU of pods changes from %s to %s (%s): the CNI is rolled out on every node", was.Value, is.Value, is.Reason)
+	}
+}
+
+func effective(s *networkstackv1alpha1.NetworkStackStatus, setting string) *networkstackv1alpha1.EffectiveSetting {
+	for i := range s.Effective {
+		if s.Effective[i].Setting == setting {
+			return &s.Effective[i]
+		}
+	}
+	return nil
 }
 
 // fill is pure: the status follows from the scope and the last status alone.
@@ -99,17 +120,28 @@ func fillConditions(s *scope, out *networkstackv1alpha1.NetworkStackStatus, read
 		accepted(metav1.ConditionFalse, networkstackv1alpha1.ReasonConflict, message)
 		status.Stuck(conditions, generation, networkstackv1alpha1.ReasonConflict, message)
 	case s.stack.Spec.Suspend:
+		fillAccepted(s, accepted)
 		status.Paused(conditions, generation, "suspended: nothing is installed, upgraded, corrected or removed")
 	case s.factsErr != nil:
 		status.Working(conditions, generation, networkstackv1alpha1.ReasonFactsUnavailable, s.factsErr.Error())
 	case s.result == nil:
 	case len(s.result.Errors) > 0:
-		message := errorText(s)
-		accepted(metav1.ConditionFalse, networkstackv1alpha1.ReasonInvalid, message)
-		status.Stuck(conditions, generation, networkstackv1alpha1.ReasonInvalid, "the spec is refused, and nothing was changed: "+message)
+		fillAccepted(s, accepted)
+		status.Stuck(conditions, generation, networkstackv1alpha1.ReasonInvalid, "the spec is refused, and nothing was changed: "+errorText(s))
+	default:
+		fillAccepted(s, accepted)
+		fillReady(s, out, ready)
+	}
+}
+
+// fillAccepted says what the composition came to, if there was one.
+func fillAccepted(s *scope, accepted func(state metav1.ConditionStatus, reason, message string)) {
+	switch {
+	case s.result == nil:
+	case len(s.result.Errors) > 0:
+		accepted(metav1.ConditionFalse, networkstackv1alpha1.ReasonInvalid, errorText(s))
 	default:
 		accepted(metav1.ConditionTrue, networkstackv1alpha1.ReasonAccepted, acceptedText(s))
-		fillReady(s, out, ready)
 	}
 }
 
@@ -148,7 +180,7 @@ func fillReady(s *scope, out *networkstackv1alpha1.NetworkStackStatus, ready int
 		status.Working(conditions, generation, networkstackv1alpha1.ReasonProgressing, strings.Join(open, "; "))
 	case len(suspended) > 0:
 		status.Paused(conditions, generation, "suspended: "+strings.Join(suspended, ", "))
-	case s.result.ParkKubeProxy && !s.parked:
+	case s.parks() && !s.parked:
 		status.Working(conditions, generation, networkstackv1alpha1.ReasonProgressing, "kube-proxy is about to be parked")
 	default:
 		status.Ready(conditions, generation, networkstackv1alpha1.ReasonReady, readyText(ready))
@@ -232,20 +264,25 @@ func summarise(line *networkstackv1alpha1.ComponentSummary, c *networkstackv1alp
 }
 
 func fillDrifted(s *scope, out *networkstackv1alpha1.NetworkStackStatus) {
-	var drifted []string
+	var drifted, unknown []string
 	for i := range s.components {
 		c := &s.components[i]
-		if meta.IsStatusConditionTrue(c.Status.Conditions, networkstackv1alpha1.ConditionDrifted) && c.Status.Drift != nil {
+		switch cond := meta.FindStatusCondition(c.Status.Conditions, networkstackv1alpha1.ConditionDrifted); {
+		case cond == nil || cond.Status == metav1.ConditionUnknown:
+			unknown = append(unknown, c.Name)
+		case cond.Status == metav1.ConditionTrue && c.Status.Drift != nil:
 			drifted = append(drifted, c.Name+": "+strings.Join(c.Status.Drift.Open, ", "))
 		}
 	}
-	if len(drifted) > 0 {
-		status.Set(&out.Conditions, s.stack.Generation, networkstackv1alpha1.ConditionDrifted, metav1.ConditionTrue,
-			networkstackv1alpha1.ReasonDriftDetected, strings.Join(drifted, "; "))
-		return
+	state, reason, message := metav1.ConditionFalse, networkstackv1alpha1.ReasonNoDrift, "no component has uncorrected drift"
+	switch {
+	case len(drifted) > 0:
+		state, reason, message = metav1.ConditionTrue, networkstackv1alpha1.ReasonDriftDetected, strings.Join(drifted, "; ")
+	case len(unknown) > 0:
+		state, reason, message = metav1.ConditionUnknown, networkstackv1alpha1.ReasonProgressing,
+			"not watched for drift at the moment: "+strings.Join(unknown, ", ")
 	}
-	status.Set(&out.Conditions, s.stack.Generation, networkstackv1alpha1.ConditionDrifted, metav1.ConditionFalse,
-		networkstackv1alpha1.ReasonNoDrift, "no component has uncorrected drift")
+	status.Set(&out.Conditions, s.stack.Generation, networkstackv1alpha1.ConditionDrifted, state, reason, message)
 }
 
 // errorText is every error, one a line.
@@ -259,7 +296,7 @@ func errorText(s *scope) string {
 
 func acceptedText(s *scope) string {
 	if n := len(s.result.Warnings); n > 0 {
-		return fmt.Sprintf("the spec is valid on this cluster, with %d warnings in status.warnings", n)
+		return fmt.Sprintf("the spec is valid on this cluster; remarks in status.warnings: %d", n)
 	}
 	return "the spec is valid on this cluster"
 }

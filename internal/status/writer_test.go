@@ -25,6 +25,8 @@ type server struct {
 	client.Client
 	patches []string
 	refuse  error
+	// late has it refuse only after it has done what it was asked for, as when the answer is lost on its way.
+	late bool
 }
 
 func newServer(t *testing.T) (*server, *networkstackv1alpha1.NetworkComponent) {
@@ -43,10 +45,10 @@ func newServer(t *testing.T) (*server, *networkstackv1alpha1.NetworkComponent) {
 				return err
 			}
 			s.patches = append(s.patches, sub+" "+string(data))
-			if s.refuse != nil {
+			if s.refuse != nil && !s.late {
 				return s.refuse
 			}
-			return c.SubResource(sub).Patch(ctx, obj, patch, opts...)
+			return errors.Join(c.SubResource(sub).Patch(ctx, obj, patch, opts...), s.refuse)
 		},
 	}).Build()
 	return s, s.read(t)
@@ -233,5 +235,22 @@ func TestWriteError(t *testing.T) {
 				t.Errorf("the server's status: %+v", got)
 			}
 		})
+	}
+}
+
+// TestLostAnswer covers a write that the server made and the writer knows nothing of: what is remembered from before is
+// wrong, and the cache will show what is right.
+func TestLostAnswer(t *testing.T) {
+	s, c := newServer(t)
+	w := NewWriter[componentStatus](s)
+	mustWrite(t, w, c, func(st *componentStatus) { st.Failures++ })
+	s.refuse, s.late = errors.New("connection reset"), true
+	if _, err := write(t, w, c, func(st *componentStatus) { st.Phase = networkstackv1alpha1.PhaseReady }); !errors.Is(err, s.refuse) {
+		t.Fatalf("error %v", err)
+	}
+	s.refuse = nil
+	mustWrite(t, w, s.read(t), func(st *componentStatus) { st.Phase = networkstackv1alpha1.PhasePending })
+	if got := s.read(t).Status; got.Phase != networkstackv1alpha1.PhasePending || got.Failures != 3 {
+		t.Errorf("the server's status: %+v", got)
 	}
 }

@@ -46,6 +46,7 @@ func TestFlannelStack(t *testing.T) {
 		{"images come from the registry named in sources", imageRegistry},
 		{"a second stack is refused", secondStack},
 		{"suspension stops everything", suspend},
+		{"a kube-proxy no longer managed goes on running", unmanage},
 		{"an orphaned network keeps running and is taken up again", orphan},
 		{"deletion removes components in reverse order", deleteAll},
 	} {
@@ -241,6 +242,13 @@ func warnDrift(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
 	if cm.Data["net-conf.json"] != "{}" {
 		t.Error("drift mode Warn changed the object")
 	}
+	// Put right by hand, it is drift no more; changed again, it is.
+	cm.Data["net-conf.json"] = before
+	e.check(e.client.Update(t.Context(), &cm, client.FieldOwner("intruder")))
+	e.waitCondition(stack.Name, networkstackv1alpha1.ConditionDrifted, metav1.ConditionFalse, "")
+	cm.Data["net-conf.json"] = "{}"
+	e.check(e.client.Update(t.Context(), &cm, client.FieldOwner("intruder")))
+	e.waitCondition(stack.Name, networkstackv1alpha1.ConditionDrifted, metav1.ConditionTrue, networkstackv1alpha1.ReasonDriftDetected)
 	stack.Spec.Drift.Mode = networkstackv1alpha1.DriftCorrect
 	e.apply(stack)
 	e.eventually("the ConfigMap to be restored in mode Correct", func(ctx context.Context) (bool, string) {
@@ -364,6 +372,29 @@ func suspend(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
 	e.check(e.client.Get(t.Context(), client.ObjectKeyFromObject(cm), cm))
 	if r := e.revision("flannel"); r != revision+1 {
 		t.Errorf("flannel is at revision %d, want %d", r, revision+1)
+	}
+}
+
+func unmanage(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
+	proxy := stack.Spec.KubeProxy
+	var ds appsv1.DaemonSet
+	key := client.ObjectKey{Namespace: "kube-system", Name: "kube-proxy"}
+	e.check(e.client.Get(t.Context(), key, &ds))
+	uid := ds.UID
+	stack.Spec.KubeProxy = nil
+	e.apply(stack)
+	e.waitReady(stack.Name)
+	e.gone(&networkstackv1alpha1.NetworkComponent{ObjectMeta: metav1.ObjectMeta{Name: "kube-proxy"}})
+	e.check(e.client.Get(t.Context(), key, &ds))
+	if ds.UID != uid || !ds.DeletionTimestamp.IsZero() {
+		t.Error("kube-proxy was removed")
+	}
+	stack.Spec.KubeProxy = proxy
+	e.apply(stack)
+	e.waitReady(stack.Name)
+	e.check(e.client.Get(t.Context(), key, &ds))
+	if ds.UID != uid {
+		t.Error("kube-proxy was installed anew")
 	}
 }
 
