@@ -32,9 +32,9 @@ type cluster struct {
 	end        func() error
 }
 
-func startCluster(ctx context.Context, nodes int, keep bool) (*cluster, error) {
-	options := controlplane.Options{Nodes: nodes, Node: controlplane.NodeOptions{MTU: underlayMTU}, Out: indent{os.Stdout}}
-	if !keep {
+func (d *demo) startCluster(ctx context.Context) (*cluster, error) {
+	options := controlplane.Options{Version: d.kubernetes, Nodes: d.nodes, Node: controlplane.NodeOptions{MTU: underlayMTU}, Out: indent{os.Stdout}}
+	if !d.keep {
 		cp, err := controlplane.Start(ctx, options)
 		if err != nil {
 			return nil, err

@@ -35,6 +35,8 @@ type demo struct {
 	charts []string
 	nodes  int
 	keep   bool
+	// kubernetes is the minor version, such as "1.37".
+	kubernetes string
 
 	started time.Time
 	cluster *cluster
@@ -59,7 +61,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 		}
 	}
 	d.say("starting the control plane (its binaries are built once and then cached)")
-	if d.cluster, err = startCluster(ctx, d.nodes, d.keep); err != nil {
+	if d.cluster, err = d.startCluster(ctx); err != nil {
 		return err
 	}
 	defer func() {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/networkstack/networkstack/test/controlplane"
 	"github.com/networkstack/networkstack/test/operator"
 )
 
@@ -44,6 +45,7 @@ owns, and shows the correction. It fails when any of that does not happen.`,
 	sample := filepath.Join(operator.Root(), "config", "samples", "networkstack_flannel.yaml")
 	f.StringVar(&d.sample, "sample", sample, "the NetworkStack to apply")
 	f.StringArrayVar(&d.charts, "charts", nil, "directory of chart archives for the operator; may be given several times")
+	f.StringVar(&d.kubernetes, "kubernetes", controlplane.DefaultVersion, "minor version of Kubernetes")
 	f.IntVar(&d.nodes, "nodes", 3, "number of simulated nodes")
 	f.BoolVar(&d.keep, "keep", false, "leave the cluster and the operator running")
 	cmd.AddCommand(&cobra.Command{

@@ -52,7 +52,7 @@ func TestCollectSuccess(t *testing.T) {
 	if rec.job != nil || rec.settled != "new" || !rec.tracked || rec.failure != nil || rec.failures != 0 || !rec.next.IsZero() || rec.release.Revision != 2 {
 		t.Errorf("afterwards: job %v, settled %q, tracked %v, %d failures (%v), release %v", rec.job, rec.settled, rec.tracked, rec.failures, rec.failure, rec.release)
 	}
-	want := []string{"Normal Ready revision 2 of release net/cni applied: chart cni 1.0.0, 0 objects"}
+	want := []string{"Normal Applied revision 2 of release net/cni applied: chart cni 1.0.0, 0 objects"}
 	if diff := cmp.Diff(want, eventsOf(t, r)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
@@ -80,6 +80,11 @@ func TestCollectFailure(t *testing.T) {
 		{"the first of another wish", &record{failure: timeout, failedFor: "old", failures: 3}, newJob(jobApply, "new", outcome{err: timeout}), "", 1, false},
 		// What is wanted now has to be applied, although it had been.
 		{"the release is gone", &record{settled: "new"}, newJob(jobVerify, "new", outcome{err: release.ErrNotDeployed, gone: true}), "", 1, false},
+		// Some objects are of the new revision already, so the old one is nothing to hold them to.
+		{"half way", &record{settled: "old", tracked: true}, newJob(jobApply, "new", outcome{err: timeout, partial: true}), "", 1, false},
+		// The status goes on saying why what is wanted cannot be had.
+		{"a correction while an upgrade fails", &record{settled: "old", tracked: true, failure: errors.New("no chart"), failedFor: "new", failures: 3},
+			newJob(jobVerify, "old", outcome{err: timeout}), "old", 3, false},
 		// The end of the process is nobody's failure.
 		{"cut off", &record{settled: "old"}, newJob(jobApply, "new", outcome{err: fmt.Errorf("applying: %w", context.Canceled)}), "old", 0, true},
 	} {
@@ -94,7 +99,13 @@ func TestCollectFailure(t *testing.T) {
 			if got := len(eventsOf(t, r)); got != map[bool]int{false: 1, true: 0}[tc.quiet] {
 				t.Errorf("%d events", got)
 			}
-			if tc.quiet {
+			if tc.settled == "" && rec.tracked {
+				t.Error("objects are held to what is not settled")
+			}
+			if tc.quiet || rec.failedFor != inputs {
+				if inputs == "new" && !tc.quiet {
+					t.Errorf("the failure is noted for %q", rec.failedFor)
+				}
 				return
 			}
 			wait := classify(rec.failure).wait(tc.failures)
@@ -107,36 +118,57 @@ func TestCollectFailure(t *testing.T) {
 
 // TestReport wants every finding to be told once, and drift that is left to stay open until it is looked at again.
 func TestReport(t *testing.T) {
-	found := func(name string) release.Finding {
-		return release.Finding{Object: agent(name), Paths: []string{".spec"}, Manager: "kubectl"}
+	found := func(names ...string) []release.Finding {
+		var out []release.Finding
+		for _, name := range names {
+			out = append(out, release.Finding{Object: agent(name), Paths: []string{".spec"}, Manager: "kubectl"})
+		}
+		return out
 	}
+	only := func(names ...string) []release.Object {
+		var out []release.Object
+		for _, name := range names {
+			out = append(out, agent(name))
+		}
+		return out
+	}
+	corrected := func(name string) string {
+		return "Warning DriftCorrected DaemonSet net/" + name + ": fields .spec changed by kubectl; restored"
+	}
+	left := func(name string) string {
+		return "Warning DriftDetected DaemonSet net/" + name + ": fields .spec changed by kubectl; left as it is (drift mode Warn)"
+	}
+	elsewhere := []release.Finding{{Object: agent("a"), Paths: []string{".spec", ".data"}, Manager: "kubectl"}}
 	for _, tc := range []struct {
 		name   string
-		before []release.Object
+		before []release.Finding
 		out    outcome
 		open   []string
 		count  int64
 		events []string
 	}{
 		{name: "nothing found", out: outcome{}},
-		{"corrected", nil, outcome{findings: []release.Finding{found("a"), found("b")}}, nil, 2, []string{
-			"Warning DriftCorrected DaemonSet net/a: fields .spec changed by kubectl; restored",
-			"Warning DriftCorrected DaemonSet net/b: fields .spec changed by kubectl; restored"}},
-		{"left", nil, outcome{observed: true, only: []release.Object{agent("a")}, findings: []release.Finding{found("a")}}, []string{"DaemonSet net/a"}, 1,
-			[]string{"Warning DriftDetected DaemonSet net/a: fields .spec changed by kubectl; left as it is (drift mode Warn)"}},
-		{"left, beside what was left before", []release.Object{agent("a")}, outcome{observed: true, only: []release.Object{agent("b")}, findings: []release.Finding{found("b")}},
-			[]string{"DaemonSet net/a", "DaemonSet net/b"}, 1, []string{"Warning DriftDetected DaemonSet net/b: fields .spec changed by kubectl; left as it is (drift mode Warn)"}},
-		{"put right by whoever changed it", []release.Object{agent("a"), agent("b")}, outcome{observed: true, only: []release.Object{agent("a")}}, []string{"DaemonSet net/b"}, 0, nil},
-		{"corrected at last", []release.Object{agent("a")}, outcome{only: []release.Object{agent("a")}, findings: []release.Finding{found("a")}}, nil, 1,
-			[]string{"Warning DriftCorrected DaemonSet net/a: fields .spec changed by kubectl; restored"}},
+		{"corrected", nil, outcome{findings: found("a", "b")}, nil, 2, []string{corrected("a"), corrected("b")}},
+		{"left", nil, outcome{observed: true, only: only("a"), findings: found("a")}, []string{"DaemonSet net/a"}, 1, []string{left("a")}},
+		{"left, beside what was left before", found("a"), outcome{observed: true, only: only("b"), findings: found("b")},
+			[]string{"DaemonSet net/a", "DaemonSet net/b"}, 1, []string{left("b")}},
+		{"left, as it was before", found("a"), outcome{observed: true, only: only("a"), findings: found("a")}, []string{"DaemonSet net/a"}, 0, nil},
+		{"left, as it was before, among all", found("a"), outcome{observed: true, findings: found("a", "b")},
+			[]string{"DaemonSet net/a", "DaemonSet net/b"}, 1, []string{left("b")}},
+		{"changed further", found("a"), outcome{observed: true, only: only("a"), findings: elsewhere}, []string{"DaemonSet net/a"}, 1,
+			[]string{"Warning DriftDetected DaemonSet net/a: fields .spec, .data changed by kubectl; left as it is (drift mode Warn)"}},
+		{"put right by whoever changed it", found("a", "b"), outcome{observed: true, only: only("a")}, []string{"DaemonSet net/b"}, 0, nil},
+		{"everything put right", found("a", "b"), outcome{observed: true}, nil, 0, nil},
+		{"corrected at last", found("a"), outcome{only: only("a"), findings: found("a")}, nil, 1, []string{corrected("a")}},
+		{"applied over", found("a"), outcome{upgraded: true}, nil, 0, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r, rec := newReconciler(t), &record{open: tc.before}
 			r.report(rec, installed("cni", 0), tc.out)
-			if diff := cmp.Diff(tc.open, rec.drift.Open); diff != "" || rec.drift.Count != tc.count {
+			if diff := cmp.Diff(tc.open, rec.drift.Open); diff != "" || rec.drift.Count != tc.count || len(rec.open) != len(tc.open) {
 				t.Errorf("%d drifts, want %d; open (-want +got):\n%s", rec.drift.Count, tc.count, diff)
 			}
-			if n := len(tc.out.findings); n > 0 && (rec.drift.LastObject != tc.out.findings[n-1].Object.String() || rec.drift.LastManager != "kubectl" || rec.drift.LastTime == nil) {
+			if tc.count > 0 && (rec.drift.LastObject != tc.out.findings[len(tc.out.findings)-1].Object.String() || rec.drift.LastManager != "kubectl" || rec.drift.LastTime == nil) {
 				t.Errorf("the last drift: %+v", rec.drift)
 			}
 			if diff := cmp.Diff(tc.events, eventsOf(t, r)); diff != "" {

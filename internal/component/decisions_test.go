@@ -51,9 +51,9 @@ func TestWait(t *testing.T) {
 		// Doubling goes on for ever if nobody stops it, and becomes negative.
 		{1 << 30, false, 5 * time.Minute},
 		{0, false, 2 * time.Second},
-		// The world has to change first, so there is no point in being quick.
-		{1, true, 5 * time.Minute},
-		{9, true, 5 * time.Minute},
+		// Somebody has to put things right first: there is no point in being quick, nor in growing slow.
+		{1, true, time.Minute},
+		{9, true, time.Minute},
 	} {
 		if got := (verdict{permanent: tc.permanent}).wait(tc.failures); got != tc.want {
 			t.Errorf("after %d failures (permanent: %v): %s, want %s", tc.failures, tc.permanent, got, tc.want)
@@ -183,6 +183,41 @@ func TestUndecided(t *testing.T) {
 			tc.status(s)
 		}
 		if got := undecided(rec, c, s); got != tc.want {
+			t.Errorf("%s: %v", tc.name, got)
+		}
+	}
+}
+
+// TestAwaitsRetry wants a component to come back by itself only when there is something it could do then: one that comes
+// back for nothing does so for ever.
+func TestAwaitsRetry(t *testing.T) {
+	broken := errors.New("x")
+	ignore := func(c *networkstackv1alpha1.NetworkComponent) { c.Spec.DriftMode = networkstackv1alpha1.DriftIgnore }
+	for _, tc := range []struct {
+		name      string
+		rec       *record
+		component func(*networkstackv1alpha1.NetworkComponent)
+		want      bool
+	}{
+		{"no failure", &record{settled: "x", wanted: "x"}, nil, false},
+		{"an attempt failed", &record{wanted: "x", failure: broken, failedFor: "x"}, nil, true},
+		{"an upgrade failed", &record{settled: "old", wanted: "x", failure: broken, failedFor: "x"}, nil, true},
+		{"an attempt is under way", &record{wanted: "x", failure: broken, failedFor: "x", job: newJob(jobApply, "x")}, nil, false},
+		{"suspended", &record{wanted: "x", failure: broken, failedFor: "x"}, suspend, false},
+		// The ConfigMap or Secret wakes it.
+		{"the values have become wrong", &record{wanted: "x", failure: broken, failedFor: "x", valuesProblem: broken}, nil, false},
+		{"what failed is not wanted any more", &record{wanted: "x", failure: broken, failedFor: "other"}, nil, false},
+		{"a correction failed", &record{settled: "x", wanted: "x", failure: broken, failedFor: "x"}, nil, true},
+		{"a correction failed that is not wanted any more", &record{settled: "x", wanted: "x", failure: broken, failedFor: "x"}, ignore, false},
+		{"an uninstallation failed", &record{failure: broken}, leave, true},
+		// The others wake it when they are gone.
+		{"others go first", &record{failure: broken, waitingFor: []string{"dns"}}, leave, false},
+	} {
+		c := installed("cni", 0)
+		if tc.component != nil {
+			tc.component(c)
+		}
+		if got := tc.rec.awaitsRetry(c); got != tc.want {
 			t.Errorf("%s: %v", tc.name, got)
 		}
 	}

@@ -13,6 +13,8 @@ import (
 const (
 	firstWait = 2 * time.Second
 	longWait  = 5 * time.Minute
+	// permanentWait is short enough for a person who has just put things right.
+	permanentWait = time.Minute
 )
 
 // verdict is what a failure means: its reason, and whether trying again can help.
@@ -25,7 +27,7 @@ type verdict struct {
 // wait before the next attempt; it doubles with each failure, up to five minutes.
 func (v verdict) wait(failures int32) time.Duration {
 	if v.permanent {
-		return longWait
+		return permanentWait
 	}
 	wait := firstWait
 	for i := int32(1); i < failures && wait < longWait; i++ {

@@ -159,6 +159,9 @@ func TestJudge(t *testing.T) {
 		{name: "upgrading a healthy release", rec: all(settled, at("Upgrading")), available: 3, phase: "Upgrading", ready: "False Upgrading: upgrading", how: "Reconciling"},
 		{name: "trying again", rec: all(at("Installing"), fails(errors.New("timeout"), "new")),
 			phase: "Failed", ready: "False ReleaseFailed: attempt 3 failed: timeout", how: "Reconciling"},
+		// A failure that stays does not come and go with every attempt.
+		{name: "trying again what failed for good", rec: all(at("Fetching"), fails(&chart.DigestError{Want: "a", Got: "b", Source: "s"}, "new")), phase: "Failed",
+			ready: "False ChartUnavailable: attempt 3 failed: " + (&chart.DigestError{Want: "a", Got: "b", Source: "s"}).Error(), how: "Stalled"},
 		// The last failure was for something that is no longer wanted.
 		{name: "trying something else", rec: all(at("Installing"), fails(errors.New("timeout"), "old")),
 			phase: "Installing", ready: "False Installing: installing", how: "Reconciling"},
@@ -211,7 +214,7 @@ func TestJudge(t *testing.T) {
 }
 
 func TestFillDrifted(t *testing.T) {
-	open := release.Object{GVK: daemonSetKind, Namespace: "net", Name: "agent"}
+	open := release.Finding{Object: agent("agent")}
 	for _, tc := range []struct {
 		name string
 		rec  *record
@@ -221,8 +224,12 @@ func TestFillDrifted(t *testing.T) {
 		{"none so far", &record{tracked: true}, "False NoDrift: every object is as it was applied"},
 		{"corrected", &record{tracked: true, drift: networkstackv1alpha1.DriftStatus{Count: 2, LastObject: "DaemonSet net/agent", LastManager: "kubectl"}},
 			"False DriftCorrected: every object is as it was applied; last restored: DaemonSet net/agent, changed by kubectl"},
-		{"left so", &record{tracked: true, open: []release.Object{open}, drift: networkstackv1alpha1.DriftStatus{Count: 2, Open: []string{open.String()}}},
+		{"left so", &record{tracked: true, open: []release.Finding{open}, drift: networkstackv1alpha1.DriftStatus{Count: 2, Open: []string{open.Object.String()}}},
 			"True DriftDetected: changed by somebody else, and left so: DaemonSet net/agent"},
+		{"could not be corrected", &record{tracked: true, settled: "x", failedFor: "x", failure: errors.New("forbidden"), drift: networkstackv1alpha1.DriftStatus{Count: 2}},
+			"Unknown ReleaseFailed: an object that differs could not be restored"},
+		// What is installed is watched, although what is wanted cannot be had.
+		{"an upgrade failed", &record{tracked: true, settled: "x", failedFor: "y", failure: errors.New("forbidden")}, "False NoDrift: every object is as it was applied"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var s networkstackv1alpha1.NetworkComponentStatus
@@ -251,6 +258,22 @@ func TestReconcileStarts(t *testing.T) {
 		{"a settled one is watched for drift, after a first look", nil, func(r *record, w string) { r.settled = w }, jobVerify},
 		{"a settled one that is watched is left alone", nil, func(r *record, w string) { r.settled, r.tracked = w, true }, ""},
 		{"a changed wish is applied", nil, func(r *record, _ string) { r.settled, r.tracked = "old", true }, jobApply},
+		{"a failure of something that is no longer wanted is over", nil, func(r *record, w string) {
+			r.settled, r.tracked, r.failure, r.failedFor, r.next = w, true, errors.New("x"), "other", past
+		}, ""},
+		// What is installed is looked after while what is wanted cannot be had.
+		{"drift is corrected while an upgrade is waited for", nil, func(r *record, w string) {
+			r.settled, r.failure, r.failedFor, r.next = "old", errors.New("x"), w, future
+		}, jobVerify},
+		{"drift is corrected while values cannot be used", func(c *networkstackv1alpha1.NetworkComponent) {
+			c.Spec.ValuesFrom = []networkstackv1alpha1.ValuesReference{from(networkstackv1alpha1.ValuesFromSecret, "gone")}
+		}, func(r *record, _ string) { r.settled = "old" }, jobVerify},
+		{"a failed correction is waited for", nil, func(r *record, w string) {
+			r.settled, r.failure, r.failedFor, r.next = w, errors.New("x"), w, future
+		}, ""},
+		{"and tried again in its turn", nil, func(r *record, w string) {
+			r.settled, r.failure, r.failedFor, r.next = w, errors.New("x"), w, past
+		}, jobVerify},
 		{"a failure is waited for", nil, func(r *record, w string) { r.failure, r.failedFor, r.next = errors.New("x"), w, future }, ""},
 		{"and tried again", nil, func(r *record, w string) { r.failure, r.failedFor, r.next = errors.New("x"), w, past }, jobApply},
 		{"a failure of another wish is not waited for", nil, func(r *record, _ string) { r.failure, r.failedFor, r.next = errors.New("x"), "old", future }, jobApply},
@@ -258,10 +281,12 @@ func TestReconcileStarts(t *testing.T) {
 		{"nothing is verified that is to be ignored", func(c *networkstackv1alpha1.NetworkComponent) { c.Spec.DriftMode = networkstackv1alpha1.DriftIgnore },
 			func(r *record, w string) { r.settled = w }, ""},
 		{"what was left is looked at when it is to be corrected", nil, func(r *record, w string) {
-			r.settled, r.tracked, r.open = w, true, []release.Object{{Name: "x"}}
+			r.settled, r.tracked, r.open = w, true, []release.Finding{{Object: agent("x")}}
 		}, jobVerify},
 		{"what was left is left while it is only to be reported", func(c *networkstackv1alpha1.NetworkComponent) { c.Spec.DriftMode = networkstackv1alpha1.DriftWarn },
-			func(r *record, w string) { r.settled, r.tracked, r.open = w, true, []release.Object{{Name: "x"}} }, ""},
+			func(r *record, w string) {
+				r.settled, r.tracked, r.open = w, true, []release.Finding{{Object: agent("x")}}
+			}, ""},
 		{"nothing is done while suspended", suspend, nil, ""},
 		{"values that cannot be used are waited for", func(c *networkstackv1alpha1.NetworkComponent) {
 			c.Spec.ValuesFrom = []networkstackv1alpha1.ValuesReference{from(networkstackv1alpha1.ValuesFromSecret, "gone")}

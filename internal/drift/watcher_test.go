@@ -183,17 +183,35 @@ func TestUpdate(t *testing.T) {
 	w.differing(config)
 }
 
-// TestAccept takes objects as they are: reported drift is reported once.
+// TestAccept takes objects as they are: reported drift is reported once, and looked at again when it may be over.
 func TestAccept(t *testing.T) {
+	taken := func(c *cluster) { c.put(config, "taken") }
+	labelled := func(c *cluster) {
+		c.put(config, "taken", func(m *metav1.PartialObjectMetadata) { m.Labels["team"] = "network" })
+	}
+	deleted := func(c *cluster) { c.delete(config) }
+	ours := func(c *cluster) { c.put(config, "ours") }
+	open, everything := []release.Object{config}, []release.Object(nil)
+
 	for _, tc := range []struct {
 		name         string
-		happen, next func(*cluster)
+		happen       func(*cluster)
+		looked, open []release.Object
+		next         func(*cluster)
+		noticed      bool
 	}{
-		{"a changed object that changes again", func(c *cluster) { c.put(config, "taken") }, func(c *cluster) { c.put(config, "taken more") }},
-		{"a changed object that is deleted", func(c *cluster) { c.put(config, "taken") }, func(c *cluster) { c.delete(config) }},
-		{"a changed object that is as it was", func(c *cluster) { c.put(config, "taken") }, func(c *cluster) { c.put(config, "ours") }},
-		{"a deleted object that comes back", func(c *cluster) { c.delete(config) }, func(c *cluster) { c.put(config, "ours") }},
-		{"an object without fields of ours that gets some", func(c *cluster) { c.put(config, "") }, func(c *cluster) { c.put(config, "ours") }},
+		{"open, and changes again", taken, open, open, func(c *cluster) { c.put(config, "taken more") }, true},
+		{"open, and is deleted", taken, open, open, deleted, true},
+		{"open, and is as it was", taken, open, open, ours, true},
+		// Somebody may have put the value right without being noted as its owner.
+		{"open, and changes somewhere", taken, open, open, labelled, true},
+		{"open among all", taken, everything, open, labelled, true},
+		{"open for having been deleted, and comes back", deleted, open, open, ours, true},
+		{"open without a field of ours, and gets some", func(c *cluster) { c.put(config, "") }, open, open, ours, true},
+		{"harmless, and changes somewhere", taken, open, nil, labelled, false},
+		{"harmless, and changes again", taken, open, nil, func(c *cluster) { c.put(config, "taken more") }, true},
+		{"harmless, and is deleted", taken, open, nil, deleted, true},
+		{"harmless among all", taken, everything, nil, labelled, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -204,14 +222,36 @@ func TestAccept(t *testing.T) {
 			tc.happen(c)
 			w.wakes("cni")
 
-			w.Accept("cni", []release.Object{config, second})
+			w.Accept("cni", tc.looked, tc.open)
 			w.differing()
 			w.quiet(c, configMaps)
 			tc.next(c)
-			w.wakes("cni")
-			w.differing(config)
+			if tc.noticed {
+				w.wakes("cni")
+				w.differing(config)
+				return
+			}
+			w.quiet(c, configMaps)
+			w.differing()
 		})
 	}
+}
+
+// TestAcceptLeavesTheRest wants drift of an object that was not looked at to stay drift.
+func TestAcceptLeavesTheRest(t *testing.T) {
+	c := newCluster(t)
+	w := newWatched(t, c)
+	w.track("cni", c.put(config, "ours"), c.put(second, "ours"))
+	w.start(configMaps)
+	c.put(config, "taken")
+	w.wakes("cni")
+	c.put(second, "taken")
+	w.wakes("cni")
+	w.Accept("cni", []release.Object{second}, nil)
+	w.Accept("nobody", nil, []release.Object{config})
+	w.differing(config)
+	w.Accept("cni", []release.Object{}, []release.Object{config})
+	w.differing()
 }
 
 func TestForget(t *testing.T) {
@@ -224,7 +264,7 @@ func TestForget(t *testing.T) {
 	w.quiet(c, configMaps)
 	w.differing()
 	// Accepting and updating do not bring it back.
-	w.Accept("cni", []release.Object{config})
+	w.Accept("cni", nil, []release.Object{config})
 	w.Update("cni", []release.Applied{{Object: config, FieldsHash: "x"}})
 	w.differing()
 }

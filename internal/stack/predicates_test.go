@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/compose"
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/internal/plan"
 )
@@ -140,19 +141,59 @@ func TestLeavingNow(t *testing.T) {
 	}
 }
 
-func TestForeignKubeProxy(t *testing.T) {
+func TestStrayKubeProxy(t *testing.T) {
+	proxy := func(component string) *facts.Snapshot {
+		return &facts.Snapshot{Installed: []facts.Installed{{Type: facts.InstalledKubeProxy, Component: component}}}
+	}
+	ours := components{component("kube-proxy", 1)}
+	replaced, kept := networkstackv1alpha1.KubeProxyReplaced, networkstackv1alpha1.KubeProxyUnmanaged
+	for _, tc := range []struct {
+		name         string
+		found        *facts.Snapshot
+		components   components
+		mode         networkstackv1alpha1.KubeProxyMode
+		park         bool
+		stray, parks bool
+	}{
+		{"none", &facts.Snapshot{}, nil, replaced, false, false, false},
+		{"a CNI", &facts.Snapshot{Installed: []facts.Installed{{Type: facts.InstalledCilium}}}, nil, replaced, false, false, false},
+		{"a component of ours is removed, not parked", proxy("kube-proxy"), ours, replaced, false, false, false},
+		{"somebody else's", proxy(""), nil, replaced, true, true, true},
+		{"somebody else's that is to run", proxy(""), nil, kept, false, true, false},
+		// Its component went without uninstalling it.
+		{"ours, left running", proxy("kube-proxy"), nil, replaced, false, true, true},
+		{"ours, left running, as it is to", proxy("kube-proxy"), nil, kept, false, true, false},
+		{"of a component that is another now", proxy("other"), ours, replaced, false, true, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := &scope{facts: tc.found, components: tc.components, result: &compose.Result{KubeProxy: tc.mode, ParkKubeProxy: tc.park}}
+			if got := s.strayKubeProxy() != nil; got != tc.stray {
+				t.Errorf("stray: %v", got)
+			}
+			if got := s.parks(); got != tc.parks {
+				t.Errorf("parks: %v", got)
+			}
+		})
+	}
+}
+
+// TestRemovalPolicy wants nothing to be uninstalled that nobody takes the place of.
+func TestRemovalPolicy(t *testing.T) {
+	proxy := component("kube-proxy", 1, func(c *networkstackv1alpha1.NetworkComponent) { c.Spec.Type = compose.TypeKubeProxy })
+	cni := component("cni", 0)
 	for _, tc := range []struct {
 		name      string
-		installed []facts.Installed
-		want      bool
+		component *networkstackv1alpha1.NetworkComponent
+		mode      networkstackv1alpha1.KubeProxyMode
+		want      networkstackv1alpha1.DeletionPolicy
 	}{
-		{"none", nil, false},
-		{"a CNI", []facts.Installed{{Type: facts.InstalledCilium}}, false},
-		{"ours", []facts.Installed{{Type: facts.InstalledKubeProxy, Component: "kube-proxy"}}, false},
-		{"somebody else's", []facts.Installed{{Type: facts.InstalledKubeProxy}}, true},
+		{"kube-proxy that the CNI replaces", &proxy, networkstackv1alpha1.KubeProxyReplaced, networkstackv1alpha1.DeletionDelete},
+		{"kube-proxy that nobody replaces", &proxy, networkstackv1alpha1.KubeProxyUnmanaged, networkstackv1alpha1.DeletionOrphan},
+		{"another component", &cni, networkstackv1alpha1.KubeProxyUnmanaged, networkstackv1alpha1.DeletionDelete},
+		{"a component that is gone", nil, networkstackv1alpha1.KubeProxyUnmanaged, networkstackv1alpha1.DeletionDelete},
 	} {
-		if got := foreignKubeProxy(&facts.Snapshot{Installed: tc.installed}); (got != nil) != tc.want {
-			t.Errorf("%s: %v", tc.name, got)
+		if got := removalPolicy(tc.component, &compose.Result{KubeProxy: tc.mode}); got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.name, got, tc.want)
 		}
 	}
 }

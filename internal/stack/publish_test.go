@@ -45,6 +45,7 @@ func component(name string, stage int32, changes ...func(*networkstackv1alpha1.N
 	c.Status.ObservedGeneration, c.Status.Phase = 2, networkstackv1alpha1.PhaseReady
 	c.Status.Release = &networkstackv1alpha1.ReleaseStatus{ChartVersion: "1.0.0"}
 	status.Ready(&c.Status.Conditions, 2, networkstackv1alpha1.ReasonReady, name+" is up")
+	status.Set(&c.Status.Conditions, 2, networkstackv1alpha1.ConditionDrifted, metav1.ConditionFalse, networkstackv1alpha1.ReasonNoDrift, "none")
 	for _, change := range changes {
 		change(&c)
 	}
@@ -72,6 +73,15 @@ func drifted(objects ...string) func(*networkstackv1alpha1.NetworkComponent) {
 		}
 		status.Set(&c.Status.Conditions, 2, networkstackv1alpha1.ConditionDrifted, state, "Any", "any")
 	}
+}
+
+func unwatched(c *networkstackv1alpha1.NetworkComponent) {
+	status.Set(&c.Status.Conditions, 2, networkstackv1alpha1.ConditionDrifted, metav1.ConditionUnknown, "Any", "any")
+}
+
+// fresh is a component of which nobody has said anything.
+func fresh(c *networkstackv1alpha1.NetworkComponent) {
+	c.Status = networkstackv1alpha1.NetworkComponentStatus{}
 }
 
 func step(name string, action plan.Action, stage int32, waitingFor ...string) plan.Step {
@@ -144,13 +154,21 @@ func TestFillConditions(t *testing.T) {
 				`-Conflict: NetworkStack "older" is older and takes effect: edit that one, and delete this one`, "Stalled")},
 		{"suspended", scope{stack: stackOf(suspended)},
 			build("", "-Suspended: suspended: nothing is installed, upgraded, corrected or removed", "")},
+		// What would be done is worked out all the same.
+		{"suspended, valid", scope{stack: stackOf(suspended), result: result()},
+			build(valid, "-Suspended: suspended: nothing is installed, upgraded, corrected or removed", "")},
+		{"suspended, refused", scope{stack: stackOf(suspended), result: refused},
+			build("-Invalid: spec.mtu: Invalid value: 1: too small\nspec.cni.version: Required value: say which",
+				"-Suspended: suspended: nothing is installed, upgraded, corrected or removed", "")},
+		{"suspended without facts", scope{stack: stackOf(suspended), factsErr: errors.New("timeout")},
+			build("", "-Suspended: suspended: nothing is installed, upgraded, corrected or removed", "")},
 		{"facts cannot be gathered", scope{stack: stackOf(), factsErr: errors.New("listing nodes: timeout")},
 			build("", "-FactsUnavailable: listing nodes: timeout", "Reconciling")},
-		{"every error is named, with its path", scope{stack: stackOf(), facts: &facts.Snapshot{}, result: refused},
+		{"every error is named, with its path", scope{stack: stackOf(), result: refused},
 			build("-Invalid: spec.mtu: Invalid value: 1: too small\nspec.cni.version: Required value: say which",
 				"-Invalid: the spec is refused, and nothing was changed: spec.mtu: Invalid value: 1: too small\nspec.cni.version: Required value: say which", "Stalled")},
 		{"warnings are counted", scope{stack: stackOf(), result: result(func(r *compose.Result) { r.Warnings = []string{"a", "b"} })},
-			build("+Accepted: the spec is valid on this cluster, with 2 warnings in status.warnings",
+			build("+Accepted: the spec is valid on this cluster; remarks in status.warnings: 2",
 				"+Ready: nothing is to be installed: the network is managed elsewhere", "")},
 		{"ready", scope{stack: stackOf(), result: result(), steps: keep, components: components{component("cni", 0)}},
 			build(valid, "+Ready: 1 of 1 components are installed and healthy", "")},
@@ -205,6 +223,10 @@ func TestFillConditions(t *testing.T) {
 			build("", "-Deleting: components are being released; they keep running: cni", "Reconciling")},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			// A composition is made of facts.
+			if tc.scope.result != nil {
+				tc.scope.facts = &facts.Snapshot{}
+			}
 			var out networkstackv1alpha1.NetworkStackStatus
 			fill(&tc.scope, &out)
 			if diff := cmp.Diff(tc.want, said(out.Conditions)); diff != "" {
@@ -264,7 +286,7 @@ func TestFillFacts(t *testing.T) {
 
 func TestSummaries(t *testing.T) {
 	s := &scope{
-		stack: stackOf(), result: &compose.Result{},
+		stack: stackOf(), result: &compose.Result{}, facts: &facts.Snapshot{},
 		steps: []plan.Step{
 			step("cni", plan.Keep, 0), step("kube-proxy", plan.Upgrade, 1), step("new", plan.Install, 2, "kube-proxy"),
 			step("fresh", plan.Install, 1), step("old", plan.Remove, 0, "cni"),
@@ -306,6 +328,10 @@ func TestFillDrifted(t *testing.T) {
 		{"corrected drift", components{component("cni", 0, drifted())}, "-NoDrift: no component has uncorrected drift"},
 		{"open drift", components{component("cni", 0, drifted("DaemonSet net/x", "ConfigMap net/y")), component("dns", 1), component("mesh", 2, drifted("Service net/z"))},
 			"+DriftDetected: cni: DaemonSet net/x, ConfigMap net/y; mesh: Service net/z"},
+		{"not watched", components{component("cni", 0, unwatched), component("dns", 1), component("new", 1, fresh)},
+			"?Progressing: not watched for drift at the moment: cni, new"},
+		{"open drift beside what is not watched", components{component("cni", 0, drifted("DaemonSet net/x")), component("new", 1, fresh)},
+			"+DriftDetected: cni: DaemonSet net/x"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var out networkstackv1alpha1.NetworkStackStatus
