@@ -52,7 +52,7 @@ is one. What needs a cluster (overlaps with its ranges, kernels, what is install
 func validateFile(stdin io.Reader, out io.Writer, file string) (found, invalid int, err error) {
 	in := stdin
 	if file != "-" {
-		f, err := os.Open(file) //nolint:gosec // the user names it
+		f, err := os.Open(file)
 		if err != nil {
 			return 0, 0, err
 		}

@@ -33,15 +33,18 @@ type cluster struct {
 }
 
 func (d *demo) startCluster(ctx context.Context) (*cluster, error) {
-	options := controlplane.Options{Version: d.kubernetes, Nodes: d.nodes, Node: controlplane.NodeOptions{MTU: underlayMTU}, Out: indent{os.Stdout}}
+	options := controlplane.Options{
+		Version: d.kubernetes, Nodes: d.nodes, Node: controlplane.NodeOptions{MTU: underlayMTU}, Out: indent{os.Stdout},
+	}
 	if !d.keep {
 		cp, err := controlplane.Start(ctx, options)
 		if err != nil {
 			return nil, err
 		}
 		return &cluster{
-			kubeconfig: cp.Kubeconfig(), dir: cp.Dir(), kubectl: cp.Binaries().Kubectl, version: "Kubernetes " + cp.Binaries().KubernetesVersion,
-			log: filepath.Join(cp.Dir(), "operator.log"), end: cp.Stop,
+			kubeconfig: cp.Kubeconfig(), dir: cp.Dir(), kubectl: cp.Binaries().Kubectl,
+			version: "Kubernetes " + cp.Binaries().KubernetesVersion,
+			log:     filepath.Join(cp.Dir(), "operator.log"), end: cp.Stop,
 		}, nil
 	}
 	if err := down(ctx, io.Discard); err != nil {
@@ -52,7 +55,8 @@ func (d *demo) startCluster(ctx context.Context) (*cluster, error) {
 		return nil, err
 	}
 	return &cluster{
-		kubeconfig: up.Kubeconfig, dir: up.Dir, kubectl: up.Kubectl, version: "Kubernetes " + up.Kubernetes, log: filepath.Join(up.Dir, "operator.log"),
+		kubeconfig: up.Kubeconfig, dir: up.Dir, kubectl: up.Kubectl,
+		version: "Kubernetes " + up.Kubernetes, log: filepath.Join(up.Dir, "operator.log"),
 		end: func() error { return controlplane.Down(context.Background(), keptName, io.Discard) },
 	}, nil
 }

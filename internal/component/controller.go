@@ -37,8 +37,6 @@ const (
 	workers      = 4
 	// wakeBuffer decouples watches from the queue; a full buffer only means that a wake-up waits a moment.
 	wakeBuffer = 1024
-	// staleRetry is the wait after a write met a newer object than the cache knew.
-	staleRetry = 100 * time.Millisecond
 )
 
 // Reconciler reconciles NetworkComponents.
@@ -143,15 +141,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	result, err := r.step(ctx, &c)
-	if ctx.Err() != nil {
-		// The process ends; what was cut off is done by the next one.
-		return ctrl.Result{}, nil
-	}
-	if apierrors.IsConflict(err) {
-		// The cache lags behind; its next event brings the component back, and this makes sure of it.
-		return ctrl.Result{RequeueAfter: staleRetry}, nil
-	}
-	return result, err
+	return status.Requeue(ctx, result, err)
 }
 
 func (r *Reconciler) step(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) (ctrl.Result, error) {

@@ -180,7 +180,8 @@ func (r *Reconciler) fillDrifted(c *networkstackv1alpha1.NetworkComponent, rec *
 	case !rec.tracked:
 		state, reason, message = metav1.ConditionUnknown, networkstackv1alpha1.ReasonProgressing, "not watched for drift at the moment"
 	case rec.failure != nil && rec.failedFor == rec.settled:
-		state, reason, message = metav1.ConditionUnknown, networkstackv1alpha1.ReasonReleaseFailed, "an object that differs could not be restored"
+		state, reason = metav1.ConditionUnknown, networkstackv1alpha1.ReasonReleaseFailed
+		message = "an object that differs could not be restored"
 	case rec.drift.Count > 0:
 		reason = networkstackv1alpha1.ReasonDriftCorrected
 		message = fmt.Sprintf("every object is as it was applied; last restored: %s, changed by %s", rec.drift.LastObject, rec.drift.LastManager)

@@ -30,12 +30,8 @@ import (
 	"github.com/networkstack/networkstack/internal/status"
 )
 
-const (
-	// factsRetry is the wait after facts could not be gathered.
-	factsRetry = 5 * time.Second
-	// staleRetry is the wait after a write met a newer object than the cache knew.
-	staleRetry = 100 * time.Millisecond
-)
+// factsRetry is the wait after facts could not be gathered.
+const factsRetry = 5 * time.Second
 
 // Reconciler reconciles NetworkStacks.
 type Reconciler struct {
@@ -105,15 +101,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	result, err := r.step(ctx, &stack)
-	if ctx.Err() != nil {
-		// The process ends; what was cut off is done by the next one.
-		return ctrl.Result{}, nil
-	}
-	if apierrors.IsConflict(err) {
-		// The cache lags behind; its next event brings the stack back, and this makes sure of it.
-		return ctrl.Result{RequeueAfter: staleRetry}, nil
-	}
-	return result, err
+	return status.Requeue(ctx, result, err)
 }
 
 func (r *Reconciler) step(ctx context.Context, stack *networkstackv1alpha1.NetworkStack) (ctrl.Result, error) {

@@ -127,7 +127,8 @@ func fillConditions(s *scope, out *networkstackv1alpha1.NetworkStackStatus, read
 	case s.result == nil:
 	case len(s.result.Errors) > 0:
 		fillAccepted(s, accepted)
-		status.Stuck(conditions, generation, networkstackv1alpha1.ReasonInvalid, "the spec is refused, and nothing was changed: "+errorText(s))
+		status.Stuck(conditions, generation, networkstackv1alpha1.ReasonInvalid,
+			"the spec is refused, and nothing was changed: "+errorText(s))
 	default:
 		fillAccepted(s, accepted)
 		fillReady(s, out, ready)

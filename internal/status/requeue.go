@@ -1,0 +1,24 @@
+package status
+
+import (
+	"context"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+// staleRetry is the wait after a write met a newer object than the cache knew.
+const staleRetry = 100 * time.Millisecond
+
+// Requeue is what a reconciler answers for a pass that ended with an error or without. Neither the end of the process nor
+// a cache that lagged behind is a failure: the next process, or the next pass, does what is left.
+func Requeue(ctx context.Context, result ctrl.Result, err error) (ctrl.Result, error) {
+	switch {
+	case ctx.Err() != nil:
+		return ctrl.Result{}, nil //nolint:nilerr // the end of the process is no failure
+	case apierrors.IsConflict(err):
+		return ctrl.Result{RequeueAfter: staleRetry}, nil
+	}
+	return result, err
+}
