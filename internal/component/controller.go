@@ -4,6 +4,7 @@ package component
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -172,13 +173,19 @@ func (r *Reconciler) step(ctx context.Context, c *networkstackv1alpha1.NetworkCo
 			return ctrl.Result{}, client.IgnoreNotFound(fmt.Errorf("adding the finalizer: %w", err))
 		}
 	}
-	r.advance(ctx, rec, c)
+	if err := r.advance(ctx, rec, c); err != nil {
+		return ctrl.Result{}, err
+	}
 	return r.publish(ctx, rec, c, latest)
 }
 
 // advance starts the next job when one is due. While what is wanted cannot be had, what is installed is still looked after.
-func (r *Reconciler) advance(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent) {
+func (r *Reconciler) advance(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent) error {
 	values, err := r.values(ctx, c)
+	var bad *valuesError
+	if err != nil && !errors.As(err, &bad) {
+		return err
+	}
 	rec.valuesProblem = err
 	if err == nil {
 		rec.wanted = wishes(c, values)
@@ -195,23 +202,25 @@ func (r *Reconciler) advance(ctx context.Context, rec *record, c *networkstackv1
 	case rec.settled != "":
 		r.watchDrift(rec, c)
 	}
+	return nil
 }
 
 // watchDrift starts a verification when the watches say that an object is not what was applied.
 func (r *Reconciler) watchDrift(rec *record, c *networkstackv1alpha1.NetworkComponent) {
 	if c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore {
 		r.Drift.Forget(c.Name)
-		rec.tracked, rec.open = false, nil
+		rec.tracked, rec.open, rec.drift.Open = false, nil, nil
 		if rec.failedFor == rec.settled {
 			rec.succeeded()
 		}
 		return
 	}
-	if rec.failure != nil && rec.failedFor == rec.settled && time.Now().Before(rec.next) {
+	failed := rec.failure != nil && rec.failedFor == rec.settled
+	if failed && time.Now().Before(rec.next) {
 		return
 	}
-	if !rec.tracked {
-		// Drift was not watched until now: look at everything once.
+	if failed || !rec.tracked {
+		// Drift was not watched until now, or the last look at it failed half way: look at everything once.
 		rec.job = r.startVerify(c.DeepCopy(), rec.settled, nil)
 		return
 	}

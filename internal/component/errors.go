@@ -41,10 +41,11 @@ func classify(err error) verdict {
 	var (
 		digest   *chart.DigestError
 		source   *chart.SourceError
+		ref      *chart.RefError
 		conflict *release.ConflictError
 	)
 	switch {
-	case errors.As(err, &digest):
+	case errors.As(err, &digest), errors.As(err, &ref):
 		return verdict{networkstackv1alpha1.ReasonChartUnavailable, true}
 	case errors.As(err, &source):
 		return verdict{networkstackv1alpha1.ReasonChartUnavailable, !source.Temporary}

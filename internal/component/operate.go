@@ -81,8 +81,7 @@ func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values
 		}
 		done, err := r.Engine.Apply(ctx, spec)
 		if err != nil {
-			var render *release.RenderError
-			return outcome{err: err, partial: !errors.As(err, &render)}
+			return outcome{err: err, partial: len(done.Objects) > 0 || !refused(err)}
 		}
 		return outcome{
 			release: releaseStatus(done.State, loaded), applied: done.Objects, upgraded: true,
@@ -104,6 +103,13 @@ func releaseSpec(c *networkstackv1alpha1.NetworkComponent, values map[string]any
 // installed says whether a release is there already, made of the very same inputs.
 func (r *Reconciler) installed(found release.State, spec release.Spec) bool {
 	return found.Status == deployed && found.Ours && found.Component == spec.Component && found.Inputs == r.Engine.Inputs(spec)
+}
+
+// refused says that an attempt ended before it touched any object, unless it says which ones it applied.
+func refused(err error) bool {
+	var render *release.RenderError
+	var conflict *release.ConflictError
+	return errors.As(err, &render) || errors.As(err, &conflict)
 }
 
 // withoutChart looks after a release whose chart cannot be fetched now, when the status of an earlier process tells that

@@ -411,3 +411,35 @@ func TestReconcileGone(t *testing.T) {
 		t.Error("its record is still there")
 	}
 }
+
+// TestReconcileReverted wants the failure of a wish to be over when the wish is taken back: nothing else would end it.
+func TestReconcileReverted(t *testing.T) {
+	r := newReconciler(t, installed("cni", 0))
+	seen := get(t, r, "cni")
+	rec := r.state.of(seen, &seen.Status)
+	rec.settled, rec.tracked = wishes(seen, map[string]any{}), true
+	rec.failure, rec.failedFor, rec.failures, rec.next = errors.New("no such chart"), "another wish", 3, time.Now().Add(time.Hour)
+	if result := reconcileOnce(t, r, "cni"); result != (ctrl.Result{}) {
+		t.Errorf("comes back by itself: %+v", result)
+	}
+	got := get(t, r, "cni").Status
+	if got.Phase != networkstackv1alpha1.PhaseReady || got.Failures != 0 || got.NextAttempt != nil {
+		t.Errorf("phase %s, %d failures, next attempt %v", got.Phase, got.Failures, got.NextAttempt)
+	}
+}
+
+// TestReconcileFailedVerification wants a verification that failed to be made again in full, once its time has come: the
+// drift it was about may be gone by then, and nothing else would end the failure.
+func TestReconcileFailedVerification(t *testing.T) {
+	r := newReconciler(t, installed("cni", 0))
+	seen := get(t, r, "cni")
+	rec := r.state.of(seen, &seen.Status)
+	rec.settled, rec.tracked = wishes(seen, map[string]any{}), true
+	rec.failure, rec.failedFor, rec.failures, rec.next = errors.New("forbidden"), rec.settled, 1, time.Now().Add(-time.Second)
+	if result := reconcileOnce(t, r, "cni"); result != (ctrl.Result{}) {
+		t.Errorf("comes back by itself while it verifies: %+v", result)
+	}
+	if rec.job == nil || rec.job.kind != jobVerify {
+		t.Errorf("no verification was started: %+v", rec.job)
+	}
+}

@@ -38,6 +38,10 @@ func (r *Reconciler) remove(ctx context.Context, rec *record, c *networkstackv1a
 			return false, err
 		}
 		rec.waitingFor = above
+		if rec.failedFor != "" {
+			// What could not be applied does not matter any more.
+			rec.succeeded()
+		}
 		if len(above) > 0 || rec.failure != nil && time.Now().Before(rec.next) {
 			return false, nil
 		}

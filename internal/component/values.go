@@ -2,9 +2,11 @@ package component
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -26,13 +28,16 @@ func (r *Reconciler) values(ctx context.Context, c *networkstackv1alpha1.Network
 	var problems []string
 	for _, ref := range c.Spec.ValuesFrom {
 		where := string(ref.Kind) + " " + r.Namespace + "/" + ref.Name
-		text, problem := r.referenced(ctx, ref, where)
+		text, problem, err := r.referenced(ctx, ref, where)
+		if err != nil {
+			return nil, err
+		}
 		if problem != "" {
 			problems = append(problems, problem)
 			continue
 		}
-		var from map[string]any
-		if err := yaml.Unmarshal([]byte(text), &from); err != nil {
+		from, err := parseYAML(text)
+		if err != nil {
 			// The parser's message may quote the text, which may be a secret.
 			problems = append(problems, where+" does not hold a YAML mapping: correct it")
 			continue
@@ -50,13 +55,12 @@ func (r *Reconciler) values(ctx context.Context, c *networkstackv1alpha1.Network
 	return compose.MergeValues(merged, inline), nil
 }
 
-func (r *Reconciler) referenced(ctx context.Context, ref networkstackv1alpha1.ValuesReference, where string) (text, problem string) {
+func (r *Reconciler) referenced(ctx context.Context, ref networkstackv1alpha1.ValuesReference, where string) (text, problem string, err error) {
 	key := ref.Key
 	if key == "" {
 		key = defaultValuesKey
 	}
 	name := client.ObjectKey{Namespace: r.Namespace, Name: ref.Name}
-	var err error
 	found := false
 	switch ref.Kind {
 	case networkstackv1alpha1.ValuesFromSecret:
@@ -72,11 +76,20 @@ func (r *Reconciler) referenced(ctx context.Context, ref networkstackv1alpha1.Va
 	}
 	switch {
 	case apierrors.IsNotFound(err):
-		return "", where + " does not exist: create it, or remove it from valuesFrom"
+		return "", where + " does not exist: create it, or remove it from valuesFrom", nil
 	case err != nil:
-		return "", where + " cannot be read: " + err.Error()
+		return "", "", fmt.Errorf("reading %s: %w", where, err)
 	case !found:
-		return "", where + " has no key " + key + ": add it, or name another key in valuesFrom"
+		return "", where + " has no key " + key + ": add it, or name another key in valuesFrom", nil
 	}
-	return text, ""
+	return text, "", nil
+}
+
+// parseYAML keeps whole numbers whole, which a template would otherwise print as 1e+07.
+func parseYAML(text string) (map[string]any, error) {
+	data, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	return compose.ParseValues(&apiextensionsv1.JSON{Raw: data})
 }

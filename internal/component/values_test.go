@@ -60,6 +60,7 @@ func TestValues(t *testing.T) {
 		secret("same-name", "values.yaml", "a: from the Secret"),
 		secret("second", "values.yaml", "b: second\nmap: {second: x}\nlist: [second]\nnothing: null\n"),
 		configMap("empty", "values.yaml", ""),
+		configMap("number", "values.yaml", "c: 10000000"),
 		elsewhere,
 	}
 	type object = map[string]any
@@ -84,7 +85,9 @@ func TestValues(t *testing.T) {
 		{name: "another key", refs: []networkstackv1alpha1.ValuesReference{from(inConfigMap, "keyed", "other.yaml")}, want: object{"a": "keyed"}},
 		{name: "a Secret and a ConfigMap of one name", refs: []networkstackv1alpha1.ValuesReference{from(inSecret, "same-name")}, want: object{"a": "from the Secret"}},
 		{name: "empty text", derived: raw(`{"a":"derived"}`), refs: []networkstackv1alpha1.ValuesReference{from(inConfigMap, "empty")}, want: object{"a": "derived"}},
-		{name: "whole numbers stay whole", derived: raw(`{"a":10000000}`), inline: raw(`{"b":10000000}`), want: object{"a": int64(10000000), "b": int64(10000000)}},
+		{name: "whole numbers stay whole", derived: raw(`{"a":10000000}`), inline: raw(`{"b":10000000}`),
+			refs: []networkstackv1alpha1.ValuesReference{from(inConfigMap, "number")},
+			want: object{"a": int64(10000000), "b": int64(10000000), "c": int64(10000000)}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := &Reconciler{Client: newClient(t, objects...), Namespace: operatorNamespace}

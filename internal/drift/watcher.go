@@ -176,7 +176,7 @@ func (w *Watcher) differs(k key, e expectation) bool {
 	live := w.live(k)
 	switch {
 	case live == nil:
-		return e.FieldsHash != "" && !olderVersion(w.informers[k.gvk].LastSyncResourceVersion(), e.ResourceVersion)
+		return (e.FieldsHash != "" || e.ResourceVersion != "") && !olderVersion(w.informers[k.gvk].LastSyncResourceVersion(), e.ResourceVersion)
 	case olderVersion(live.ResourceVersion, e.ResourceVersion):
 		return false
 	case e.open:

@@ -94,8 +94,8 @@ func endpointFromHostPort(text string) (networkstackv1alpha1.Endpoint, bool) {
 	if err != nil {
 		return networkstackv1alpha1.Endpoint{Host: strings.Trim(text, "[]"), Port: defaultAPIPort}, true
 	}
-	port, err := strconv.ParseInt(portText, 10, 32)
-	if err != nil || host == "" {
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil || port == 0 || host == "" {
 		return networkstackv1alpha1.Endpoint{}, false
 	}
 	return networkstackv1alpha1.Endpoint{Host: host, Port: int32(port)}, true

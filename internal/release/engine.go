@@ -84,6 +84,9 @@ func (e *Engine) Apply(ctx context.Context, spec Spec) (Outcome, error) {
 	}
 	s.registry, s.values, s.namespaceLabels = spec.ImageRegistry, spec.Values, spec.NamespaceLabels
 	out, err := s.applyRelease(spec, e.Inputs(spec)) //nolint:contextcheck // the session holds ctx
+	if err != nil {
+		out.Objects = s.appliedObjects()
+	}
 	return out, s.verdict("apply", err)
 }
 

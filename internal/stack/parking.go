@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -87,23 +86,22 @@ func (s *scope) parks() bool {
 		s.result.KubeProxy == networkstackv1alpha1.KubeProxyReplaced && stray != nil && stray.Component != ""
 }
 
-// unparkKubeProxy takes the node selector back where it was set.
+// unparkKubeProxy takes the node selector back wherever it was set.
 func (r *Reconciler) unparkKubeProxy(ctx context.Context, stack *networkstackv1alpha1.NetworkStack) error {
-	var ds appsv1.DaemonSet
-	err := r.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: kubeProxyName}, &ds)
-	if apierrors.IsNotFound(err) {
-		return nil
+	var list appsv1.DaemonSetList
+	if err := r.List(ctx, &list); err != nil {
+		return fmt.Errorf("listing DaemonSets: %w", err)
 	}
-	if err != nil {
-		return fmt.Errorf("reading DaemonSet kube-system/kube-proxy: %w", err)
+	for i := range list.Items {
+		ds := &list.Items[i]
+		if _, parked := ds.Spec.Template.Spec.NodeSelector[facts.ParkedNodeSelector]; !parked {
+			continue
+		}
+		if err := r.patchSelector(ctx, ds.Namespace, ds.Name, nil); err != nil {
+			return err
+		}
+		r.event(stack, "Normal", networkstackv1alpha1.ReasonKubeProxyUnparked, "Unpark", "DaemonSet %s/%s runs again", ds.Namespace, ds.Name)
 	}
-	if _, parked := ds.Spec.Template.Spec.NodeSelector[facts.ParkedNodeSelector]; !parked {
-		return nil
-	}
-	if err := r.patchSelector(ctx, ds.Namespace, ds.Name, nil); err != nil {
-		return err
-	}
-	r.event(stack, "Normal", networkstackv1alpha1.ReasonKubeProxyUnparked, "Unpark", "DaemonSet %s/%s runs again", ds.Namespace, ds.Name)
 	return nil
 }
 

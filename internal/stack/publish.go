@@ -168,7 +168,8 @@ func fillReady(s *scope, out *networkstackv1alpha1.NetworkStackStatus, ready int
 		case step.Action == plan.Keep && c != nil && plan.Ready(c):
 		case step.Wanted != nil && step.Wanted.Suspend:
 			suspended = append(suspended, step.Name)
-		case c != nil && meta.IsStatusConditionTrue(c.Status.Conditions, networkstackv1alpha1.ConditionStalled) && step.Action == plan.Keep:
+		case c != nil && meta.IsStatusConditionTrue(c.Status.Conditions, networkstackv1alpha1.ConditionStalled) &&
+			c.Status.ObservedGeneration == c.Generation && step.Action == plan.Keep:
 			stalled = append(stalled, step.Name+": "+readyMessage(c))
 		default:
 			open = append(open, stepText(step, c))
@@ -304,7 +305,7 @@ func acceptedText(s *scope) string {
 
 func deletionText(s *scope) string {
 	switch {
-	case s.stack.Spec.Suspend:
+	case s.stack.Spec.Suspend && s.stack.Spec.DeletionPolicy == networkstackv1alpha1.DeletionDelete:
 		return "suspended: the components stay until spec.suspend is false"
 	case s.stack.Spec.DeletionPolicy == networkstackv1alpha1.DeletionDelete:
 		return "components are being uninstalled: " + strings.Join(s.deleting, ", ")

@@ -205,6 +205,9 @@ func TestFillConditions(t *testing.T) {
 		{"a stalled component that is being changed does not",
 			scope{stack: stackOf(), result: result(), steps: []plan.Step{step("cni", plan.Upgrade, 0)}, components: components{component("cni", 0, failed)}},
 			build(valid, "-Progressing: cni: to be changed", "Reconciling")},
+		{"a component that was stalled before its controller has seen the new spec does not",
+			scope{stack: stackOf(), result: result(), steps: keep, components: components{component("cni", 0, failed, unseen)}},
+			build(valid, "-Progressing: cni: about to start", "Reconciling")},
 		{"a suspended component", scope{stack: stackOf(), result: result(), steps: []plan.Step{suspendedStep("cni"), step("dns", plan.Keep, 0)},
 			components: components{component("cni", 0, rollingOut), component("dns", 0)}},
 			build(valid, "-Suspended: suspended: cni", "")},
@@ -218,6 +221,8 @@ func TestFillConditions(t *testing.T) {
 			build("", "-Deleting: components are being uninstalled: dns", "Reconciling")},
 		{"leaving, suspended", scope{stack: stackOf(leaving, uninstalling, suspended)},
 			build("", "-Deleting: suspended: the components stay until spec.suspend is false", "Reconciling")},
+		{"leaving, suspended, orphaned", scope{stack: stackOf(leaving, suspended), deleting: []string{"cni"}},
+			build("", "-Deleting: components are being released; they keep running: cni", "Reconciling")},
 		// Deletion goes before everything else that could be said.
 		{"leaving in conflict", scope{stack: stackOf(leaving), conflict: "older", deleting: []string{"cni"}},
 			build("", "-Deleting: components are being released; they keep running: cni", "Reconciling")},
