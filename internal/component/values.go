@@ -55,7 +55,10 @@ func (r *Reconciler) values(ctx context.Context, c *networkstackv1alpha1.Network
 	return compose.MergeValues(merged, inline), nil
 }
 
-func (r *Reconciler) referenced(ctx context.Context, ref networkstackv1alpha1.ValuesReference, where string) (text, problem string, err error) {
+// referenced is the text that a reference names, or the problem with it. An error means that it could not be read now.
+func (r *Reconciler) referenced(ctx context.Context, ref networkstackv1alpha1.ValuesReference, where string) (
+	text, problem string, err error,
+) {
 	key := ref.Key
 	if key == "" {
 		key = defaultValuesKey

@@ -176,7 +176,8 @@ func (w *Watcher) differs(k key, e expectation) bool {
 	live := w.live(k)
 	switch {
 	case live == nil:
-		return (e.FieldsHash != "" || e.ResourceVersion != "") && !olderVersion(w.informers[k.gvk].LastSyncResourceVersion(), e.ResourceVersion)
+		was := e.FieldsHash != "" || e.ResourceVersion != ""
+		return was && !olderVersion(w.informers[k.gvk].LastSyncResourceVersion(), e.ResourceVersion)
 	case olderVersion(live.ResourceVersion, e.ResourceVersion):
 		return false
 	case e.open:

@@ -100,7 +100,8 @@ func (r *Reconciler) unparkKubeProxy(ctx context.Context, stack *networkstackv1a
 		if err := r.patchSelector(ctx, ds.Namespace, ds.Name, nil); err != nil {
 			return err
 		}
-		r.event(stack, "Normal", networkstackv1alpha1.ReasonKubeProxyUnparked, "Unpark", "DaemonSet %s/%s runs again", ds.Namespace, ds.Name)
+		r.event(stack, "Normal", networkstackv1alpha1.ReasonKubeProxyUnparked, "Unpark",
+			"DaemonSet %s/%s runs again", ds.Namespace, ds.Name)
 	}
 	return nil
 }
