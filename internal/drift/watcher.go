@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/tools/cache"
@@ -145,13 +145,6 @@ func (w *Watcher) Drifted(component string) []release.Object {
 	return out
 }
 
-// Kinds is how many kinds are watched.
-func (w *Watcher) Kinds() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.informers)
-}
-
 // live is what the watch last saw of an object; nil when it is gone or has lost its label. The caller holds mu.
 func (w *Watcher) live(k key) *metav1.PartialObjectMetadata {
 	informer := w.informers[k.gvk]
@@ -187,10 +180,10 @@ func (w *Watcher) differs(k key, e expectation) bool {
 	return hash != e.FieldsHash
 }
 
+// olderVersion compares resource versions; what cannot be compared is never older.
 func olderVersion(seen, applied string) bool {
-	s, err1 := strconv.ParseUint(seen, 10, 64)
-	a, err2 := strconv.ParseUint(applied, 10, 64)
-	return err1 == nil && err2 == nil && s < a
+	order, err := resourceversion.CompareResourceVersion(seen, applied)
+	return err == nil && order < 0
 }
 
 // watchKinds starts an informer for every kind that has none. The caller holds mu.

@@ -311,7 +311,7 @@ func TestUnknownKind(t *testing.T) {
 			t.Fatalf("error %v, want one that names the kind and no other", err)
 		}
 	}
-	if got := w.Kinds(); got != 2 {
+	if got := w.kinds(); got != 2 {
 		t.Errorf("%d kinds are watched, want 2", got)
 	}
 	w.start(configMaps, clusterRoles)
@@ -329,7 +329,7 @@ func TestOneWatchAKind(t *testing.T) {
 	w.track("cni", c.put(config, "ours"))
 	w.track("other", c.put(second, "ours"))
 	w.track("cni", c.put(config, "ours"))
-	if got := w.Kinds(); got != 1 {
+	if got := w.kinds(); got != 1 {
 		t.Errorf("%d kinds are watched, want 1", got)
 	}
 	eventually(t, "the watch runs", func() bool {
@@ -356,4 +356,11 @@ func TestNeverStarted(t *testing.T) {
 		t.Errorf("drifted: %v", got)
 	}
 	w.Forget("cni")
+}
+
+// kinds is how many kinds are watched.
+func (w *Watcher) kinds() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.informers)
 }

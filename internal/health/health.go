@@ -4,7 +4,6 @@ package health
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -13,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -67,7 +67,7 @@ func Check(ctx context.Context, reader client.Reader, objects []Object) (Result,
 		if err != nil {
 			return Result{}, fmt.Errorf("reading %s: %w", o, err)
 		}
-		if older(obj.GetResourceVersion(), o.ResourceVersion) {
+		if order, err := resourceversion.CompareResourceVersion(obj.GetResourceVersion(), o.ResourceVersion); err == nil && order < 0 {
 			missing = append(missing, o.String()+": just applied")
 			continue
 		}
@@ -83,13 +83,6 @@ func Check(ctx context.Context, reader client.Reader, objects []Object) (Result,
 		return Result{Message: strings.Join(missing, "; ")}, nil
 	}
 	return Result{Ready: true, Message: "all workloads are available"}, nil
-}
-
-// older compares resource versions; those that are not numbers are never older.
-func older(seen, applied string) bool {
-	s, err1 := strconv.ParseUint(seen, 10, 64)
-	a, err2 := strconv.ParseUint(applied, 10, 64)
-	return err1 == nil && err2 == nil && s < a
 }
 
 // judge is empty for a workload that is as it should be.

@@ -24,23 +24,33 @@ const (
 // kubeconfig file, that authenticate as a ServiceAccount with a token that is
 // valid for a day. The ServiceAccount has to exist.
 func (c *ControlPlane) ServiceAccountConfig(ctx context.Context, namespace, name string) (*rest.Config, string, error) {
-	admin, err := kubernetes.NewForConfig(c.RESTConfig())
-	if err != nil {
+	path := filepath.Join(c.dir, fmt.Sprintf("%s.%s.kubeconfig", namespace, name))
+	if err := ServiceAccountKubeconfig(ctx, c.Kubeconfig(), namespace, name, path); err != nil {
 		return nil, "", err
+	}
+	config, err := loadKubeconfig(path)
+	return config, path, err
+}
+
+// ServiceAccountKubeconfig writes a kubeconfig file like that of
+// [ControlPlane.ServiceAccountConfig], for the cluster of an admin's one.
+func ServiceAccountKubeconfig(ctx context.Context, adminKubeconfig, namespace, name, path string) error {
+	config, err := loadKubeconfig(adminKubeconfig)
+	if err != nil {
+		return err
+	}
+	admin, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
 	}
 	day := int64((24 * time.Hour).Seconds())
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &day}}
 	token, err := admin.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, request, metav1.CreateOptions{})
 	if err != nil {
-		return nil, "", fmt.Errorf("token for ServiceAccount %s/%s: %w", namespace, name, err)
+		return fmt.Errorf("token for ServiceAccount %s/%s: %w", namespace, name, err)
 	}
-	path := filepath.Join(c.dir, fmt.Sprintf("%s.%s.kubeconfig", namespace, name))
 	user := &clientcmdapi.AuthInfo{Token: token.Status.Token}
-	if err := writeKubeconfig(path, c.server(), c.ca.pem, namespace, name, user); err != nil {
-		return nil, "", err
-	}
-	config, err := loadKubeconfig(path)
-	return config, path, err
+	return writeKubeconfig(path, config.Host, config.CAData, namespace, name, user)
 }
 
 // writeKubeconfig writes a file that needs no other files, so that it can be

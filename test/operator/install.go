@@ -12,18 +12,15 @@ import (
 	"slices"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
+
+	"github.com/networkstack/networkstack/test/controlplane"
 )
 
 // Names of what config/default installs.
@@ -121,28 +118,5 @@ func Apply(ctx context.Context, c client.Client, obj *unstructured.Unstructured)
 
 // Kubeconfig writes a kubeconfig for the cluster of the given one that authenticates as the operator's ServiceAccount.
 func Kubeconfig(ctx context.Context, adminKubeconfig, path string) error {
-	admin, err := clientcmd.LoadFromFile(adminKubeconfig)
-	if err != nil {
-		return err
-	}
-	cfg, err := clientcmd.BuildConfigFromFlags("", adminKubeconfig)
-	if err != nil {
-		return err
-	}
-	clients, err := kubernetes.NewForConfig(cfg)
-	if err != nil {
-		return err
-	}
-	day := int64((24 * time.Hour).Seconds())
-	token, err := clients.CoreV1().ServiceAccounts(Namespace).CreateToken(ctx, ServiceAccount,
-		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &day}}, metav1.CreateOptions{})
-	if err != nil {
-		return fmt.Errorf("token for ServiceAccount %s/%s: %w", Namespace, ServiceAccount, err)
-	}
-	out := clientcmdapi.NewConfig()
-	out.Clusters["cluster"] = admin.Clusters[admin.Contexts[admin.CurrentContext].Cluster]
-	out.AuthInfos[ServiceAccount] = &clientcmdapi.AuthInfo{Token: token.Status.Token}
-	out.Contexts["cluster"] = &clientcmdapi.Context{Cluster: "cluster", AuthInfo: ServiceAccount}
-	out.CurrentContext = "cluster"
-	return clientcmd.WriteToFile(*out, path)
+	return controlplane.ServiceAccountKubeconfig(ctx, adminKubeconfig, Namespace, ServiceAccount, path)
 }
