@@ -102,6 +102,10 @@ type ComponentSettings struct {
 	// +kubebuilder:validation:MaxItems=16
 	ValuesFrom []ValuesReference `json:"valuesFrom,omitempty"`
 
+	// driftMode for this component's objects. Left out, that of the stack (spec.drift.mode).
+	// +optional
+	DriftMode DriftMode `json:"driftMode,omitempty"`
+
 	// suspend stops all work on this component: no install, upgrade, drift correction or removal.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`

@@ -71,6 +71,11 @@ type NetworkComponentSpec struct {
 	// +optional
 	DriftMode DriftMode `json:"driftMode,omitempty"`
 
+	// driftIgnore names fields that others may change, beside what well-known controllers do.
+	// +optional
+	// +listType=atomic
+	DriftIgnore []DriftIgnoreRule `json:"driftIgnore,omitempty"`
+
 	// deletionPolicy when this object is deleted. Left out, Orphan.
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
@@ -133,7 +138,7 @@ type NetworkComponentStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// conditions: Ready, Drifted, and while they hold Reconciling or Stalled.
+	// conditions: Ready, Drifted, and while they hold Reconciling, Stalled or Contested.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -187,26 +192,6 @@ type ReleaseStatus struct {
 	// inputs is a digest over everything the release was rendered from.
 	// +optional
 	Inputs string `json:"inputs,omitempty"`
-}
-
-// DriftStatus is the drift found so far.
-type DriftStatus struct {
-	// count of drifts found.
-	// +optional
-	Count int64 `json:"count,omitempty"`
-	// lastTime a drift was found.
-	// +optional
-	LastTime *metav1.Time `json:"lastTime,omitempty"`
-	// lastObject that drifted, as "Kind namespace/name".
-	// +optional
-	LastObject string `json:"lastObject,omitempty"`
-	// lastManager is who changed it, as the object's managed fields say; "unknown" when they do not.
-	// +optional
-	LastManager string `json:"lastManager,omitempty"`
-	// open are objects that differ now and are not corrected (mode Warn).
-	// +optional
-	// +listType=atomic
-	Open []string `json:"open,omitempty"`
 }
 
 // NetworkComponent is one release of one component. The operator writes it; users read it.

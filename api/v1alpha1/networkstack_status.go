@@ -17,6 +17,8 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionDrifted is True while a live object differs from what was applied.
 	ConditionDrifted = "Drifted"
+	// ConditionContested is present and True while a field is left to somebody who kept putting it back.
+	ConditionContested = "Contested"
 )
 
 // Condition reasons.
@@ -41,6 +43,8 @@ const (
 	ReasonNotHealthy        = "NotHealthy"
 	ReasonDriftCorrected    = "DriftCorrected"
 	ReasonDriftDetected     = "DriftDetected"
+	ReasonObjectRestored    = "ObjectRestored"
+	ReasonDriftContested    = "DriftContested"
 	ReasonNoDrift           = "NoDrift"
 	ReasonMTUChanged        = "MTUChanged"
 	ReasonKubeProxyParked   = "KubeProxyParked"
@@ -53,7 +57,7 @@ type NetworkStackStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// conditions: Accepted, Ready, Drifted, and while they hold Reconciling or Stalled.
+	// conditions: Accepted, Ready, Drifted, and while they hold Reconciling, Stalled or Contested.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

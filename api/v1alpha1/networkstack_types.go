@@ -193,7 +193,7 @@ const (
 
 // CNISpec is the primary network plugin and how it carries traffic.
 //
-// +kubebuilder:validation:XValidation:rule="self.type != 'External' || (!has(self.encapsulation) && !has(self.encryption) && !has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom))",message="with type External the CNI is not managed here: remove the other fields of cni, or name the CNI in type"
+// +kubebuilder:validation:XValidation:rule="self.type != 'External' || (!has(self.encapsulation) && !has(self.encryption) && !has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom) && !has(self.driftMode))",message="with type External the CNI is not managed here: remove the other fields of cni, or name the CNI in type"
 // +kubebuilder:validation:XValidation:rule="self.type != 'Flannel' || !has(self.encapsulation) || self.encapsulation != 'Geneve'",fieldPath=".encapsulation",message="Flannel has no Geneve backend: use VXLAN or None, or type Cilium"
 // +kubebuilder:validation:XValidation:rule="self.type != 'Flannel' || !has(self.encryption) || self.encryption.type != 'IPsec'",fieldPath=".encryption.type",message="Flannel's IPsec backend is experimental and not supported: use WireGuard, or type Cilium"
 // +kubebuilder:validation:XValidation:rule="self.type != 'Flannel' || !has(self.encryption) || self.encryption.type != 'WireGuard' || !has(self.encapsulation)",fieldPath=".encapsulation",message="Flannel's WireGuard backend is itself the encapsulation: remove encapsulation, or set encryption.type to None"
@@ -255,7 +255,7 @@ const (
 
 // KubeProxySpec says who programs Services, and how.
 //
-// +kubebuilder:validation:XValidation:rule="!(self.mode in ['Replaced', 'Unmanaged']) || (!has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom))",message="with mode Replaced or Unmanaged no kube-proxy is installed: remove the other fields of kubeProxy, or choose IPTables or NFTables"
+// +kubebuilder:validation:XValidation:rule="!(self.mode in ['Replaced', 'Unmanaged']) || (!has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom) && !has(self.driftMode))",message="with mode Replaced or Unmanaged no kube-proxy is installed: remove the other fields of kubeProxy, or choose IPTables or NFTables"
 type KubeProxySpec struct {
 	// mode of kube-proxy. It is always written explicitly into its configuration.
 	// +required
@@ -301,13 +301,6 @@ type Mirror struct {
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:Pattern=`^(https?|oci)://.+$`
 	Mirror string `json:"mirror,omitempty"`
-}
-
-// DriftSpec says what happens when somebody else changes an object of a component.
-type DriftSpec struct {
-	// mode is Correct, Warn or Ignore. Left out, Correct.
-	// +optional
-	Mode DriftMode `json:"mode,omitempty"`
 }
 
 // NetworkStack is the network of a cluster, written by its platform team. One per cluster takes

@@ -83,6 +83,8 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 		Recorder:  recorder,
 		Namespace: o.namespace,
 		ChartDirs: o.charts,
+
+		Controllers: catalog.DefaultControllers(),
 	}
 	if err := components.SetupWithManager(mgr, wakes); err != nil {
 		return fmt.Errorf("setting up the component controller: %w", err)

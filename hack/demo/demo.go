@@ -271,7 +271,7 @@ func (d *demo) reported(ctx context.Context, stack, component string, before int
 		if err := d.client.Get(ctx, client.ObjectKey{Name: stack}, &s); err != nil || !isReady(&s) {
 			return false, err
 		}
-		d.say("reported: %s was changed by %q; NetworkStack %s is Ready", c.Status.Drift.LastObject, c.Status.Drift.LastManager, stack)
+		d.say("reported: %s was changed by %q; NetworkStack %s is Ready", c.Status.Drift.Recent[0].Object, c.Status.Drift.Recent[0].Manager, stack)
 		return true, nil
 	})
 	if err != nil {

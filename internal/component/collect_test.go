@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"k8s.io/client-go/tools/events"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/ignore"
 	"github.com/networkstack/networkstack/internal/release"
 )
 
@@ -118,10 +120,18 @@ func TestCollectFailure(t *testing.T) {
 
 // TestReport wants every finding to be told once, and drift that is left to stay open until it is looked at again.
 func TestReport(t *testing.T) {
+	field := func(path, found string) release.FieldChange {
+		p, err := ignore.Parse(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return release.FieldChange{Path: p, Expected: "1", Found: found, Manager: "kubectl", Time: time.Unix(1e9, 0)}
+	}
 	found := func(names ...string) []release.Finding {
 		var out []release.Finding
 		for _, name := range names {
-			out = append(out, release.Finding{Object: agent(name), Paths: []string{".spec"}, Manager: "kubectl"})
+			out = append(out, release.Finding{Object: agent(name), Manager: "kubectl", Time: time.Unix(1e9, 0),
+				Fields: []release.FieldChange{field(".spec.x", "2")}})
 		}
 		return out
 	}
@@ -133,47 +143,111 @@ func TestReport(t *testing.T) {
 		return out
 	}
 	corrected := func(name string) string {
-		return "Warning DriftCorrected DaemonSet net/" + name + ": fields .spec changed by kubectl; restored"
+		return "Warning DriftCorrected DaemonSet net/" + name + ": .spec.x is 2 instead of 1, changed by kubectl; restored"
 	}
 	left := func(name string) string {
-		return "Warning DriftDetected DaemonSet net/" + name + ": fields .spec changed by kubectl; left as it is (drift mode Warn)"
+		return "Warning DriftDetected DaemonSet net/" + name + ": .spec.x is 2 instead of 1, changed by kubectl; left as it is (drift mode Warn)"
 	}
-	elsewhere := []release.Finding{{Object: agent("a"), Paths: []string{".spec", ".data"}, Manager: "kubectl"}}
+	further := found("a")
+	further[0].Fields = append(further[0].Fields, field(".spec.y", "3"))
+	missing := []release.Finding{{Object: agent("a"), Missing: true, Manager: release.UnknownManager}}
 	for _, tc := range []struct {
 		name   string
 		before []release.Finding
 		out    outcome
 		open   []string
-		count  int64
+		recent []string
 		events []string
 	}{
 		{name: "nothing found", out: outcome{}},
-		{"corrected", nil, outcome{findings: found("a", "b")}, nil, 2, []string{corrected("a"), corrected("b")}},
-		{"left", nil, outcome{observed: true, only: only("a"), findings: found("a")}, []string{"DaemonSet net/a"}, 1, []string{left("a")}},
+		{"corrected", nil, outcome{findings: found("a", "b")}, nil, []string{"DriftCorrected b", "DriftCorrected a"}, []string{corrected("a"), corrected("b")}},
+		{"restored", nil, outcome{findings: missing}, nil, []string{"ObjectRestored a"},
+			[]string{"Warning ObjectRestored DaemonSet net/a: deleted by unknown; made again"}},
+		{"left", nil, outcome{observed: true, only: only("a"), findings: found("a")}, []string{"a"}, []string{"DriftDetected a"}, []string{left("a")}},
 		{"left, beside what was left before", found("a"), outcome{observed: true, only: only("b"), findings: found("b")},
-			[]string{"DaemonSet net/a", "DaemonSet net/b"}, 1, []string{left("b")}},
-		{"left, as it was before", found("a"), outcome{observed: true, only: only("a"), findings: found("a")}, []string{"DaemonSet net/a"}, 0, nil},
+			[]string{"a", "b"}, []string{"DriftDetected b"}, []string{left("b")}},
+		{"left, as it was before", found("a"), outcome{observed: true, only: only("a"), findings: found("a")}, []string{"a"}, nil, nil},
 		{"left, as it was before, among all", found("a"), outcome{observed: true, findings: found("a", "b")},
-			[]string{"DaemonSet net/a", "DaemonSet net/b"}, 1, []string{left("b")}},
-		{"changed further", found("a"), outcome{observed: true, only: only("a"), findings: elsewhere}, []string{"DaemonSet net/a"}, 1,
-			[]string{"Warning DriftDetected DaemonSet net/a: fields .spec, .data changed by kubectl; left as it is (drift mode Warn)"}},
-		{"put right by whoever changed it", found("a", "b"), outcome{observed: true, only: only("a")}, []string{"DaemonSet net/b"}, 0, nil},
-		{"everything put right", found("a", "b"), outcome{observed: true}, nil, 0, nil},
-		{"corrected at last", found("a"), outcome{only: only("a"), findings: found("a")}, nil, 1, []string{corrected("a")}},
-		{"applied over", found("a"), outcome{upgraded: true}, nil, 0, nil},
+			[]string{"a", "b"}, []string{"DriftDetected b"}, []string{left("b")}},
+		{"changed further", found("a"), outcome{observed: true, only: only("a"), findings: further}, []string{"a"}, []string{"DriftDetected a"},
+			[]string{"Warning DriftDetected DaemonSet net/a: .spec.x is 2 instead of 1, .spec.y is 3 instead of 1, changed by kubectl; left as it is (drift mode Warn)"}},
+		{"put right by whoever changed it", found("a", "b"), outcome{observed: true, only: only("a")}, []string{"b"}, nil, nil},
+		{"everything put right", found("a", "b"), outcome{observed: true}, nil, nil, nil},
+		{"corrected at last", found("a"), outcome{only: only("a"), findings: found("a")}, nil, []string{"DriftCorrected a"}, []string{corrected("a")}},
+		{"applied over", found("a"), outcome{upgraded: true}, nil, nil, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			r, rec := newReconciler(t), &record{open: tc.before}
-			r.report(rec, installed("cni", 0), tc.out)
-			if diff := cmp.Diff(tc.open, rec.drift.Open); diff != "" || rec.drift.Count != tc.count || len(rec.open) != len(tc.open) {
-				t.Errorf("%d drifts, want %d; open (-want +got):\n%s", rec.drift.Count, tc.count, diff)
+			r, rec, c := newReconciler(t), &record{open: tc.before, tracked: true}, installed("cni", 0)
+			r.report(rec, c, tc.out)
+			var s networkstackv1alpha1.NetworkComponentStatus
+			fillDrift(c, rec, &s)
+			var open, recent []string
+			for _, f := range rec.open {
+				open = append(open, f.Object.Name)
 			}
-			if tc.count > 0 && (rec.drift.LastObject != tc.out.findings[len(tc.out.findings)-1].Object.String() || rec.drift.LastManager != "kubectl" || rec.drift.LastTime == nil) {
-				t.Errorf("the last drift: %+v", rec.drift)
+			for i := range rec.drift.Recent {
+				d := &rec.drift.Recent[i]
+				recent = append(recent, d.Reason+" "+strings.TrimPrefix(d.Object, "DaemonSet net/"))
+				if d.Time == nil || d.Manager == release.UnknownManager == (d.ChangedAt != nil) || len(d.Fields) > 0 && d.Fields[0].Found != "2" {
+					t.Errorf("%+v", d)
+				}
+			}
+			if diff := cmp.Diff(tc.open, open); diff != "" {
+				t.Errorf("open (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.recent, recent); diff != "" || int(rec.drift.Count) != len(recent) {
+				t.Errorf("%d drifts (-want +got):\n%s", rec.drift.Count, diff)
+			}
+			if (s.Drift != nil) != (len(recent) > 0) || s.Drift != nil && len(s.Drift.Open) != len(open) {
+				t.Errorf("status: %+v", s.Drift)
 			}
 			if diff := cmp.Diff(tc.events, eventsOf(t, r)); diff != "" {
 				t.Errorf("events (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestContested wants a field that somebody keeps putting back to be left to him, until something else is wanted.
+func TestContested(t *testing.T) {
+	r, rec, c := newReconciler(t), &record{tracked: true}, installed("cni", 0)
+	path, err := ignore.Parse(".spec.x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := release.Finding{Object: agent("a"), Manager: "robot", Fields: []release.FieldChange{{Path: path, Manager: "robot"}}}
+	var s networkstackv1alpha1.NetworkComponentStatus
+	for range 2 {
+		r.report(rec, c, outcome{findings: []release.Finding{f}})
+		fillDrift(c, rec, &s)
+		if len(s.Drift.Contested) > 0 || said(s.Conditions)["Contested"] != "" {
+			t.Fatalf("contested too early: %+v", s)
+		}
+	}
+	r.report(rec, c, outcome{findings: []release.Finding{f}})
+	fillDrift(c, rec, &s)
+	want := "DaemonSet net/a: .spec.x was put back by robot, and corrected, 3 times within 10 minutes; " +
+		"left to it from now on: stop that writer, or name the field in spec.drift.ignore"
+	if got := said(s.Conditions)["Contested"]; got != "True DriftContested: "+want || len(s.Drift.Contested) != 1 {
+		t.Errorf("%s\n%+v", got, s.Drift)
+	}
+	if e := eventsOf(t, r); len(e) != 4 || e[3] != "Warning DriftContested "+want {
+		t.Errorf("%q", e)
+	}
+	if _, ok := r.checking(rec, c).rules.For("DaemonSet", "net", "a").Match(path, "robot"); !ok {
+		t.Error("the field would be corrected still")
+	}
+	// The next process goes on with what stands in the status.
+	c.Status = s
+	next := newRecords().of(c, &s)
+	if _, ok := r.checking(next, c).rules.For("DaemonSet", "net", "a").Match(path, "robot"); !ok {
+		t.Error("the field would be corrected by the next process")
+	}
+	rec.settled, rec.release = "old", &networkstackv1alpha1.ReleaseStatus{}
+	rec.job = newJob(jobApply, "new", outcome{upgraded: true, release: rec.release})
+	r.collect(t.Context(), rec, c)
+	fillDrift(c, rec, &s)
+	if len(s.Drift.Contested) > 0 || said(s.Conditions)["Contested"] != "" {
+		t.Errorf("contested although something else is wanted: %+v", s.Drift)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -26,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/drift"
 	"github.com/networkstack/networkstack/internal/release"
@@ -51,6 +51,8 @@ type Reconciler struct {
 	Namespace string
 	// ChartDirs are searched for chart archives before any other source.
 	ChartDirs []string
+	// Controllers says which fields running controllers rightly change.
+	Controllers catalog.Controllers
 
 	runner *runner
 	status *status.Writer[networkstackv1alpha1.NetworkComponentStatus]
@@ -181,14 +183,14 @@ func (r *Reconciler) step(ctx context.Context, c *networkstackv1alpha1.NetworkCo
 
 // advance starts the next job when one is due. While what is wanted cannot be had, what is installed is still looked after.
 func (r *Reconciler) advance(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent) error {
-	values, err := r.values(ctx, c)
+	values, secrets, err := r.values(ctx, c)
 	var bad *valuesError
 	if err != nil && !errors.As(err, &bad) {
 		return err
 	}
 	rec.valuesProblem = err
 	if err == nil {
-		rec.wanted = wishes(c, values)
+		rec.wanted, rec.secrets = wishes(c, values), secrets
 	}
 	if rec.settled == rec.wanted && rec.failedFor != rec.settled {
 		// What failed is no longer wanted.
@@ -198,45 +200,16 @@ func (r *Reconciler) advance(ctx context.Context, rec *record, c *networkstackv1
 	case rec.job != nil:
 		// One thing at a time: what is under way is never cut off by a newer wish, only by the end of the process.
 	case err == nil && rec.settled != rec.wanted && rec.due():
-		rec.job = r.startApply(c.DeepCopy(), values, rec.wanted)
+		rec.job = r.startApply(c.DeepCopy(), values, rec.wanted, r.checking(rec, c))
 	case rec.settled != "":
 		r.watchDrift(rec, c)
 	}
 	return nil
 }
 
-// watchDrift starts a verification when the watches say that an object is not what was applied.
-func (r *Reconciler) watchDrift(rec *record, c *networkstackv1alpha1.NetworkComponent) {
-	if c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore {
-		r.Drift.Forget(c.Name)
-		rec.tracked, rec.open, rec.drift.Open = false, nil, nil
-		if rec.failedFor == rec.settled {
-			rec.succeeded()
-		}
-		return
-	}
-	failed := rec.failure != nil && rec.failedFor == rec.settled
-	if failed && time.Now().Before(rec.next) {
-		return
-	}
-	if failed || !rec.tracked {
-		// Drift was not watched until now, or the last look at it failed half way: look at everything once.
-		rec.job = r.startVerify(c.DeepCopy(), rec.settled, nil)
-		return
-	}
-	objects := r.Drift.Drifted(c.Name)
-	if c.Spec.DriftMode != networkstackv1alpha1.DriftWarn {
-		for _, f := range rec.open {
-			objects = append(objects, f.Object)
-		}
-	}
-	if len(objects) > 0 {
-		rec.job = r.startVerify(c.DeepCopy(), rec.settled, objects)
-	}
-}
-
 func (r *Reconciler) forget(name string) {
 	r.Drift.Forget(name)
+	drift.Uncount(name)
 	if rec := r.state.drop(name); rec != nil {
 		r.status.Forget(rec.uid)
 	}

@@ -237,28 +237,12 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-func TestDescribe(t *testing.T) {
-	object := release.Object{GVK: daemonSetKind, Namespace: "net", Name: "agent"}
-	for _, tc := range []struct {
-		finding release.Finding
-		want    string
-	}{
-		{release.Finding{Object: object, Paths: []string{".spec.a", ".spec.b"}, Manager: "kubectl"},
-			"DaemonSet net/agent: fields .spec.a, .spec.b changed by kubectl; restored"},
-		{release.Finding{Object: object, Missing: true, Manager: "unknown"}, "DaemonSet net/agent: deleted by unknown; restored"},
-	} {
-		if got := describe(tc.finding, "restored"); got != tc.want {
-			t.Errorf("got  %q\nwant %q", got, tc.want)
-		}
-	}
-}
-
 func TestRecords(t *testing.T) {
 	records := newRecords()
 	c := installed("cni", 0)
 	latest := &networkstackv1alpha1.NetworkComponentStatus{
 		Release: &networkstackv1alpha1.ReleaseStatus{Revision: 3},
-		Drift:   &networkstackv1alpha1.DriftStatus{Count: 5, Open: []string{"DaemonSet net/agent"}},
+		Drift:   &networkstackv1alpha1.DriftStatus{Count: 5, Recent: []networkstackv1alpha1.Drift{{Object: "x"}}},
 	}
 	first := records.of(c, latest)
 	if first.release.Revision != 3 || first.drift.Count != 5 {

@@ -11,10 +11,9 @@ import (
 	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/chart"
+	"github.com/networkstack/networkstack/internal/drift"
 	"github.com/networkstack/networkstack/internal/release"
 )
 
@@ -29,10 +28,14 @@ type outcome struct {
 	upgraded bool
 	applied  []release.Applied
 	findings []release.Finding
+	// manifest is what the release applied; nil when it is known already.
+	manifest *release.Manifest
 	// only are the objects that were looked at; nil means all.
 	only []release.Object
 	// observed says that findings were reported and not corrected; unwatched that drift was not looked for.
 	observed, unwatched bool
+	// checked is the digest of what findings were judged by.
+	checked string
 	// gone says that there is no release any more; partial that some objects may be of a new revision and some of an old one.
 	gone, partial bool
 }
@@ -52,13 +55,14 @@ func wishes(c *networkstackv1alpha1.NetworkComponent, values map[string]any) str
 	return hex.EncodeToString(sum[:])
 }
 
-func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values map[string]any, wanted string) *job {
+func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values map[string]any, wanted string, check checking) *job {
 	return r.runner.run(c.Name, jobApply, wanted, func(ctx context.Context, phase func(networkstackv1alpha1.ComponentPhase)) outcome {
 		phase(networkstackv1alpha1.PhaseFetching)
 		spec := releaseSpec(c, values)
+		spec.Rules = check.rules
 		loaded, err := r.Charts.Load(ctx, r.chartRequest(&c.Spec))
 		if err != nil {
-			if out, same := r.withoutChart(ctx, c, spec); same {
+			if out, same := r.withoutChart(ctx, c, spec, check); same {
 				return out
 			}
 			return outcome{err: err}
@@ -70,7 +74,7 @@ func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values
 		}
 		if r.installed(found, spec) {
 			// Already there, by an earlier process or under an earlier NetworkComponent: only make sure of the objects.
-			out := r.verify(ctx, c, nil)
+			out := r.verify(ctx, c, nil, nil, check)
 			out.release = releaseStatus(found, loaded)
 			return out
 		}
@@ -84,7 +88,8 @@ func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values
 			return outcome{err: err, partial: len(done.Objects) > 0 || !refused(err)}
 		}
 		return outcome{
-			release: releaseStatus(done.State, loaded), applied: done.Objects, upgraded: true,
+			release: releaseStatus(done.State, loaded), applied: done.Objects, manifest: done.Manifest, upgraded: true,
+			checked:   check.digest,
 			unwatched: c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore,
 		}
 	})
@@ -114,7 +119,8 @@ func refused(err error) bool {
 
 // withoutChart looks after a release whose chart cannot be fetched now, when the status of an earlier process tells that
 // it was made of the same inputs: a restart of the operator while a repository is away must cost nothing.
-func (r *Reconciler) withoutChart(ctx context.Context, c *networkstackv1alpha1.NetworkComponent, spec release.Spec) (outcome, bool) {
+func (r *Reconciler) withoutChart(ctx context.Context, c *networkstackv1alpha1.NetworkComponent, spec release.Spec, check checking,
+) (outcome, bool) {
 	recorded := c.Status.Release
 	if recorded == nil || recorded.ChartDigest == "" ||
 		c.Status.Phase != networkstackv1alpha1.PhaseReady || c.Status.ObservedGeneration != c.Generation {
@@ -125,42 +131,8 @@ func (r *Reconciler) withoutChart(ctx context.Context, c *networkstackv1alpha1.N
 	if err != nil || !r.installed(found, spec) {
 		return outcome{}, false
 	}
-	out := r.verify(ctx, c, nil)
+	out := r.verify(ctx, c, nil, nil, check)
 	return out, out.err == nil
-}
-
-func (r *Reconciler) startVerify(c *networkstackv1alpha1.NetworkComponent, wanted string, only []release.Object) *job {
-	return r.runner.run(c.Name, jobVerify, wanted, func(ctx context.Context, _ func(networkstackv1alpha1.ComponentPhase)) outcome {
-		return r.verify(ctx, c, only)
-	})
-}
-
-// verify compares the objects with what the last revision applied, and restores them unless drift is only to be reported.
-func (r *Reconciler) verify(ctx context.Context, c *networkstackv1alpha1.NetworkComponent, only []release.Object) outcome {
-	manifest, err := r.Engine.Load(ctx, c.Spec.ReleaseName, c.Spec.Namespace)
-	if err != nil {
-		return outcome{err: err, gone: errors.Is(err, release.ErrNotDeployed)}
-	}
-	if c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore {
-		return outcome{applied: namesOf(manifest), unwatched: true}
-	}
-	observe := c.Spec.DriftMode == networkstackv1alpha1.DriftWarn
-	findings, applied, err := r.Engine.Verify(ctx, c.Name, manifest, only, observe)
-	if observe && only == nil {
-		// Nothing was applied, but these are the objects to look after.
-		applied = namesOf(manifest)
-	}
-	return outcome{err: err, findings: findings, applied: applied, only: only, observed: observe}
-}
-
-// namesOf are the objects of a manifest, of which nothing more is known than that they were applied.
-func namesOf(m *release.Manifest) []release.Applied {
-	out := make([]release.Applied, 0, len(m.Objects))
-	for _, o := range m.Objects {
-		named := release.Object{GVK: o.GroupVersionKind(), Namespace: o.GetNamespace(), Name: o.GetName()}
-		out = append(out, release.Applied{Object: named})
-	}
-	return out
 }
 
 func (r *Reconciler) startUninstall(c *networkstackv1alpha1.NetworkComponent) *job {
@@ -216,7 +188,14 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 	if out.release != nil {
 		rec.release = out.release
 	}
+	if out.upgraded && rec.settled != j.inputs {
+		// Something else is wanted now, so whoever fought over it may have come round.
+		rec.contests = drift.Contests{}
+	}
 	rec.settled = j.inputs
+	if out.manifest != nil {
+		rec.manifest = out.manifest
+	}
 	if out.only == nil {
 		rec.objects = out.applied
 		rec.tracked = !out.unwatched
@@ -227,7 +206,6 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 		}
 	}
 	if out.only != nil {
-		r.Drift.Update(c.Name, out.applied)
 		rec.renew(out.applied)
 	}
 	if out.upgraded {
@@ -245,7 +223,7 @@ func (r *Reconciler) failed(rec *record, c *networkstackv1alpha1.NetworkComponen
 	if out.gone || out.partial {
 		// Either somebody removed the Helm release, or an attempt got half way: there is nothing to hold objects to until
 		// what is wanted is applied. Restoring the old half would tear at the new one.
-		rec.settled, rec.tracked = "", false
+		rec.settled, rec.tracked, rec.manifest = "", false, nil
 		r.Drift.Forget(c.Name)
 	}
 	if j.kind == jobVerify && rec.failure != nil && rec.failedFor != j.inputs {
@@ -262,47 +240,6 @@ func (r *Reconciler) failed(rec *record, c *networkstackv1alpha1.NetworkComponen
 	verdict := classify(out.err)
 	rec.next = time.Now().Add(verdict.wait(rec.failures))
 	r.event(c, "Warning", verdict.reason, "Apply", "attempt %d failed: %s", rec.failures, out.err)
-}
-
-// report publishes findings: an event each, and the drift in the status. What was reported before and left as it was is
-// not reported again.
-func (r *Reconciler) report(rec *record, c *networkstackv1alpha1.NetworkComponent, out outcome) {
-	known := rec.open
-	rec.open = nil
-	if out.observed && out.only != nil {
-		rec.open = slices.DeleteFunc(slices.Clone(known), func(f release.Finding) bool { return slices.Contains(out.only, f.Object) })
-	}
-	for _, f := range out.findings {
-		what := "restored"
-		if out.observed {
-			rec.open = append(rec.open, f)
-			what = "left as it is (drift mode Warn)"
-			if slices.ContainsFunc(known, func(k release.Finding) bool { return sameFinding(k, f) }) {
-				continue
-			}
-		}
-		now := metav1.Now()
-		rec.drift.Count++
-		rec.drift.LastTime, rec.drift.LastObject, rec.drift.LastManager = &now, f.Object.String(), f.Manager
-		reason := networkstackv1alpha1.ReasonDriftCorrected
-		if out.observed {
-			reason = networkstackv1alpha1.ReasonDriftDetected
-		}
-		r.event(c, "Warning", reason, "Drift", "%s", describe(f, what))
-	}
-	rec.drift.Open = nil
-	var open []release.Object
-	for _, f := range rec.open {
-		open = append(open, f.Object)
-		rec.drift.Open = append(rec.drift.Open, f.Object.String())
-	}
-	if out.observed {
-		r.Drift.Accept(c.Name, out.only, open)
-	}
-}
-
-func sameFinding(a, b release.Finding) bool {
-	return a.Object == b.Object && a.Missing == b.Missing && a.Manager == b.Manager && slices.Equal(a.Paths, b.Paths)
 }
 
 // renew replaces what is known of objects that were applied again.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -14,7 +13,6 @@ import (
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/health"
-	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/status"
 )
 
@@ -29,10 +27,14 @@ func (r *Reconciler) publish(ctx context.Context, rec *record, c *networkstackv1
 	if _, err := r.status.Write(ctx, c, latest, wanted); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if rec.awaitsRetry(c) {
-		return ctrl.Result{RequeueAfter: max(time.Until(rec.next), time.Millisecond)}, nil
+	next := rec.contests.Next()
+	if rec.awaitsRetry(c) && (next.IsZero() || rec.next.Before(next)) {
+		next = rec.next
 	}
-	return ctrl.Result{}, nil
+	if next.IsZero() {
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{RequeueAfter: max(time.Until(next), time.Millisecond)}, nil
 }
 
 func (r *Reconciler) fill(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent,
@@ -51,10 +53,7 @@ func (r *Reconciler) fill(ctx context.Context, rec *record, c *networkstackv1alp
 	if len(rec.objects) > 0 {
 		s.Objects = int32(min(len(rec.objects), math.MaxInt32))
 	}
-	if rec.drift.Count > 0 {
-		s.Drift = rec.drift.DeepCopy()
-	}
-	r.fillDrifted(c, rec, s)
+	fillDrift(c, rec, s)
 	phase, set, err := r.judge(ctx, rec, c)
 	if err != nil {
 		return err
@@ -171,24 +170,6 @@ func (r *Reconciler) judgeHealth(ctx context.Context, rec *record, c *networksta
 	}, nil
 }
 
-func (r *Reconciler) fillDrifted(c *networkstackv1alpha1.NetworkComponent, rec *record, s *networkstackv1alpha1.NetworkComponentStatus) {
-	state, reason, message := metav1.ConditionFalse, networkstackv1alpha1.ReasonNoDrift, "every object is as it was applied"
-	switch {
-	case len(rec.open) > 0:
-		state, reason = metav1.ConditionTrue, networkstackv1alpha1.ReasonDriftDetected
-		message = "changed by somebody else, and left so: " + strings.Join(rec.drift.Open, ", ")
-	case !rec.tracked:
-		state, reason, message = metav1.ConditionUnknown, networkstackv1alpha1.ReasonProgressing, "not watched for drift at the moment"
-	case rec.failure != nil && rec.failedFor == rec.settled:
-		state, reason = metav1.ConditionUnknown, networkstackv1alpha1.ReasonReleaseFailed
-		message = "an object that differs could not be restored"
-	case rec.drift.Count > 0:
-		reason = networkstackv1alpha1.ReasonDriftCorrected
-		message = fmt.Sprintf("every object is as it was applied; last restored: %s, changed by %s", rec.drift.LastObject, rec.drift.LastManager)
-	}
-	status.Set(&s.Conditions, c.Generation, networkstackv1alpha1.ConditionDrifted, state, reason, message)
-}
-
 func progress(p networkstackv1alpha1.ComponentPhase) (reason, message string) {
 	switch p {
 	case networkstackv1alpha1.PhaseFetching:
@@ -204,14 +185,6 @@ func progress(p networkstackv1alpha1.ComponentPhase) (reason, message string) {
 
 func failureText(rec *record) string {
 	return fmt.Sprintf("attempt %d failed: %s", rec.failures, rec.failure)
-}
-
-func describe(f release.Finding, what string) string {
-	change := "fields " + strings.Join(f.Paths, ", ") + " changed"
-	if f.Missing {
-		change = "deleted"
-	}
-	return fmt.Sprintf("%s: %s by %s; %s", f.Object, change, f.Manager, what)
 }
 
 // event records what happened; a message longer than the API allows is cut.

@@ -222,9 +222,9 @@ func TestFillDrifted(t *testing.T) {
 	}{
 		{"not watched", &record{}, "Unknown Progressing: not watched for drift at the moment"},
 		{"none so far", &record{tracked: true}, "False NoDrift: every object is as it was applied"},
-		{"corrected", &record{tracked: true, drift: networkstackv1alpha1.DriftStatus{Count: 2, LastObject: "DaemonSet net/agent", LastManager: "kubectl"}},
+		{"corrected", &record{tracked: true, drift: networkstackv1alpha1.DriftStatus{Count: 2, Recent: []networkstackv1alpha1.Drift{{Object: "DaemonSet net/agent", Manager: "kubectl"}}}},
 			"False DriftCorrected: every object is as it was applied; last restored: DaemonSet net/agent, changed by kubectl"},
-		{"left so", &record{tracked: true, open: []release.Finding{open}, drift: networkstackv1alpha1.DriftStatus{Count: 2, Open: []string{open.Object.String()}}},
+		{"left so", &record{tracked: true, open: []release.Finding{open}, drift: networkstackv1alpha1.DriftStatus{Count: 2}},
 			"True DriftDetected: changed by somebody else, and left so: DaemonSet net/agent"},
 		{"could not be corrected", &record{tracked: true, settled: "x", failedFor: "x", failure: errors.New("forbidden"), drift: networkstackv1alpha1.DriftStatus{Count: 2}},
 			"Unknown ReleaseFailed: an object that differs could not be restored"},
@@ -233,7 +233,7 @@ func TestFillDrifted(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var s networkstackv1alpha1.NetworkComponentStatus
-			(&Reconciler{}).fillDrifted(installed("cni", 0), tc.rec, &s)
+			fillDrifted(installed("cni", 0), tc.rec, &s)
 			if diff := cmp.Diff(map[string]string{"Drifted": tc.want}, said(s.Conditions)); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -281,7 +281,17 @@ func TestReconcileStarts(t *testing.T) {
 		{"nothing is verified that is to be ignored", func(c *networkstackv1alpha1.NetworkComponent) { c.Spec.DriftMode = networkstackv1alpha1.DriftIgnore },
 			func(r *record, w string) { r.settled = w }, ""},
 		{"what was left is looked at when it is to be corrected", nil, func(r *record, w string) {
-			r.settled, r.tracked, r.open = w, true, []release.Finding{{Object: agent("x")}}
+			r.settled, r.tracked, r.open, r.checked = w, true, []release.Finding{{Object: agent("x")}}, "by mode Warn"
+		}, jobVerify},
+		{"everything is looked at when other fields are to be ignored", func(c *networkstackv1alpha1.NetworkComponent) {
+			c.Spec.DriftIgnore = []networkstackv1alpha1.DriftIgnoreRule{{Paths: []string{".spec"}}}
+		}, func(r *record, w string) {
+			r.settled, r.tracked, r.checked = w, true, digestOf(installed("cni", 0))
+		}, jobVerify},
+		{"and when a contest is over", nil, func(r *record, w string) {
+			r.settled, r.tracked = w, true
+			long := metav1.NewTime(time.Now().Add(-2 * time.Hour))
+			r.contests.Restore([]networkstackv1alpha1.ContestedField{{Object: "DaemonSet net/a", Path: ".spec.x", Manager: "robot", Since: &long}})
 		}, jobVerify},
 		{"what was left is left while it is only to be reported", func(c *networkstackv1alpha1.NetworkComponent) { c.Spec.DriftMode = networkstackv1alpha1.DriftWarn },
 			func(r *record, w string) {
@@ -309,6 +319,9 @@ func TestReconcileStarts(t *testing.T) {
 			rec := r.state.of(seen, &seen.Status)
 			if tc.rec != nil {
 				tc.rec(rec, digest(r, seen))
+			}
+			if rec.tracked && rec.checked == "" {
+				rec.checked = digestOf(seen)
 			}
 			reconcileOnce(t, r, "cni")
 			var got jobKind

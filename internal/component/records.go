@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/drift"
 	"github.com/networkstack/networkstack/internal/release"
 )
 
@@ -20,9 +21,15 @@ type record struct {
 	// wanted is the digest of what the component asks for now; settled that of what was last applied.
 	wanted, settled string
 	valuesProblem   error
+	// secrets are texts that must not be shown to anybody.
+	secrets []string
 
 	release *networkstackv1alpha1.ReleaseStatus
 	objects []release.Applied
+	// manifest is what the release applied; nil until it has been read.
+	manifest *release.Manifest
+	// checked says by which mode and rules the objects were last verified.
+	checked string
 	// tracked says that the drift watches expect what objects holds.
 	tracked bool
 
@@ -32,7 +39,8 @@ type record struct {
 	failures  int32
 	next      time.Time
 
-	drift networkstackv1alpha1.DriftStatus
+	drift    networkstackv1alpha1.DriftStatus
+	contests drift.Contests
 	// uninstalled says that the release is gone, so the finalizer may go too; waitingFor names who goes before.
 	uninstalled bool
 	waitingFor  []string
@@ -81,6 +89,7 @@ func (r *records) of(c *networkstackv1alpha1.NetworkComponent, latest *networkst
 		rec = &record{uid: c.UID, release: latest.Release}
 		if latest.Drift != nil {
 			rec.drift = *latest.Drift
+			rec.contests.Restore(latest.Drift.Contested)
 		}
 		r.m[c.Name] = rec
 	}

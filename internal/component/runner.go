@@ -11,8 +11,9 @@ import (
 // runner does the long work (fetching charts, applying releases) outside the reconciler's workers, one job a
 // component, few at once, and wakes the component when a job's phase changes or the job ends.
 type runner struct {
-	wake  func(component string)
-	slots chan struct{}
+	wake func(component string)
+	// slots are for jobs that render, quick for those that put single objects right: these must not wait for the others.
+	slots, quick chan struct{}
 
 	mu      sync.Mutex
 	ctx     context.Context // the life of the process, set once by Start
@@ -35,11 +36,12 @@ type jobKind string
 const (
 	jobApply     jobKind = "apply"
 	jobVerify    jobKind = "verify"
+	jobCorrect   jobKind = "correct"
 	jobUninstall jobKind = "uninstall"
 )
 
 func newRunner(limit int, wake func(string)) *runner {
-	return &runner{wake: wake, slots: make(chan struct{}, limit), started: make(chan struct{})}
+	return &runner{wake: wake, slots: make(chan struct{}, limit), quick: make(chan struct{}, workers), started: make(chan struct{})}
 }
 
 // Start lets jobs run until ctx ends, then waits for them to stop. A job that is cut off leaves a state from
@@ -59,6 +61,10 @@ func (r *runner) run(component string, kind jobKind, inputs string,
 	work func(ctx context.Context, phase func(networkstackv1alpha1.ComponentPhase)) outcome,
 ) *job {
 	j := &job{kind: kind, inputs: inputs, done: make(chan struct{})}
+	slots := r.slots
+	if kind == jobCorrect {
+		slots = r.quick
+	}
 	r.running.Add(1)
 	go func() {
 		defer r.running.Done()
@@ -69,8 +75,8 @@ func (r *runner) run(component string, kind jobKind, inputs string,
 		ctx := r.ctx
 		r.mu.Unlock()
 		select {
-		case r.slots <- struct{}{}:
-			defer func() { <-r.slots }()
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
 		case <-ctx.Done():
 			j.outcome = outcome{err: ctx.Err()}
 			return

@@ -13,24 +13,26 @@ import (
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/compose"
+	"github.com/networkstack/networkstack/internal/release"
 )
 
 const defaultValuesKey = "values.yaml"
 
 // values merges what the component's values come from: what the stack derived, then the references in
 // order, then the inline values, each over the last. All
-// problems are reported at once, and never with a value in the message.
-func (r *Reconciler) values(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) (map[string]any, error) {
+// problems are reported at once, and never with a value in the message. Beside the values it gives the texts among them
+// that must not be shown to anybody.
+func (r *Reconciler) values(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) (map[string]any, []string, error) {
 	merged, err := compose.ParseValues(c.Spec.DerivedValues)
 	if err != nil {
-		return nil, valuesErrorf("spec.derivedValues: %s", err)
+		return nil, nil, valuesErrorf("spec.derivedValues: %s", err)
 	}
-	var problems []string
+	var problems, secrets []string
 	for _, ref := range c.Spec.ValuesFrom {
 		where := string(ref.Kind) + " " + r.Namespace + "/" + ref.Name
 		text, problem, err := r.referenced(ctx, ref, where)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if problem != "" {
 			problems = append(problems, problem)
@@ -44,15 +46,19 @@ func (r *Reconciler) values(ctx context.Context, c *networkstackv1alpha1.Network
 		}
 		problems = append(problems, compose.CheckValues(from, c.Spec.ControlledValues, where)...)
 		merged = compose.MergeValues(merged, from)
+		if ref.Kind == networkstackv1alpha1.ValuesFromSecret {
+			secrets = append(secrets, release.AllText(from)...)
+		}
 	}
 	if len(problems) > 0 {
-		return nil, valuesErrorf("%s", strings.Join(problems, "; "))
+		return nil, nil, valuesErrorf("%s", strings.Join(problems, "; "))
 	}
 	inline, err := compose.ParseValues(c.Spec.Values)
 	if err != nil {
-		return nil, valuesErrorf("spec.values: %s", err)
+		return nil, nil, valuesErrorf("spec.values: %s", err)
 	}
-	return compose.MergeValues(merged, inline), nil
+	merged = compose.MergeValues(merged, inline)
+	return merged, append(secrets, release.Sensitive(merged)...), nil
 }
 
 // referenced is the text that a reference names, or the problem with it. An error means that it could not be read now.

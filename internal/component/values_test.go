@@ -93,7 +93,7 @@ func TestValues(t *testing.T) {
 			r := &Reconciler{Client: newClient(t, objects...), Namespace: operatorNamespace}
 			c := &networkstackv1alpha1.NetworkComponent{}
 			c.Spec.DerivedValues, c.Spec.ValuesFrom, c.Spec.Values = tc.derived, tc.refs, tc.inline
-			got, err := r.values(t.Context(), c)
+			got, _, err := r.values(t.Context(), c)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -161,7 +161,7 @@ func TestValuesProblems(t *testing.T) {
 			c.Spec.ValuesFrom, c.Spec.Values = tc.refs, tc.inline
 			c.Spec.ControlledValues = []networkstackv1alpha1.ControlledValue{
 				{Path: "ipam.mode", By: "spec.ipPools"}, {Path: "k8sServiceHost", By: "spec.cluster.apiServer"}}
-			got, err := r.values(t.Context(), c)
+			got, _, err := r.values(t.Context(), c)
 			var problem *valuesError
 			if !errors.As(err, &problem) || err.Error() != tc.want || got != nil {
 				t.Errorf("got  %v, %v\nwant %s", got, err, tc.want)

@@ -77,12 +77,27 @@ func (s *state) noteDefaults() {
 // defaultDNSDomain is the cluster domain of Kubernetes when nothing else is said.
 const defaultDNSDomain = "cluster.local"
 
-// driftMode in effect.
-func (s *state) driftMode() networkstackv1alpha1.DriftMode {
-	if s.spec.Drift == nil || s.spec.Drift.Mode == "" {
-		return networkstackv1alpha1.DriftCorrect
+// driftMode in effect for a component.
+func (s *state) driftMode(c networkstackv1alpha1.ComponentSettings) networkstackv1alpha1.DriftMode {
+	mode := networkstackv1alpha1.DriftMode("")
+	if s.spec.Drift != nil {
+		mode = s.spec.Drift.Mode
 	}
-	return s.spec.Drift.Mode
+	return cmp.Or(c.DriftMode, mode, networkstackv1alpha1.DriftCorrect)
+}
+
+// driftIgnore are the user's rules that concern a component.
+func (s *state) driftIgnore(component string) []networkstackv1alpha1.DriftIgnoreRule {
+	if s.spec.Drift == nil {
+		return nil
+	}
+	var out []networkstackv1alpha1.DriftIgnoreRule
+	for _, rule := range s.spec.Drift.Ignore {
+		if rule.Component == "" || rule.Component == component {
+			out = append(out, *rule.DeepCopy())
+		}
+	}
+	return out
 }
 
 // dnsDomain in effect.

@@ -40,6 +40,7 @@ func (s *state) releases() []Release {
 	case networkstackv1alpha1.CNIExternal:
 		// Somebody else installs it.
 	}
+	s.validateIgnored(out)
 	return out
 }
 
@@ -83,7 +84,8 @@ func (s *state) release(name, typ string, stage int32, path *field.Path, c netwo
 		ValuesFrom:       slices.Clone(c.ValuesFrom),
 		ControlledValues: controlled,
 		Sources:          s.spec.Sources.DeepCopy(),
-		DriftMode:        s.driftMode(),
+		DriftMode:        s.driftMode(c),
+		DriftIgnore:      s.driftIgnore(name),
 		DeletionPolicy:   networkstackv1alpha1.DeletionOrphan,
 		Suspend:          s.spec.Suspend || c.Suspend,
 	}}

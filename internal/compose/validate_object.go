@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/ignore"
 )
 
 // validateEnums repeats what the CRD's schema holds, for objects that never passed an API server.
@@ -43,6 +44,7 @@ func (s *state) validateEnums() {
 	if d := s.spec.Drift; d != nil {
 		optionalOneOf(s, specPath.Child("drift", "mode"), d.Mode,
 			networkstackv1alpha1.DriftCorrect, networkstackv1alpha1.DriftWarn, networkstackv1alpha1.DriftIgnore)
+		s.validateIgnoreRules(d.Ignore)
 	}
 	optionalOneOf(s, specPath.Child("deletionPolicy"), s.spec.DeletionPolicy,
 		networkstackv1alpha1.DeletionOrphan, networkstackv1alpha1.DeletionDelete)
@@ -57,6 +59,42 @@ func oneOf[T ~string](s *state, path *field.Path, value T, allowed ...T) {
 func optionalOneOf[T ~string](s *state, path *field.Path, value T, allowed ...T) {
 	if value != "" {
 		oneOf(s, path, value, allowed...)
+	}
+}
+
+// validateIgnoreRules judges the rules about fields that others may change.
+func (s *state) validateIgnoreRules(rules []networkstackv1alpha1.DriftIgnoreRule) {
+	for i, rule := range rules {
+		at := specPath.Child("drift", "ignore").Index(i)
+		if !ignore.ValidGlob(rule.Name) {
+			s.refuse(field.Invalid(at.Child("name"), rule.Name, "a bracket is not closed: write it as a name, with * and ? for any characters"))
+		}
+		if len(rule.Paths) == 0 {
+			s.refuse(field.Required(at.Child("paths"), "name the fields, such as .spec.replicas; for whole components there is driftMode: Ignore"))
+		}
+		for j, text := range rule.Paths {
+			path, err := ignore.Parse(text)
+			switch {
+			case err != nil:
+				s.refuse(field.Invalid(at.Child("paths").Index(j), text, err.Error()))
+			case len(path) == 0:
+				s.refuse(field.Invalid(at.Child("paths").Index(j), text, "names the whole object: name fields, such as .data"))
+			}
+		}
+	}
+}
+
+// validateIgnored warns of rules about components that there are not.
+func (s *state) validateIgnored(releases []Release) {
+	if s.spec.Drift == nil {
+		return
+	}
+	for i, rule := range s.spec.Drift.Ignore {
+		known := slices.ContainsFunc(releases, func(r Release) bool { return r.Name == rule.Component })
+		if rule.Component != "" && !known {
+			s.warn(specPath.Child("drift", "ignore").Index(i).Child("component"),
+				"there is no component %q, so the rule has no effect: correct the name, or remove the rule", rule.Component)
+		}
 	}
 }
 
@@ -85,6 +123,7 @@ func (s *state) validateComponentSettings() {
 		{"chart", k.Chart != nil},
 		{"values", k.Values != nil},
 		{"valuesFrom", len(k.ValuesFrom) > 0},
+		{"driftMode", k.DriftMode != ""},
 	} {
 		if f.set {
 			s.refuse(field.Forbidden(kubeProxyPath.Child(f.name), fmt.Sprintf(
@@ -94,6 +133,8 @@ func (s *state) validateComponentSettings() {
 }
 
 func (s *state) validateSettings(path *field.Path, c networkstackv1alpha1.ComponentSettings) {
+	optionalOneOf(s, path.Child("driftMode"), c.DriftMode,
+		networkstackv1alpha1.DriftCorrect, networkstackv1alpha1.DriftWarn, networkstackv1alpha1.DriftIgnore)
 	if c.Version != "" && !chartVersion.MatchString(c.Version) {
 		s.refuse(field.Invalid(path.Child("version"), c.Version, "is not a version: write three numbers, such as 1.20.0"))
 	}

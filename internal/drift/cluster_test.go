@@ -155,8 +155,16 @@ func (c *cluster) put(o release.Object, fields string, changes ...func(*metav1.P
 		change(m)
 	}
 	c.set(o, m)
-	hash, _ := release.FieldsHash(m, networkstackv1alpha1.FieldManager)
-	return release.Applied{Object: o, ResourceVersion: m.ResourceVersion, UID: string(m.UID), FieldsHash: hash}
+	return applied(o, m)
+}
+
+// applied is what a look at an object, or an apply, comes to.
+func applied(o release.Object, m *metav1.PartialObjectMetadata) release.Applied {
+	return release.Applied{
+		Object: o, ResourceVersion: m.ResourceVersion, UID: string(m.UID), Generation: m.Generation,
+		Fingerprint: release.Fingerprint(m, networkstackv1alpha1.FieldManager),
+		Traces:      release.Traces(m, networkstackv1alpha1.FieldManager),
+	}
 }
 
 func (c *cluster) delete(o release.Object) {
@@ -199,7 +207,7 @@ func (w *watched) start(gvks ...schema.GroupVersionKind) {
 	w.t.Helper()
 	for _, gvk := range gvks {
 		missing := release.Object{GVK: gvk, Name: "missing"}
-		if err := w.Track("starter "+gvk.Kind, []release.Applied{{Object: missing, ResourceVersion: "1", FieldsHash: "hash"}}); err != nil {
+		if err := w.Track("starter "+gvk.Kind, []release.Applied{{Object: missing, ResourceVersion: "1", Fingerprint: "hash"}}); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -269,7 +277,7 @@ func (w *watched) quiet(c *cluster, gvk schema.GroupVersionKind, may ...string) 
 		witness.Namespace = ""
 	}
 	w.mu.Lock()
-	w.expected["witness"] = map[key]expectation{keyOf(witness): {Applied: release.Applied{Object: witness, FieldsHash: "another"}}}
+	w.expected["witness"] = map[key]*expectation{keyOf(witness): {Applied: release.Applied{Object: witness, Fingerprint: "another"}}}
 	w.mu.Unlock()
 	c.put(witness, "ours")
 	for got := w.woke(); got != "witness"; got = w.woke() {

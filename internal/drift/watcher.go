@@ -1,6 +1,7 @@
 // Package drift notices, by watch, that a live object is no longer what was applied. It compares metadata only:
 // a foreign change of a field the operator owns moves that field out of the operator's entry in
-// metadata.managedFields, so the entry's hash tells, without reading the object's body.
+// metadata.managedFields, and a foreign addition shows in the other entries, so a hash over them tells, without reading
+// the object's body. It also decides when to stop fighting with another writer, and counts.
 package drift
 
 import (
@@ -36,13 +37,17 @@ type Watcher struct {
 	mu        sync.Mutex
 	ctx       context.Context // the life of the informers, set once by Start
 	informers map[schema.GroupVersionKind]cache.SharedIndexInformer
-	expected  map[string]map[key]expectation
+	expected  map[string]map[key]*expectation
+	// since is when the first of a component's present differences was noticed.
+	since map[string]time.Time
 }
 
 // expectation is what is expected of one object.
 type expectation struct {
 	release.Applied
-	// open says that the object was found to differ and left so, and that any change of it is worth a look.
+	// same is the resource version that was last compared and found to be as expected: no object is compared twice.
+	same string
+	// open says that the object was found to differ and left so: every change that somebody makes is worth a look.
 	open bool
 }
 
@@ -60,7 +65,8 @@ func NewWatcher(client metadata.Interface, mapper meta.RESTMapper, log logr.Logg
 	return &Watcher{
 		client: client, mapper: mapper, log: log, wake: wake,
 		informers: map[schema.GroupVersionKind]cache.SharedIndexInformer{},
-		expected:  map[string]map[key]expectation{},
+		expected:  map[string]map[key]*expectation{},
+		since:     map[string]time.Time{},
 	}
 }
 
@@ -81,43 +87,34 @@ func (w *Watcher) Start(ctx context.Context) error {
 func (w *Watcher) Track(component string, applied []release.Applied) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	expected := make(map[key]expectation, len(applied))
+	expected := make(map[key]*expectation, len(applied))
 	for _, a := range applied {
-		expected[keyOf(a.Object)] = expectation{Applied: a}
+		expected[keyOf(a.Object)] = &expectation{Applied: a}
 	}
 	w.expected[component] = expected
 	return w.watchKinds(expected)
 }
 
-// Update renews what is expected of some of a component's objects, after they were applied again.
-func (w *Watcher) Update(component string, applied []release.Applied) {
+// Update renews what is expected of some of a component's objects, after they were looked at or applied again. Those
+// that are open differ and were left so.
+func (w *Watcher) Update(component string, looked []release.Applied, open []release.Object) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, a := range applied {
-		if _, ok := w.expected[component][keyOf(a.Object)]; ok {
-			w.expected[component][keyOf(a.Object)] = expectation{Applied: a}
+	for _, a := range looked {
+		k := keyOf(a.Object)
+		if _, ok := w.expected[component][k]; ok {
+			w.expected[component][k] = &expectation{Applied: a, open: slices.Contains(open, a.Object)}
 		}
 	}
 }
 
-// Accept takes the objects that were looked at (nil means all) as they are now for what is expected, so that only their
-// next change is noticed. For those that are open, because they differ and were left so, every change counts, until they
-// are applied again: it may put them right, or, once somebody else holds the field, change it without touching our entry.
-func (w *Watcher) Accept(component string, looked, open []release.Object) {
+// Noticed is when the watches first saw, since the last call, that something of a component differs; zero when nothing did.
+func (w *Watcher) Noticed(component string) time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for k, e := range w.expected[component] {
-		isOpen := e.open || slices.Contains(open, e.Object)
-		if !isOpen && looked != nil && !slices.Contains(looked, e.Object) {
-			continue
-		}
-		accepted := expectation{Applied: release.Applied{Object: e.Object}, open: isOpen}
-		if live := w.live(k); live != nil {
-			accepted.ResourceVersion, accepted.UID = live.ResourceVersion, string(live.UID)
-			accepted.FieldsHash, _ = release.FieldsHash(live, networkstackv1alpha1.FieldManager)
-		}
-		w.expected[component][k] = accepted
-	}
+	at := w.since[component]
+	delete(w.since, component)
+	return at
 }
 
 // Forget stops expecting anything of a component's objects.
@@ -125,6 +122,7 @@ func (w *Watcher) Forget(component string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.expected, component)
+	delete(w.since, component)
 }
 
 // Drifted are the objects of a component that differ, by all that the watches know, from what was applied.
@@ -165,19 +163,30 @@ func (w *Watcher) live(k key) *metav1.PartialObjectMetadata {
 
 // differs compares a live object with what was applied. A watch that has not come as far as the applying proves
 // nothing: its event is still to come. The caller holds mu.
-func (w *Watcher) differs(k key, e expectation) bool {
+func (w *Watcher) differs(k key, e *expectation) bool {
 	live := w.live(k)
 	switch {
 	case live == nil:
-		was := e.FieldsHash != "" || e.ResourceVersion != ""
+		was := e.Fingerprint != "" || e.ResourceVersion != ""
 		return was && !olderVersion(w.informers[k.gvk].LastSyncResourceVersion(), e.ResourceVersion)
-	case olderVersion(live.ResourceVersion, e.ResourceVersion):
+	case live.ResourceVersion == e.same, live.ResourceVersion == e.ResourceVersion, olderVersion(live.ResourceVersion, e.ResourceVersion):
 		return false
-	case e.open:
-		return live.ResourceVersion != e.ResourceVersion
+	case release.Fingerprint(live, networkstackv1alpha1.FieldManager) != e.Fingerprint:
+		return true
+	case e.open && e.touched(live):
+		return true
 	}
-	hash, _ := release.FieldsHash(live, networkstackv1alpha1.FieldManager)
-	return hash != e.FieldsHash
+	e.same = live.ResourceVersion
+	return false
+}
+
+// touched says whether somebody may have changed an object that was left different. Fields that are not ours change
+// without a trace in our entry; what tells is the generation, or, for kinds that have none, every new version.
+func (e *expectation) touched(live *metav1.PartialObjectMetadata) bool {
+	if live.Generation == 0 {
+		return true
+	}
+	return e.Generation != live.Generation || e.Traces != release.Traces(live, networkstackv1alpha1.FieldManager)
 }
 
 // olderVersion compares resource versions; what cannot be compared is never older.
@@ -187,7 +196,7 @@ func olderVersion(seen, applied string) bool {
 }
 
 // watchKinds starts an informer for every kind that has none. The caller holds mu.
-func (w *Watcher) watchKinds(expected map[key]expectation) error {
+func (w *Watcher) watchKinds(expected map[key]*expectation) error {
 	kinds := map[schema.GroupVersionKind]bool{}
 	for k := range expected {
 		kinds[k.gvk] = w.informers[k.gvk] == nil
@@ -275,6 +284,9 @@ func (w *Watcher) noticed(gvk schema.GroupVersionKind, obj any) {
 	for name, expected := range w.expected {
 		if a, ok := expected[k]; ok && w.differs(k, a) {
 			component = name
+			if w.since[name].IsZero() {
+				w.since[name] = time.Now()
+			}
 			break
 		}
 	}

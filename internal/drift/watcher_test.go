@@ -3,6 +3,7 @@ package drift
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
@@ -34,11 +35,22 @@ func TestChange(t *testing.T) {
 		drift  bool
 	}{
 		{"nothing", config, func(*cluster, release.Object) {}, false},
-		{"a field of somebody else's", config, func(c *cluster, o release.Object) {
+		{"a status", config, func(c *cluster, o release.Object) {
 			c.put(o, "ours", func(m *metav1.PartialObjectMetadata) {
-				m.ManagedFields[0].FieldsV1 = metav1.NewFieldsV1(`{"f:status":{}}`)
+				m.ManagedFields[0].Subresource, m.ManagedFields[0].FieldsV1 = "status", metav1.NewFieldsV1(`{"f:status":{}}`)
 			})
 		}, false},
+		{"a field of the control plane's", config, func(c *cluster, o release.Object) {
+			c.put(o, "ours", func(m *metav1.PartialObjectMetadata) {
+				m.ManagedFields[0].Manager, m.ManagedFields[0].FieldsV1 = "kube-controller-manager", metav1.NewFieldsV1(`{"f:data":{}}`)
+			})
+		}, false},
+		// It may be one too many; the look at the object will tell.
+		{"a field of somebody else's", config, func(c *cluster, o release.Object) {
+			c.put(o, "ours", func(m *metav1.PartialObjectMetadata) {
+				m.ManagedFields[0].FieldsV1 = metav1.NewFieldsV1(`{"f:data":{}}`)
+			})
+		}, true},
 		{"a label of somebody else's", config, func(c *cluster, o release.Object) {
 			c.put(o, "ours", func(m *metav1.PartialObjectMetadata) { m.Labels["team"] = "network" })
 		}, false},
@@ -139,8 +151,8 @@ func TestLaggingWatch(t *testing.T) {
 	eventually(t, "the watch has come as far as the list", func() bool { return w.lastSeen(configMaps) == old.ResourceVersion })
 
 	// The new version's event and the new object's are still to come: neither has changed, and neither is missing.
-	renewed, created := old, release.Applied{Object: second, FieldsHash: "created"}
-	renewed.ResourceVersion, renewed.FieldsHash = "9000", "renewed"
+	renewed, created := old, release.Applied{Object: second, Fingerprint: "created"}
+	renewed.ResourceVersion, renewed.Fingerprint = "9000", "renewed"
 	created.ResourceVersion = "9001"
 	w.track("cni", renewed, created)
 	w.differing()
@@ -170,8 +182,8 @@ func TestUpdate(t *testing.T) {
 	// The engine applies, and the reconciler learns of it; events may come in between and wake it once more.
 	restored := c.put(config, "restored")
 	unknown := c.put(second, "ours")
-	w.Update("cni", []release.Applied{restored, unknown})
-	w.Update("nobody", []release.Applied{restored})
+	w.Update("cni", []release.Applied{restored, unknown}, nil)
+	w.Update("nobody", []release.Applied{restored}, nil)
 	eventually(t, "the restored object is as expected", func() bool { return len(w.Drifted("cni")) == 0 })
 	w.quiet(c, configMaps, "cni")
 
@@ -183,35 +195,54 @@ func TestUpdate(t *testing.T) {
 	w.differing(config)
 }
 
-// TestAccept takes objects as they are: reported drift is reported once, and looked at again when it may be over.
-func TestAccept(t *testing.T) {
-	taken := func(c *cluster) { c.put(config, "taken") }
-	labelled := func(c *cluster) {
-		c.put(config, "taken", func(m *metav1.PartialObjectMetadata) { m.Labels["team"] = "network" })
+// TestOpen leaves objects as they are: reported drift is reported once, and looked at again when it may be over.
+func TestOpen(t *testing.T) {
+	taken := func(c *cluster) release.Applied { return c.put(config, "taken") }
+	generation := func(n int64) func(*metav1.PartialObjectMetadata) {
+		return func(m *metav1.PartialObjectMetadata) { m.Generation = n }
 	}
-	deleted := func(c *cluster) { c.delete(config) }
-	ours := func(c *cluster) { c.put(config, "ours") }
-	open, everything := []release.Object{config}, []release.Object(nil)
+	spec := func(c *cluster) release.Applied { return c.put(config, "taken", generation(1)) }
+	deleted := func(c *cluster) release.Applied {
+		c.delete(config)
+		return release.Applied{Object: config}
+	}
+	foreign := func(fields string) func(*metav1.PartialObjectMetadata) {
+		return func(m *metav1.PartialObjectMetadata) {
+			m.ManagedFields = append(m.ManagedFields, metav1.ManagedFieldsEntry{
+				Manager: "other", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", FieldsV1: metav1.NewFieldsV1(fields)})
+		}
+	}
+	open := []release.Object{config}
 
 	for _, tc := range []struct {
-		name         string
-		happen       func(*cluster)
-		looked, open []release.Object
-		next         func(*cluster)
-		noticed      bool
+		name    string
+		happen  func(*cluster) release.Applied
+		open    []release.Object
+		next    func(*cluster)
+		noticed bool
 	}{
-		{"open, and changes again", taken, open, open, func(c *cluster) { c.put(config, "taken more") }, true},
-		{"open, and is deleted", taken, open, open, deleted, true},
-		{"open, and is as it was", taken, open, open, ours, true},
+		{"open, and changes again", taken, open, func(c *cluster) { c.put(config, "taken more") }, true},
+		{"open, and is deleted", taken, open, func(c *cluster) { c.delete(config) }, true},
+		{"open, and is as it was", taken, open, func(c *cluster) { c.put(config, "ours") }, true},
 		// Somebody may have put the value right without being noted as its owner.
-		{"open, and changes somewhere", taken, open, open, labelled, true},
-		{"open among all", taken, everything, open, labelled, true},
-		{"open for having been deleted, and comes back", deleted, open, open, ours, true},
-		{"open without a field of ours, and gets some", func(c *cluster) { c.put(config, "") }, open, open, ours, true},
-		{"harmless, and changes somewhere", taken, open, nil, labelled, false},
-		{"harmless, and changes again", taken, open, nil, func(c *cluster) { c.put(config, "taken more") }, true},
-		{"harmless, and is deleted", taken, open, nil, deleted, true},
-		{"harmless among all", taken, everything, nil, labelled, false},
+		{"open without generations, and changes somewhere", taken, open, func(c *cluster) { c.put(config, "taken") }, true},
+		{"open, and its spec changes", spec, open, func(c *cluster) { c.put(config, "taken", generation(2)) }, true},
+		{"open, and somebody writes once more", spec, open, func(c *cluster) {
+			c.put(config, "taken", generation(1), foreign(`{"f:metadata":{"f:labels":{"f:a":{}}}}`))
+		}, true},
+		{"open, and only its status changes", spec, open, func(c *cluster) {
+			c.put(config, "taken", generation(1), func(m *metav1.PartialObjectMetadata) {
+				m.ManagedFields = append(m.ManagedFields, metav1.ManagedFieldsEntry{Manager: "controller", Subresource: "status",
+					Operation: metav1.ManagedFieldsOperationUpdate, FieldsV1: metav1.NewFieldsV1(`{"f:status":{}}`)})
+			})
+		}, false},
+		{"open for having been deleted, and comes back", deleted, open, func(c *cluster) { c.put(config, "ours") }, true},
+		{"open without a field of ours, and gets some", func(c *cluster) release.Applied { return c.put(config, "") }, open,
+			func(c *cluster) { c.put(config, "ours") }, true},
+		{"harmless, and changes somewhere", taken, nil, func(c *cluster) { c.put(config, "taken") }, false},
+		{"harmless, and changes again", taken, nil, func(c *cluster) { c.put(config, "taken more") }, true},
+		{"harmless, and is deleted", taken, nil, func(c *cluster) { c.delete(config) }, true},
+		{"harmless, and somebody adds a field", taken, nil, func(c *cluster) { c.put(config, "taken", foreign(`{"f:data":{"f:x":{}}}`)) }, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -219,10 +250,10 @@ func TestAccept(t *testing.T) {
 			w := newWatched(t, c)
 			w.track("cni", c.put(config, "ours"))
 			w.start(configMaps)
-			tc.happen(c)
+			looked := tc.happen(c)
 			w.wakes("cni")
 
-			w.Accept("cni", tc.looked, tc.open)
+			w.Update("cni", []release.Applied{looked}, tc.open)
 			w.differing()
 			w.quiet(c, configMaps)
 			tc.next(c)
@@ -237,21 +268,44 @@ func TestAccept(t *testing.T) {
 	}
 }
 
-// TestAcceptLeavesTheRest wants drift of an object that was not looked at to stay drift.
-func TestAcceptLeavesTheRest(t *testing.T) {
+// TestUpdateLeavesTheRest wants drift of an object that was not looked at to stay drift.
+func TestUpdateLeavesTheRest(t *testing.T) {
 	c := newCluster(t)
 	w := newWatched(t, c)
 	w.track("cni", c.put(config, "ours"), c.put(second, "ours"))
 	w.start(configMaps)
+	first := c.put(config, "taken")
+	w.wakes("cni")
+	other := c.put(second, "taken")
+	w.wakes("cni")
+	w.Update("cni", []release.Applied{other}, nil)
+	w.Update("nobody", []release.Applied{first}, []release.Object{config})
+	w.differing(config)
+	w.Update("cni", []release.Applied{first}, []release.Object{config})
+	w.differing()
+}
+
+// TestNoticed tells since when a component differs.
+func TestNoticed(t *testing.T) {
+	c := newCluster(t)
+	w := newWatched(t, c)
+	w.track("cni", c.put(config, "ours"), c.put(second, "ours"))
+	w.start(configMaps)
+	if at := w.Noticed("cni"); !at.IsZero() {
+		t.Errorf("noticed at %s although nothing differs", at)
+	}
+	before := time.Now()
 	c.put(config, "taken")
 	w.wakes("cni")
+	between := time.Now()
 	c.put(second, "taken")
 	w.wakes("cni")
-	w.Accept("cni", []release.Object{second}, nil)
-	w.Accept("nobody", nil, []release.Object{config})
-	w.differing(config)
-	w.Accept("cni", []release.Object{}, []release.Object{config})
-	w.differing()
+	if at := w.Noticed("cni"); at.Before(before) || at.After(between) {
+		t.Errorf("noticed at %s, want between %s and %s", at, before, between)
+	}
+	if at := w.Noticed("cni"); !at.IsZero() {
+		t.Errorf("noticed twice: %s", at)
+	}
 }
 
 func TestForget(t *testing.T) {
@@ -263,9 +317,8 @@ func TestForget(t *testing.T) {
 	c.put(config, "taken")
 	w.quiet(c, configMaps)
 	w.differing()
-	// Accepting and updating do not bring it back.
-	w.Accept("cni", nil, []release.Object{config})
-	w.Update("cni", []release.Applied{{Object: config, FieldsHash: "x"}})
+	// Updating does not bring it back.
+	w.Update("cni", []release.Applied{{Object: config, Fingerprint: "x"}}, nil)
 	w.differing()
 }
 
@@ -304,7 +357,7 @@ func TestDriftedOrder(t *testing.T) {
 func TestUnknownKind(t *testing.T) {
 	c := newCluster(t)
 	w := newWatched(t, c)
-	strange := release.Applied{Object: release.Object{GVK: unknownKind, Name: "x"}, FieldsHash: "x"}
+	strange := release.Applied{Object: release.Object{GVK: unknownKind, Name: "x"}, Fingerprint: "x"}
 	for range 2 {
 		err := w.Track("cni", []release.Applied{strange, c.put(config, "ours"), c.put(role, "ours")})
 		if err == nil || !strings.Contains(err.Error(), "Unknown") || strings.Contains(err.Error(), "ConfigMap") {
@@ -349,7 +402,7 @@ func TestOneWatchAKind(t *testing.T) {
 // TestNeverStarted wants a Watcher whose process never became leader to hold nothing back.
 func TestNeverStarted(t *testing.T) {
 	w := NewWatcher(newCluster(t).client, mapper(), logr.Discard(), func(name string) { t.Errorf("woke %q", name) })
-	if err := w.Track("cni", []release.Applied{{Object: config, ResourceVersion: "1", FieldsHash: "x"}}); err != nil {
+	if err := w.Track("cni", []release.Applied{{Object: config, ResourceVersion: "1", Fingerprint: "x"}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.Drifted("cni"); got != nil {

@@ -20,6 +20,8 @@ import (
 	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
+
+	"github.com/networkstack/networkstack/internal/ignore"
 )
 
 // goneTimeout bounds the wait for an object that is being deleted while it is wanted again.
@@ -146,7 +148,40 @@ func (s *session) applyInfo(i *resource.Info) (*metav1.PartialObjectMetadata, er
 	if i.Name == "" {
 		return s.createNamed(i, u)
 	}
+	u, err := s.leaveToOthers(i.Mapping, u)
+	if err != nil {
+		return nil, err
+	}
 	return s.apply(i.Mapping, u)
+}
+
+// leaveToOthers takes out of an object the fields that somebody else has taken and may have: applying would take them
+// back. It looks at the live object only if there are rules about it.
+func (s *session) leaveToOthers(m *meta.RESTMapping, u *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	rules := s.rules.For(u.GetKind(), u.GetNamespace(), u.GetName())
+	fresh := s.previous != nil && s.previous[key{u.GroupVersionKind().GroupKind(), u.GetNamespace(), u.GetName()}] == nil
+	if len(rules) == 0 || fresh {
+		return u, nil
+	}
+	live, err := s.objects(m, u.GetNamespace()).Get(s.ctx, u.GetName(), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return u, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	owned, err := readOwned(live, s.engine.opts.FieldManager)
+	if err != nil {
+		return nil, err
+	}
+	u = u.DeepCopy()
+	for _, p := range compare(u.Object, live.Object, owned) {
+		who, _ := managerOf(live, p, s.engine.opts.FieldManager)
+		if _, ok := rules.Match(ignore.FromFieldPath(p), who); ok && who != UnknownManager {
+			removePath(u.Object, p)
+		}
+	}
+	return u, nil
 }
 
 // createNamed creates an object that wants its name from the server, and notes the name.
@@ -222,6 +257,8 @@ func metadataOf(u *unstructured.Unstructured) *metav1.PartialObjectMetadata {
 }
 
 func appliedOf(o Object, m metav1.Object, manager string) Applied {
-	hash, _ := FieldsHash(m, manager)
-	return Applied{Object: o, ResourceVersion: m.GetResourceVersion(), UID: string(m.GetUID()), FieldsHash: hash}
+	return Applied{
+		Object: o, ResourceVersion: m.GetResourceVersion(), UID: string(m.GetUID()), Generation: m.GetGeneration(),
+		Fingerprint: Fingerprint(m, manager), Traces: Traces(m, manager),
+	}
 }

@@ -97,15 +97,15 @@ func TestCilium(t *testing.T) {
 	var m *Manifest
 	measure("load", func() (err error) { m, err = eng.Load(t.Context(), "cilium", "kube-system"); return err })
 	measure("verify, dry run", func() error {
-		f, _, err := eng.Verify(t.Context(), "cilium", m, nil, true)
+		f, _, err := eng.Verify(t.Context(), Check{Component: "cilium", Manifest: m, DryRun: true})
 		if len(f) > 0 {
 			t.Errorf("findings right after the upgrade: %+v", f)
 		}
 		return err
 	})
 	measure("verify", func() error {
-		f, applied, err := eng.Verify(t.Context(), "cilium", m, nil, false)
-		if len(f) > 0 || len(applied) != len(m.Objects) {
+		f, applied, err := eng.Verify(t.Context(), Check{Component: "cilium", Manifest: m})
+		if len(f) > 0 || len(applied) != len(m.Objects()) {
 			t.Errorf("findings right after the upgrade: %+v", f)
 		}
 		return err
@@ -116,7 +116,7 @@ func TestCilium(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range records.Items {
-		t.Logf("%s: %d KiB, %d objects", r.Name, len(r.Data["release"])/1024, len(m.Objects))
+		t.Logf("%s: %d KiB, %d objects", r.Name, len(r.Data["release"])/1024, len(m.Objects()))
 	}
 	measure("uninstall", func() error { return eng.Uninstall(t.Context(), "cilium", "kube-system", "cilium") })
 }

@@ -82,7 +82,7 @@ func (e *Engine) Apply(ctx context.Context, spec Spec) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	s.registry, s.values, s.namespaceLabels = spec.ImageRegistry, spec.Values, spec.NamespaceLabels
+	s.registry, s.values, s.namespaceLabels, s.rules = spec.ImageRegistry, spec.Values, spec.NamespaceLabels, spec.Rules
 	out, err := s.applyRelease(spec, e.Inputs(spec)) //nolint:contextcheck // the session holds ctx
 	if err != nil {
 		out.Objects = s.appliedObjects()
@@ -157,7 +157,11 @@ func (s *session) applyRelease(spec Spec, inputs string) (Outcome, error) {
 	if err != nil {
 		return Outcome{State: s.stateOf(rel)}, err
 	}
-	return Outcome{State: s.stateOf(rel), Objects: s.appliedObjects()}, nil
+	m, err := s.manifestOf(rel)
+	if err != nil {
+		return Outcome{State: s.stateOf(rel)}, err
+	}
+	return Outcome{State: s.stateOf(rel), Objects: s.appliedObjects(), Manifest: m}, nil
 }
 
 // configuration is what a Helm action works with.
@@ -226,9 +230,9 @@ func (e *Engine) Load(ctx context.Context, name, namespace string) (*Manifest, e
 
 // manifestOf reads the objects a revision applied.
 func (s *session) manifestOf(rel *helmrelease.Release) (*Manifest, error) {
-	objs, err := parseObjects(rel.Manifest)
+	objs, err := s.objectsOf(rel)
 	if err != nil {
-		return nil, fmt.Errorf("recorded manifest: %w", err)
+		return nil, err
 	}
 	m := &Manifest{
 		Name: rel.Name, Namespace: rel.Namespace, Revision: rel.Version,
@@ -241,7 +245,9 @@ func (s *session) manifestOf(rel *helmrelease.Release) (*Manifest, error) {
 		if _, err := s.place(o); err != nil {
 			return nil, objectError("find the resource of", objectOf(o), err)
 		}
-		m.Objects = append(m.Objects, o)
+		if err := m.add(o); err != nil {
+			return nil, err
+		}
 	}
 	return m, nil
 }
@@ -252,14 +258,18 @@ func (s *session) reapply(rel *helmrelease.Release) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	infos, err := s.infos(m.Objects, true)
+	objs, err := s.objectsOf(rel)
+	if err != nil {
+		return Outcome{}, err
+	}
+	infos, err := s.infos(objs, true)
 	if err != nil {
 		return Outcome{}, err
 	}
 	if err := s.applyAll(infos); err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{State: s.stateOf(rel), Objects: s.appliedObjects()}, nil
+	return Outcome{State: s.stateOf(rel), Objects: s.appliedObjects(), Manifest: m}, nil
 }
 
 // keyedLock is a mutex per name.

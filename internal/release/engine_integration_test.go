@@ -19,7 +19,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/kubernetes"
@@ -232,8 +231,8 @@ func TestLifecycle(t *testing.T) {
 	}
 	for _, a := range out.Objects {
 		if a.Object.GVK.Kind == "Deployment" {
-			if h, ok := FieldsHash(d, v1alpha1.FieldManager); !ok || h != a.FieldsHash || a.UID != string(d.UID) {
-				t.Errorf("hash %v %v, applied %+v", h, ok, a)
+			if f := Fingerprint(d, v1alpha1.FieldManager); f != a.Fingerprint || a.UID != string(d.UID) {
+				t.Errorf("fingerprint %v, applied %+v", f, a)
 			}
 		}
 	}
@@ -344,83 +343,6 @@ func TestForeignNamespace(t *testing.T) {
 	}
 }
 
-func TestVerify(t *testing.T) {
-	e := newEnv(t)
-	eng := e.engine()
-	spec := e.spec("maps", mapsChart(), names("a", "b"))
-	e.apply(eng, spec)
-	m, err := eng.Load(t.Context(), "maps", e.ns)
-	if err != nil || len(m.Objects) != 4 {
-		t.Fatalf("%v %v", m, err)
-	}
-	clean := func() {
-		t.Helper()
-		for _, dry := range []bool{true, false} {
-			if f, _, err := eng.Verify(t.Context(), "maps", m, nil, dry); err != nil || len(f) > 0 {
-				t.Fatalf("dry run %v: %+v %v", dry, f, err)
-			}
-		}
-	}
-	clean()
-	patch := func(kind, name, body, manager string) {
-		t.Helper()
-		var err error
-		opts := metav1.PatchOptions{FieldManager: manager}
-		switch kind {
-		case "ConfigMap":
-			_, err = e.kube.CoreV1().ConfigMaps(e.ns).Patch(t.Context(), name, types.MergePatchType, []byte(body), opts)
-		case "Deployment":
-			_, err = e.kube.AppsV1().Deployments(e.ns).Patch(t.Context(), name, types.StrategicMergePatchType, []byte(body), opts)
-		case "Secret":
-			_, err = e.kube.CoreV1().Secrets(e.ns).Patch(t.Context(), name, types.MergePatchType, []byte(body), opts)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	patch("ConfigMap", "a", `{"data":{"value":"tampered","extra":"x"}}`, "mallory")
-	patch("Deployment", "maps", `{"spec":{"replicas":3,"template":{"spec":{"containers":[{"name":"main","image":"evil"}]}}}}`, "trudy")
-	patch("Secret", "maps", `{"data":{"plain":"aHVudGVyMjI="}}`, "eve")
-	if err := e.kube.CoreV1().ConfigMaps(e.ns).Delete(t.Context(), "b", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]string{
-		"ConfigMap " + e.ns + "/a":     "mallory [.data.value] false",
-		"ConfigMap " + e.ns + "/b":     "unknown [] true",
-		"Deployment " + e.ns + "/maps": `trudy [.spec.replicas .spec.template.spec.containers[name="main"].image] false`,
-		"Secret " + e.ns + "/maps":     "eve [.data.plain] false",
-	}
-	for _, dry := range []bool{true, false} {
-		findings, applied, err := eng.Verify(t.Context(), "maps", m, nil, dry)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if dry == (len(applied) > 0) {
-			t.Errorf("dry run %v applied %v", dry, applied)
-		}
-		got := map[string]string{}
-		for _, f := range findings {
-			got[f.Object.String()] = fmt.Sprint(f.Manager, " ", f.Paths, " ", f.Missing)
-		}
-		for k, v := range want {
-			if got[k] != v {
-				t.Errorf("dry run %v: %s: %q, want %q", dry, k, got[k], v)
-			}
-		}
-		if len(got) != len(want) {
-			t.Errorf("findings: %v", got)
-		}
-	}
-	clean()
-	// A removed field is nobody's, but only one has written since.
-	e.eventually("a later second", func(context.Context) (bool, error) { return time.Now().Nanosecond() < 1e8, nil })
-	patch("ConfigMap", "b", `{"data":{"value":null,"other":"x"}}`, "mallory")
-	f, _, err := eng.Verify(t.Context(), "maps", m, []Object{{GVK: coreV1.WithKind("ConfigMap"), Namespace: e.ns, Name: "b"}}, false)
-	if err != nil || len(f) != 1 || f[0].Manager != "mallory" {
-		t.Errorf("%+v %v", f, err)
-	}
-}
-
 func hookChart(command string) *chart.Chart {
 	hook := func(name, events, kind string) string {
 		spec := ""
@@ -463,7 +385,7 @@ func TestHooks(t *testing.T) {
 		t.Errorf("%v %v", left.Labels, err)
 	}
 	m, err := eng.Load(t.Context(), "hooks", e.ns)
-	if err != nil || len(m.Objects) != 1 {
+	if err != nil || len(m.Objects()) != 1 {
 		t.Errorf("%v %v", m, err)
 	}
 	// A hook that never ends is given up when the context is cancelled.

@@ -34,6 +34,36 @@ func FieldsHash(obj metav1.Object, manager string) (string, bool) {
 	return hex.EncodeToString(h.Sum(nil)[:length]), true
 }
 
+// Fingerprint is FieldsHash together with what others own in obj: as long as a watched object has the fingerprint it had
+// when it was applied, nobody has taken one of our fields away or added one of his own. Statuses don't count, and neither
+// does when others wrote: somebody who renews a field of his own, such as a leader's annotation, changes nothing.
+func Fingerprint(obj metav1.Object, manager string) string {
+	ours, _ := FieldsHash(obj, manager)
+	return ours + "/" + othersHash(obj, manager, false)
+}
+
+// Traces is Fingerprint with the times at which others wrote.
+func Traces(obj metav1.Object, manager string) string {
+	ours, _ := FieldsHash(obj, manager)
+	return ours + "/" + othersHash(obj, manager, true)
+}
+
+func othersHash(obj metav1.Object, manager string, times bool) string {
+	h := sha256.New()
+	for _, e := range obj.GetManagedFields() {
+		if !isOthers(e, manager) || isControlPlane(e.Manager) {
+			continue
+		}
+		h.Write([]byte(e.Manager + "\n" + string(e.Operation) + "\n" + e.APIVersion + "\n" + e.Subresource + "\n"))
+		if times && e.Time != nil {
+			h.Write([]byte(e.Time.UTC().Format(time.RFC3339) + "\n"))
+		}
+		h.Write(canonical(e.FieldsV1.GetRawBytes()))
+	}
+	const length = 8 // bytes
+	return hex.EncodeToString(h.Sum(nil)[:length])
+}
+
 // canonical orders the keys of JSON: the server writes them in an order of its own, which does not
 // survive decoding into generic maps.
 func canonical(raw []byte) []byte {
@@ -52,7 +82,7 @@ func canonical(raw []byte) []byte {
 func applyEntry(obj metav1.Object, manager string) *metav1.ManagedFieldsEntry {
 	list := obj.GetManagedFields()
 	for i := range list {
-		if f := &list[i]; f.Manager == manager && f.Operation == metav1.ManagedFieldsOperationApply && f.Subresource == "" {
+		if f := &list[i]; isOurs(*f, manager) {
 			return f
 		}
 	}

@@ -164,8 +164,12 @@ func normalize(u *unstructured.Unstructured, m marks, hook bool) error {
 		meta["annotations"] = annotations
 	}
 	meta["labels"] = labels
-	if gvk := u.GroupVersionKind(); gvk.Group == "" && gvk.Kind == "Secret" {
+	switch gvk := u.GroupVersionKind(); {
+	case gvk.Group == "" && gvk.Kind == "Secret":
 		return convertStringData(u)
+	case gvk.Group == "rbac.authorization.k8s.io" && gvk.Kind == "ClusterRole" && u.Object["aggregationRule"] != nil:
+		// A controller fills them in; charts write an empty list, which would be ours.
+		delete(u.Object, "rules")
 	}
 	return nil
 }

@@ -24,14 +24,26 @@ type scrubbed string
 
 func (s scrubbed) Error() string { return string(s) }
 
+// Sensitive are the values that must not show up anywhere, by their names.
+func Sensitive(values map[string]any) []string {
+	var out []string
+	collectSensitive(values, false, &out)
+	return out
+}
+
+// AllText are all texts in values, for values that come from a Secret.
+func AllText(values map[string]any) []string {
+	var out []string
+	collectSensitive(values, true, &out)
+	return out
+}
+
 // scrubValues removes the content of sensitive values from err's text.
 func scrubValues(err error, values map[string]any) error {
 	if err == nil {
 		return nil
 	}
-	text := err.Error()
-	var secrets []string
-	collectSensitive(values, false, &secrets)
+	text, secrets := err.Error(), Sensitive(values)
 	// Longest first, so that a secret containing another one is removed whole.
 	sort.Slice(secrets, func(i, j int) bool { return len(secrets[i]) > len(secrets[j]) })
 	for _, s := range secrets {

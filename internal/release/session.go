@@ -19,6 +19,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+
+	"github.com/networkstack/networkstack/internal/ignore"
 )
 
 // session is one action on one release: the clients bound to the action's context, what has been
@@ -42,6 +44,8 @@ type session struct {
 	registry        string
 	values          map[string]any
 	namespaceLabels map[string]string
+	// rules say which fields others may change.
+	rules ignore.Rules
 	// previous are the objects of all revisions that count for pruning, by key.
 	previous map[key]*resource.Info
 	// parsed are manifests that were read already.

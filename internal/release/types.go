@@ -5,8 +5,9 @@ import (
 
 	"github.com/go-logr/logr"
 	"helm.sh/helm/v3/pkg/chart"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/networkstack/networkstack/internal/ignore"
 )
 
 // InputsLabel is on every release record the engine writes; its value is Engine.Inputs of the Spec
@@ -30,6 +31,8 @@ type Spec struct {
 	Values map[string]any
 	// ImageRegistry, when set, replaces the registry host of every container image.
 	ImageRegistry string
+	// Rules say which fields others may change. Those that somebody else has taken are left to him.
+	Rules ignore.Rules
 }
 
 // State is what Helm's storage says about a release. The zero State means there is none.
@@ -68,9 +71,10 @@ func (o Object) String() string {
 type Applied struct {
 	Object               Object
 	ResourceVersion, UID string
-	// FieldsHash is FieldsHash of the object: as long as a watched object has this hash, nobody
-	// has taken one of our fields away.
-	FieldsHash string
+	// Fingerprint and Traces are those of the object, see the functions of these names.
+	Fingerprint, Traces string
+	// Generation of the object; 0 for kinds that have none.
+	Generation int64
 }
 
 // Outcome is what Apply achieved.
@@ -78,28 +82,8 @@ type Outcome struct {
 	State State
 	// Objects are all objects of the release, without hooks and without files under crds/.
 	Objects []Applied
-}
-
-// Manifest is the set of objects that a deployed revision applied, field by field.
-type Manifest struct {
-	Name, Namespace string
-	Component       string
-	Revision        int
-	Inputs          string
-	// Objects are complete: namespaces filled in, ownership marks set.
-	Objects []*unstructured.Unstructured
-}
-
-// Finding is an object that was not as it had been applied.
-type Finding struct {
-	Object Object
-	// Missing says that the object did not exist.
-	Missing bool
-	// Paths are the fields that differed, for example ".spec.template.spec.hostNetwork". They
-	// never contain values.
-	Paths []string
-	// Manager is the field manager that made the change, "unknown" when managed fields don't tell.
-	Manager string
+	// Manifest is what was applied; nil after an error.
+	Manifest *Manifest
 }
 
 // Options configure an Engine. Zero values mean the defaults.

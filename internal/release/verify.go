@@ -1,14 +1,13 @@
 package release
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"helm.sh/helm/v3/pkg/kube"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,36 +16,80 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/resource"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-	"sigs.k8s.io/structured-merge-diff/v6/value"
+
+	"github.com/networkstack/networkstack/internal/ignore"
 )
 
-// unknownManager is the manager of a change that managed fields don't attribute to anybody.
-const unknownManager = "unknown"
+// UnknownManager is the manager of a change that managed fields don't attribute to anybody: of a deletion, and of the
+// removal of a field.
+const UnknownManager = "unknown"
 
-// Verify applies the given objects of a manifest again, nil meaning all of them, and reports those
-// that were missing or that this changed. With dryRun the API server only works out what would
-// change. Objects that are given but not in the manifest are ignored.
+// Check is what to verify, and how.
+type Check struct {
+	// Component the objects belong to.
+	Component string
+	// Manifest is what was applied.
+	Manifest *Manifest
+	// Only are the objects to look at; nil means all. Those that are not in the manifest are left out.
+	Only []Object
+	// DryRun has differences reported and left as they are.
+	DryRun bool
+	// Rules say which differences are none, because others may make them.
+	Rules ignore.Rules
+	// Secrets are texts that no finding may show.
+	Secrets []string
+}
+
+// Finding is an object that was not as it had been applied.
+type Finding struct {
+	Object Object
+	// Missing says that the object did not exist.
+	Missing bool
+	// Fields that differed, in order of their paths; none when the object was missing.
+	Fields []FieldChange
+	// Manager is the field manager that made the latest of the changes; UnknownManager when managed fields don't tell.
+	Manager string
+	// Time is when it did, to the second; zero when unknown.
+	Time time.Time
+}
+
+// FieldChange is one field that was not as it had been applied.
+type FieldChange struct {
+	Path ignore.Path
+	// Expected and Found are the values in a few words, "(none)" for a field that is not there. Secrets are masked.
+	Expected, Found string
+	Manager         string
+	Time            time.Time
+}
+
+// Verify compares live objects with what was applied, restores those that differ, and reports them. Objects that are as
+// they should be cost one request, and no write.
 //
-// Objects that belong to somebody else by now are left alone and reported as *ConflictError.
-// Findings and applied objects are returned even when there is an error about other objects.
-func (e *Engine) Verify(ctx context.Context, component string, m *Manifest, only []Object, dryRun bool) ([]Finding, []Applied, error) {
-	defer e.locks.lock(m.Namespace + "/" + m.Name)()
-	s, err := e.newSession(ctx, m.Name, m.Namespace, component)
+// Objects that belong to somebody else by now are left alone and reported as *ConflictError. Findings, and the state of
+// all objects that could be looked at, are returned even when there is an error about other objects.
+func (e *Engine) Verify(ctx context.Context, c Check) ([]Finding, []Applied, error) {
+	defer e.locks.lock(c.Manifest.Namespace + "/" + c.Manifest.Name)()
+	s, err := e.newSession(ctx, c.Manifest.Name, c.Manifest.Namespace, c.Component)
 	if err != nil {
 		return nil, nil, err
 	}
+	s.rules = c.Rules
 	var objs []*unstructured.Unstructured
-	for _, o := range m.Objects {
-		if only == nil || slices.ContainsFunc(only, func(w Object) bool { return sameObject(w, objectOf(o)) }) {
-			objs = append(objs, o.DeepCopy())
+	for u, err := range c.Manifest.each(func(o Object) bool {
+		return c.Only == nil || slices.ContainsFunc(c.Only, func(w Object) bool { return sameObject(w, o) })
+	}) {
+		if err != nil {
+			return nil, nil, s.verdict("verify", err)
 		}
+		objs = append(objs, u)
 	}
 	list, err := s.infos(objs, true)
 	if err != nil {
 		return nil, nil, s.verdict("verify", err)
 	}
-	findings, err := s.verifyAll(list, dryRun) //nolint:contextcheck // the session holds ctx
-	return findings, s.appliedObjects(), s.verdict("verify", err)
+	v := &verification{session: s, dryRun: c.DryRun, mask: newMasker(c.Secrets)}
+	err = v.all(list) //nolint:contextcheck // the session holds ctx
+	return v.findings, s.appliedObjects(), s.verdict("verify", err)
 }
 
 // sameObject compares without the version of the API, which clients choose for themselves.
@@ -54,117 +97,232 @@ func sameObject(a, b Object) bool {
 	return a.GVK.GroupKind() == b.GVK.GroupKind() && a.Namespace == b.Namespace && a.Name == b.Name
 }
 
-func (s *session) verifyAll(list kube.ResourceList, dryRun bool) ([]Finding, error) {
-	var mu sync.Mutex
-	var findings []Finding
+type verification struct {
+	*session
+	dryRun bool
+	mask   masker
+
+	mu       sync.Mutex
+	findings []Finding
+}
+
+func (v *verification) all(list kube.ResourceList) error {
 	// What others live in or are made of comes first.
 	first := func(i *resource.Info) bool {
 		gk := i.Mapping.GroupVersionKind.GroupKind()
 		return isNamespace(gk) || isCRD(gk)
 	}
 	verify := func(i *resource.Info) error {
-		f, err := s.verifyOne(i, dryRun)
+		f, err := v.one(i)
 		if err != nil {
 			return objectError("verify", infoObject(i), err)
 		}
 		if f != nil {
-			mu.Lock()
-			findings = append(findings, *f)
-			mu.Unlock()
+			v.mu.Lock()
+			v.findings = append(v.findings, *f)
+			v.mu.Unlock()
 		}
 		return nil
 	}
-	errs := inParallel(s, list.Filter(first), verify)
-	errs = append(errs, inParallel(s, list.Filter(func(i *resource.Info) bool { return !first(i) }), verify)...)
-	slices.SortFunc(findings, func(a, b Finding) int { return strings.Compare(a.Object.String(), b.Object.String()) })
-	return findings, s.collect(errs)
+	errs := inParallel(v.session, list.Filter(first), verify)
+	errs = append(errs, inParallel(v.session, list.Filter(func(i *resource.Info) bool { return !first(i) }), verify)...)
+	slices.SortFunc(v.findings, func(a, b Finding) int { return strings.Compare(a.Object.String(), b.Object.String()) })
+	return v.collect(errs)
 }
 
-// verifyOne looks at an object, applies it, and compares.
-func (s *session) verifyOne(i *resource.Info, dryRun bool) (*Finding, error) {
-	u, ok := i.Object.(*unstructured.Unstructured)
+// one looks at an object, and restores it when it differs.
+func (v *verification) one(i *resource.Info) (*Finding, error) {
+	wanted, ok := i.Object.(*unstructured.Unstructured)
 	if !ok || i.Name == "" {
 		return nil, nil // created under a name of the server's: nothing to compare with
 	}
+	// Additions are removed on the condition that nobody writes at the same moment.
+	const attempts = 5
+	for n := 1; ; n++ {
+		f, err := v.look(i, wanted.DeepCopy())
+		if n < attempts && apierrors.IsConflict(err) {
+			continue
+		}
+		return f, err
+	}
+}
+
+func (v *verification) look(i *resource.Info, wanted *unstructured.Unstructured) (*Finding, error) {
 	o := infoObject(i)
-	before, err := s.objects(i.Mapping, i.Namespace).Get(s.ctx, i.Name, metav1.GetOptions{})
-	missing := apierrors.IsNotFound(err)
-	if err != nil && !missing {
-		return nil, err
+	live, err := v.objects(i.Mapping, i.Namespace).Get(v.ctx, i.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return v.missing(i, wanted)
 	}
-	if !missing {
-		if who, owner := s.ownerOf(before, i.Mapping.GroupVersionKind.GroupKind()); who == foreign {
-			return nil, s.conflict(o, who, owner)
-		}
-	}
-	if isCRD(i.Mapping.GroupVersionKind.GroupKind()) && !missing {
-		if err := s.guardCRD(i.Mapping, u); err != nil {
-			return nil, err
-		}
-	}
-	if !missing && before.GetDeletionTimestamp() != nil {
-		// It is as good as missing. A dry run can tell no more; the apply waits and makes it anew.
-		missing = true
-		if dryRun {
-			return &Finding{Object: o, Missing: true, Manager: unknownManager}, nil
-		}
-		if _, err := s.apply(i.Mapping, u); err != nil {
-			return nil, err
-		}
-	}
-	body, err := json.Marshal(u.Object)
 	if err != nil {
 		return nil, err
 	}
-	opts := s.applyOptions()
-	if dryRun {
-		opts.DryRun = []string{metav1.DryRunAll}
+	gk := i.Mapping.GroupVersionKind.GroupKind()
+	if who, owner := v.ownerOf(live, gk); who == foreign {
+		return nil, v.conflict(o, who, owner)
 	}
-	after, err := s.objects(i.Mapping, i.Namespace).Patch(s.ctx, i.Name, types.ApplyPatchType, body, opts)
+	if live.GetDeletionTimestamp() != nil {
+		// It is as good as missing. A dry run can tell no more; applying waits and makes it anew.
+		return v.missing(i, wanted)
+	}
+	differs, added, err := v.differences(live, wanted)
 	if err != nil {
-		if dryRun && missing && apierrors.IsNotFound(err) {
-			// Its namespace is missing as well.
-			return &Finding{Object: o, Missing: true, Manager: unknownManager}, nil
-		}
 		return nil, err
 	}
-	if !dryRun {
-		s.noteApplied(appliedOf(o, after, s.engine.opts.FieldManager))
-	}
-	if missing {
-		return &Finding{Object: o, Missing: true, Manager: unknownManager}, nil
-	}
-	if before.GetResourceVersion() == after.GetResourceVersion() && !dryRun {
+	if len(differs)+len(added) == 0 {
+		v.noteApplied(appliedOf(o, live, v.engine.opts.FieldManager))
 		return nil, nil
 	}
-	changed, err := s.changedFields(before, after)
-	if err != nil || len(changed) == 0 {
+	after, err := v.restore(i, live, wanted, differs, added)
+	if err != nil {
 		return nil, err
 	}
-	f := &Finding{Object: o, Manager: s.managerOf(before, changed)}
-	for _, p := range changed {
-		f.Paths = append(f.Paths, p.String())
+	if v.dryRun {
+		v.noteApplied(appliedOf(o, live, v.engine.opts.FieldManager))
+	} else {
+		v.noteApplied(appliedOf(o, after, v.engine.opts.FieldManager))
 	}
-	slices.Sort(f.Paths)
-	f.Paths = slices.Compact(f.Paths)
+	return v.finding(o, wanted, live, after, added)
+}
+
+// differences are what applying wanted to live would change, and what others added. What others may change is taken out
+// of wanted.
+func (s *session) differences(live, wanted *unstructured.Unstructured) ([]fieldpath.Path, []addition, error) {
+	manager := s.engine.opts.FieldManager
+	owned, err := readOwned(live, manager)
+	if err != nil {
+		return nil, nil, err
+	}
+	rules := s.rules.For(wanted.GetKind(), wanted.GetNamespace(), wanted.GetName())
+	differs := compare(wanted.Object, live.Object, owned)
+	if len(rules) > 0 {
+		differs = slices.DeleteFunc(differs, func(p fieldpath.Path) bool {
+			who, _ := managerOf(live, p, manager)
+			if _, ok := rules.Match(ignore.FromFieldPath(p), who); !ok {
+				return false
+			}
+			removePath(wanted.Object, p)
+			return true
+		})
+	}
+	added, err := additions(live, wanted, manager, owned.ours)
+	if err != nil {
+		return nil, nil, err
+	}
+	added = slices.DeleteFunc(added, func(a addition) bool {
+		_, ok := rules.Match(ignore.FromFieldPath(a.path), a.manager)
+		return ok
+	})
+	return differs, added, nil
+}
+
+// missing makes an object that is not there.
+func (v *verification) missing(i *resource.Info, wanted *unstructured.Unstructured) (*Finding, error) {
+	o := infoObject(i)
+	f := &Finding{Object: o, Missing: true, Manager: UnknownManager}
+	if v.dryRun {
+		v.noteApplied(Applied{Object: o})
+		return f, nil
+	}
+	applied, err := v.applyInfo(&resource.Info{Client: i.Client, Mapping: i.Mapping, Object: wanted, Namespace: i.Namespace, Name: i.Name})
+	if err != nil {
+		return nil, err
+	}
+	v.noteApplied(appliedOf(o, applied, v.engine.opts.FieldManager))
 	return f, nil
 }
 
-// changedFields are the fields of ours that an apply changed: those we own after it, or owned
-// before it, and that had another value before. What controllers write in between is not among
-// them.
+// restore takes out what was added and applies what differs. It returns the object as it is afterwards, or, in a dry run,
+// would be.
+func (v *verification) restore(i *resource.Info, live, wanted *unstructured.Unstructured, differs []fieldpath.Path, added []addition,
+) (*unstructured.Unstructured, error) {
+	objects := v.objects(i.Mapping, i.Namespace)
+	var dryRun []string
+	if v.dryRun {
+		dryRun = []string{metav1.DryRunAll}
+	}
+	after := live
+	if len(added) > 0 {
+		patch, err := removal(live, added)
+		if err != nil {
+			return nil, err
+		}
+		after, err = objects.Patch(v.ctx, i.Name, types.JSONPatchType, patch,
+			metav1.PatchOptions{FieldManager: v.engine.opts.FieldManager, DryRun: dryRun})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(differs) == 0 {
+		return after, nil
+	}
+	if isCRD(i.Mapping.GroupVersionKind.GroupKind()) {
+		if err := v.guardCRD(i.Mapping, wanted); err != nil {
+			return nil, err
+		}
+	}
+	body, err := json.Marshal(wanted.Object)
+	if err != nil {
+		return nil, err
+	}
+	opts := v.applyOptions()
+	opts.DryRun = dryRun
+	return objects.Patch(v.ctx, i.Name, types.ApplyPatchType, body, opts)
+}
+
+// finding says what was different; nil when applying changed nothing of ours after all.
+func (v *verification) finding(o Object, wanted, before, after *unstructured.Unstructured, added []addition) (*Finding, error) {
+	changed, err := v.changedFields(before, after)
+	if err != nil {
+		return nil, err
+	}
+	f := &Finding{Object: o, Manager: UnknownManager}
+	note := func(p fieldpath.Path, manager string, at time.Time) {
+		expected, has := lookup(wanted.Object, p)
+		if !has {
+			expected, has = lookup(after.Object, p) // the keys of a list's element may be defaults
+		}
+		found, had := lookup(before.Object, p)
+		f.Fields = append(f.Fields, FieldChange{
+			Path: ignore.FromFieldPath(p), Manager: manager, Time: at,
+			Expected: v.mask.show(o.GVK, p, expected, has), Found: v.mask.show(o.GVK, p, found, had),
+		})
+	}
+	for _, a := range added {
+		found, had := lookup(before.Object, a.path)
+		f.Fields = append(f.Fields, FieldChange{
+			Path: ignore.FromFieldPath(a.path), Manager: a.manager, Time: a.at,
+			Expected: none, Found: v.mask.show(o.GVK, a.path, found, had),
+		})
+	}
+	for _, p := range changed {
+		if slices.ContainsFunc(added, func(a addition) bool { return len(a.path) <= len(p) && a.path.Equals(p[:len(a.path)]) }) {
+			continue
+		}
+		manager, at := managerOf(before, p, v.engine.opts.FieldManager)
+		note(p, manager, at)
+	}
+	if len(f.Fields) == 0 {
+		return nil, nil
+	}
+	slices.SortFunc(f.Fields, func(a, b FieldChange) int { return strings.Compare(a.Path.String(), b.Path.String()) })
+	for _, c := range f.Fields {
+		if c.Manager != UnknownManager && (f.Manager == UnknownManager || f.Time.Before(c.Time)) {
+			f.Manager, f.Time = c.Manager, c.Time
+		}
+	}
+	return f, nil
+}
+
+// changedFields are the fields of ours that an apply changed: those we own after it, or owned before it, and that had
+// another value before. What controllers write in between is not among them.
 func (s *session) changedFields(before, after *unstructured.Unstructured) ([]fieldpath.Path, error) {
 	set := &fieldpath.Set{}
 	for _, u := range []*unstructured.Unstructured{before, after} {
-		entry := applyEntry(u, s.engine.opts.FieldManager)
-		if entry == nil || entry.FieldsV1 == nil {
-			continue
+		owned, err := readOwned(u, s.engine.opts.FieldManager)
+		if err != nil {
+			return nil, err
 		}
-		one := &fieldpath.Set{}
-		if err := one.FromJSON(bytes.NewReader(entry.FieldsV1.GetRawBytes())); err != nil {
-			return nil, errors.New("managed fields cannot be read")
-		}
-		set = set.Union(one)
+		set = set.Union(owned.ours)
 	}
 	var out []fieldpath.Path
 	set.Leaves().Iterate(func(p fieldpath.Path) {
@@ -177,109 +335,42 @@ func (s *session) changedFields(before, after *unstructured.Unstructured) ([]fie
 	return out, nil
 }
 
-// lookup finds the value at a path. Elements of keyed lists are found by their keys.
-func lookup(v any, path fieldpath.Path) (any, bool) {
-	for _, e := range path {
-		switch {
-		case e.FieldName != nil:
-			m, ok := v.(map[string]any)
-			if !ok {
-				return nil, false
-			}
-			if v, ok = m[*e.FieldName]; !ok {
-				return nil, false
-			}
-		case e.Key != nil:
-			list, _ := v.([]any)
-			n := slices.IndexFunc(list, func(item any) bool { return hasKeys(item, *e.Key) })
-			if n < 0 {
-				return nil, false
-			}
-			v = list[n]
-		case e.Value != nil:
-			list, _ := v.([]any)
-			n := slices.IndexFunc(list, func(item any) bool {
-				return value.Equals(value.NewValueInterface(item), *e.Value)
-			})
-			if n < 0 {
-				return nil, false
-			}
-			v = list[n]
-		case e.Index != nil:
-			list, _ := v.([]any)
-			if *e.Index < 0 || *e.Index >= len(list) {
-				return nil, false
-			}
-			v = list[*e.Index]
-		}
-	}
-	return v, true
-}
-
-func hasKeys(item any, keys value.FieldList) bool {
-	m, ok := item.(map[string]any)
-	if !ok {
-		return false
-	}
-	for _, k := range keys {
-		v, ok := m[k.Name]
-		if !ok || !value.Equals(value.NewValueInterface(v), k.Value) {
-			return false
-		}
-	}
-	return true
-}
-
-// managerOf says who made a change: the manager other than ours that owns one of the changed
-// fields, or something inside or around it. A field that was removed belongs to nobody; then it is
-// the latest one that wrote to the object after our last apply, if that is only one.
-func (s *session) managerOf(before *unstructured.Unstructured, changed []fieldpath.Path) string {
-	var ourTime metav1.Time
-	if e := applyEntry(before, s.engine.opts.FieldManager); e != nil && e.Time != nil {
-		ourTime = *e.Time
-	}
-	owner, ownerTime := "", metav1.Time{}
-	var later []string
+// managerOf says who made a change, and when: the latest manager other than ours that owns the field, or something inside
+// or around it. A field that was removed belongs to nobody.
+func managerOf(before *unstructured.Unstructured, changed fieldpath.Path, manager string) (string, time.Time) {
+	owner, at := UnknownManager, time.Time{}
 	for _, entry := range before.GetManagedFields() {
-		if entry.Manager == s.engine.opts.FieldManager || entry.FieldsV1 == nil || entry.Subresource == "status" {
+		if !isOthers(entry, manager) {
 			continue
 		}
-		set := &fieldpath.Set{}
-		if set.FromJSON(bytes.NewReader(entry.FieldsV1.GetRawBytes())) != nil {
+		set, err := readSet(entry)
+		if err != nil || !owns(set, changed) {
 			continue
 		}
-		var at metav1.Time
+		var wrote time.Time
 		if entry.Time != nil {
-			at = *entry.Time
+			wrote = entry.Time.Time
 		}
-		if slices.ContainsFunc(changed, func(p fieldpath.Path) bool { return owns(set, p) }) {
-			if owner == "" || ownerTime.Before(&at) {
-				owner, ownerTime = entry.Manager, at
-			}
-		}
-		if !at.Before(&ourTime) && !slices.Contains(later, entry.Manager) {
-			later = append(later, entry.Manager)
+		if owner == UnknownManager || at.Before(wrote) {
+			owner, at = entry.Manager, wrote
 		}
 	}
-	switch {
-	case owner != "":
-		return owner
-	case len(later) == 1:
-		return later[0]
-	default:
-		return unknownManager
-	}
+	return owner, at
 }
 
-// owns says whether a set has a path or anything below it.
+// owns says whether a set has a path, or anything below it, or a whole of which it is part.
 func owns(set *fieldpath.Set, p fieldpath.Path) bool {
-	if set.Has(p) {
-		return true
-	}
-	for _, e := range p {
-		if set = set.WithPrefix(e); set.Empty() {
+	for i, e := range p {
+		member := set.Members.Has(e)
+		set = set.WithPrefix(e)
+		switch {
+		case member && set.Empty():
+			return true
+		case set.Empty():
 			return false
+		case i == len(p)-1:
+			return true
 		}
 	}
-	return true
+	return false
 }

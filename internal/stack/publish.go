@@ -261,7 +261,9 @@ func summarise(line *networkstackv1alpha1.ComponentSummary, c *networkstackv1alp
 	}
 	if c.Status.Drift != nil {
 		line.DriftCount = c.Status.Drift.Count
-		line.LastDrift = fmt.Sprintf("%s, by %s", c.Status.Drift.LastObject, c.Status.Drift.LastManager)
+		if recent := c.Status.Drift.Recent; len(recent) > 0 {
+			line.LastDrift = fmt.Sprintf("%s, by %s", recent[0].Object, recent[0].Manager)
+		}
 	}
 }
 
@@ -273,7 +275,7 @@ func fillDrifted(s *scope, out *networkstackv1alpha1.NetworkStackStatus) {
 		case cond == nil || cond.Status == metav1.ConditionUnknown:
 			unknown = append(unknown, c.Name)
 		case cond.Status == metav1.ConditionTrue && c.Status.Drift != nil:
-			drifted = append(drifted, c.Name+": "+strings.Join(c.Status.Drift.Open, ", "))
+			drifted = append(drifted, c.Name+": "+cond.Message)
 		}
 	}
 	state, reason, message := metav1.ConditionFalse, networkstackv1alpha1.ReasonNoDrift, "no component has uncorrected drift"
@@ -285,6 +287,23 @@ func fillDrifted(s *scope, out *networkstackv1alpha1.NetworkStackStatus) {
 			"not watched for drift at the moment: "+strings.Join(unknown, ", ")
 	}
 	status.Set(&out.Conditions, s.stack.Generation, networkstackv1alpha1.ConditionDrifted, state, reason, message)
+	fillContested(s, out)
+}
+
+func fillContested(s *scope, out *networkstackv1alpha1.NetworkStackStatus) {
+	var lines []string
+	for i := range s.components {
+		c := &s.components[i]
+		if cond := meta.FindStatusCondition(c.Status.Conditions, networkstackv1alpha1.ConditionContested); cond != nil {
+			lines = append(lines, c.Name+": "+cond.Message)
+		}
+	}
+	if len(lines) == 0 {
+		status.Clear(&out.Conditions, networkstackv1alpha1.ConditionContested)
+		return
+	}
+	status.Set(&out.Conditions, s.stack.Generation, networkstackv1alpha1.ConditionContested, metav1.ConditionTrue,
+		networkstackv1alpha1.ReasonDriftContested, strings.Join(lines, "\n"))
 }
 
 // errorText is every error, one a line.

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,12 +67,13 @@ func unseen(c *networkstackv1alpha1.NetworkComponent) { c.Generation = 3 }
 
 func drifted(objects ...string) func(*networkstackv1alpha1.NetworkComponent) {
 	return func(c *networkstackv1alpha1.NetworkComponent) {
-		c.Status.Drift = &networkstackv1alpha1.DriftStatus{Count: 5, LastObject: "DaemonSet net/x", LastManager: "kubectl", Open: objects}
+		c.Status.Drift = &networkstackv1alpha1.DriftStatus{
+			Count: 5, Recent: []networkstackv1alpha1.Drift{{Object: "DaemonSet net/x", Manager: "kubectl"}, {Object: "Older"}}}
 		state := metav1.ConditionFalse
 		if len(objects) > 0 {
 			state = metav1.ConditionTrue
 		}
-		status.Set(&c.Status.Conditions, 2, networkstackv1alpha1.ConditionDrifted, state, "Any", "any")
+		status.Set(&c.Status.Conditions, 2, networkstackv1alpha1.ConditionDrifted, state, "Any", strings.Join(objects, ", "))
 	}
 }
 

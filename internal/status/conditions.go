@@ -22,6 +22,11 @@ func Set(list *[]metav1.Condition, generation int64, conditionType string, statu
 	})
 }
 
+// Clear removes a condition that is only there while it holds.
+func Clear(list *[]metav1.Condition, conditionType string) {
+	meta.RemoveStatusCondition(list, conditionType)
+}
+
 // Ready says that everything is as wanted.
 func Ready(list *[]metav1.Condition, generation int64, reason, message string) {
 	Set(list, generation, networkstackv1alpha1.ConditionReady, metav1.ConditionTrue, reason, message)

@@ -202,7 +202,8 @@ func restoreDrift(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack
 	t.Logf("image restored after %d ms", time.Since(start).Milliseconds())
 	e.eventually("the drift to be attributed", func(context.Context) (bool, string) {
 		d := e.component("flannel").Status.Drift
-		return d != nil && d.Count == 1 && d.LastManager == "intruder" && d.LastObject == "DaemonSet kube-flannel/kube-flannel-ds", toJSON(d)
+		return d != nil && d.Count == 1 && d.Recent[0].Manager == "intruder" && d.Recent[0].Object == "DaemonSet kube-flannel/kube-flannel-ds" &&
+			strings.HasSuffix(d.Recent[0].Fields[0].Path, ".image") && d.Recent[0].Fields[0].Found == `"example.com/intruder:1"`, toJSON(d)
 	})
 	// Everything else that can happen to an object, one after the other.
 	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "flannel"}}

@@ -1,0 +1,214 @@
+package release
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+)
+
+// addition is something that somebody else put where only we decide what there is.
+type addition struct {
+	path    fieldpath.Path
+	manager string
+	at      time.Time
+}
+
+// additions finds what others added to lists and maps that we define: entries of keyed lists and sets, keys of
+// ConfigMaps and Secrets, anything in a pod template's spec. Everything else that we don't set belongs to whoever sets
+// it. Server-side apply alone would leave all of it.
+func additions(live, wanted *unstructured.Unstructured, manager string, ours *fieldpath.Set) ([]addition, error) {
+	zone := closedZone(live.GroupVersionKind().GroupKind())
+	if zone == nil {
+		return nil, nil
+	}
+	var out []addition
+	for _, entry := range live.GetManagedFields() {
+		if !isOthers(entry, manager) || isControlPlane(entry.Manager) {
+			continue
+		}
+		set, err := readSet(entry)
+		if err != nil {
+			return nil, err
+		}
+		var at time.Time
+		if entry.Time != nil {
+			at = entry.Time.Time
+		}
+		set.Iterate(func(p fieldpath.Path) {
+			root := foreignRoot(ours, wanted.Object, p)
+			if root == nil || !zone(root, wanted.Object) {
+				return
+			}
+			if _, ok := lookup(live.Object, root); !ok {
+				return
+			}
+			if !slices.ContainsFunc(out, func(a addition) bool { return a.path.Equals(root) }) {
+				out = append(out, addition{root.Copy(), entry.Manager, at})
+			}
+		})
+	}
+	// A root may lie within another one when two managers wrote there.
+	out = slices.DeleteFunc(out, func(a addition) bool {
+		return slices.ContainsFunc(out, func(b addition) bool { return len(b.path) < len(a.path) && b.path.Equals(a.path[:len(b.path)]) })
+	})
+	return out, nil
+}
+
+// isOthers says whether an entry of managed fields, statuses aside, is somebody else's. What a mutating webhook does to our
+// own requests is noted as an update of ours.
+func isOthers(e metav1.ManagedFieldsEntry, manager string) bool {
+	return e.Subresource != statusSubresource && e.FieldsV1 != nil && e.Manager != manager
+}
+
+// isControlPlane names the managers whose writes outside status are part of how Kubernetes works.
+func isControlPlane(manager string) bool {
+	return manager == "kube-controller-manager" || manager == "kube-apiserver" || manager == "kube-scheduler"
+}
+
+// foreignRoot is the shortest part of a path of which we neither own nor want anything, nil when there is none.
+func foreignRoot(ours *fieldpath.Set, wanted any, p fieldpath.Path) fieldpath.Path {
+	has := true
+	for i, e := range p {
+		sub := ours.WithPrefix(e)
+		owned := ours.Members.Has(e) || !sub.Empty()
+		if has {
+			wanted, has = wantedStep(wanted, e)
+		}
+		if !owned && !has {
+			return p[:i+1]
+		}
+		ours = sub
+	}
+	return nil
+}
+
+// wantedStep takes one step into what is applied, where keys of elements may be left to defaults.
+func wantedStep(v any, e fieldpath.PathElement) (any, bool) {
+	if e.Key == nil {
+		_, next, ok := step(v, e)
+		return next, ok && next != nil
+	}
+	list, _ := v.([]any)
+	n := slices.IndexFunc(list, func(item any) bool { return mayHaveKeys(item, *e.Key) })
+	if n < 0 {
+		return nil, false
+	}
+	return list[n], true
+}
+
+// closedZone says, for a kind, what others may not add to. It is nil for kinds where they may add anything: custom
+// resources, which other operators fill in, and objects that are made to be shared.
+func closedZone(gk schema.GroupKind) func(root fieldpath.Path, wanted map[string]any) bool {
+	if !isBuiltIn(gk.Group) || gk.Kind == "ServiceAccount" || gk.Kind == "Namespace" {
+		return nil
+	}
+	template := podTemplate(gk)
+	return func(root fieldpath.Path, wanted map[string]any) bool {
+		first := root[0].FieldName
+		if first == nil || *first == "metadata" || *first == "status" {
+			return false
+		}
+		switch {
+		case len(template) > 0 && hasPrefix(root, template):
+			return true
+		case gk.Group == "" && (gk.Kind == "ConfigMap" || gk.Kind == "Secret"):
+			// Data that the chart leaves wholly to others is theirs.
+			return (*first == "data" || *first == "binaryData") && (!isZero(wanted["data"]) || !isZero(wanted["binaryData"]))
+		}
+		last := root[len(root)-1]
+		return (last.Key != nil || last.Value != nil) && !containsField(root, "metadata")
+	}
+}
+
+func containsField(p fieldpath.Path, name string) bool {
+	return slices.ContainsFunc(p, func(e fieldpath.PathElement) bool { return e.FieldName != nil && *e.FieldName == name })
+}
+
+func hasPrefix(p fieldpath.Path, fields []string) bool {
+	if len(p) <= len(fields) {
+		return false
+	}
+	for i, f := range fields {
+		if p[i].FieldName == nil || *p[i].FieldName != f {
+			return false
+		}
+	}
+	return true
+}
+
+// isBuiltIn says whether a group is Kubernetes' own. Groups with a dot but without k8s.io are custom resources'.
+func isBuiltIn(group string) bool {
+	return !strings.Contains(group, ".") || slices.Contains([]string{
+		"admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "rbac.authorization.k8s.io",
+		"networking.k8s.io", "storage.k8s.io", "scheduling.k8s.io", "node.k8s.io", "coordination.k8s.io", "discovery.k8s.io",
+		"flowcontrol.apiserver.k8s.io", "certificates.k8s.io", "resource.k8s.io",
+	}, group)
+}
+
+// podTemplate is where a workload has the spec of its pods.
+func podTemplate(gk schema.GroupKind) []string {
+	switch gk {
+	case schema.GroupKind{Group: "apps", Kind: "DaemonSet"}, schema.GroupKind{Group: "apps", Kind: "Deployment"},
+		schema.GroupKind{Group: "apps", Kind: "StatefulSet"}, schema.GroupKind{Group: "apps", Kind: "ReplicaSet"}:
+		return []string{"spec", "template", "spec"}
+	case schema.GroupKind{Group: "batch", Kind: "CronJob"}:
+		return []string{"spec", "jobTemplate", "spec", "template", "spec"}
+	}
+	return nil
+}
+
+// removal is the JSON patch that takes additions out of an object, provided nobody has written to it since.
+func removal(live *unstructured.Unstructured, found []addition) ([]byte, error) {
+	type op struct {
+		Op    string `json:"op"`
+		Path  string `json:"path"`
+		Value any    `json:"value,omitempty"`
+	}
+	type target struct {
+		pointer   string
+		positions []int
+	}
+	var targets []target
+	for _, a := range found {
+		pointer, positions, ok := pointerTo(live.Object, a.path)
+		if ok {
+			targets = append(targets, target{pointer, positions})
+		}
+	}
+	if len(targets) == 0 {
+		return nil, errors.New("what was added is gone")
+	}
+	// Later elements of a list first, so that the positions of the others stay right.
+	slices.SortStableFunc(targets, func(a, b target) int { return slices.Compare(b.positions, a.positions) })
+	ops := []op{{Op: "replace", Path: "/metadata/resourceVersion", Value: live.GetResourceVersion()}}
+	for _, t := range targets {
+		ops = append(ops, op{Op: "remove", Path: t.pointer})
+	}
+	return json.Marshal(ops)
+}
+
+// pointerTo is the JSON pointer to a path, and the positions in lists that it goes through.
+func pointerTo(v any, path fieldpath.Path) (pointer string, positions []int, ok bool) {
+	for _, e := range path {
+		n, next, found := step(v, e)
+		if !found {
+			return "", nil, false
+		}
+		if n < 0 {
+			pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(*e.FieldName)
+		} else {
+			pointer += fmt.Sprintf("/%d", n)
+			positions = append(positions, n)
+		}
+		v = next
+	}
+	return pointer, positions, true
+}

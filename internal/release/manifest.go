@@ -1,0 +1,82 @@
+package release
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Manifest is the set of objects that a release applied, field by field. It is kept in memory for as long as the release
+// is watched, so it holds the objects packed.
+type Manifest struct {
+	Name, Namespace string
+	Component       string
+	Revision        int
+	Inputs          string
+	references      []reference
+}
+
+// reference is one object as it was applied: namespace filled in, ownership marks set.
+type reference struct {
+	object Object
+	packed []byte
+}
+
+// Objects are the names of the objects.
+func (m *Manifest) Objects() []Object {
+	out := make([]Object, 0, len(m.references))
+	for _, r := range m.references {
+		out = append(out, r.object)
+	}
+	return out
+}
+
+// add puts an object into the manifest.
+func (m *Manifest) add(u *unstructured.Unstructured) error {
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.BestSpeed)
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(w).Encode(u.Object); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	m.references = append(m.references, reference{objectOf(u), bytes.Clone(b.Bytes())})
+	return nil
+}
+
+// each goes through the objects that pass, unpacked.
+func (m *Manifest) each(pass func(Object) bool) iter.Seq2[*unstructured.Unstructured, error] {
+	return func(yield func(*unstructured.Unstructured, error) bool) {
+		for _, r := range m.references {
+			if !pass(r.object) {
+				continue
+			}
+			u, err := r.unpack()
+			if !yield(u, err) {
+				return
+			}
+		}
+	}
+}
+
+func (r reference) unpack() (*unstructured.Unstructured, error) {
+	raw, err := io.ReadAll(flate.NewReader(bytes.NewReader(r.packed)))
+	if err != nil {
+		return nil, fmt.Errorf("unpack %s: %w", r.object, err)
+	}
+	u := &unstructured.Unstructured{}
+	// UnmarshalJSON keeps whole numbers whole, which json.Unmarshal into a map would not.
+	if err := u.UnmarshalJSON(raw); err != nil {
+		return nil, fmt.Errorf("unpack %s: %w", r.object, err)
+	}
+	return u, nil
+}
