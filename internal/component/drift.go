@@ -152,13 +152,11 @@ func (r *Reconciler) report(rec *record, c *networkstackv1alpha1.NetworkComponen
 	if out.observed && out.only != nil {
 		rec.open = slices.DeleteFunc(slices.Clone(known), func(f release.Finding) bool { return slices.Contains(out.only, f.Object) })
 	}
-	var left []release.Object
 	now := time.Now()
 	for _, f := range out.findings {
 		response := drift.ResponseTo(f, out.observed)
 		if out.observed {
 			rec.open = append(rec.open, f)
-			left = append(left, f.Object)
 			if slices.ContainsFunc(known, func(k release.Finding) bool { return sameFinding(k, f) }) {
 				continue
 			}
@@ -176,8 +174,8 @@ func (r *Reconciler) report(rec *record, c *networkstackv1alpha1.NetworkComponen
 			r.event(c, drift.Contested.EventType(), drift.Contested.Reason(), "Drift", "%s", drift.DescribeContest(given))
 		}
 	}
-	if out.only != nil || out.observed {
-		r.Drift.Update(c.Name, out.applied, left)
+	if out.only != nil {
+		r.Drift.Update(c.Name, out.applied)
 	}
 	if out.checked != "" && out.only == nil {
 		rec.checked = out.checked

@@ -47,8 +47,6 @@ type expectation struct {
 	release.Applied
 	// same is the resource version that was last compared and found to be as expected: no object is compared twice.
 	same string
-	// open says that the object was found to differ and left so: every change that somebody makes is worth a look.
-	open bool
 }
 
 // key names an object within a kind.
@@ -95,15 +93,14 @@ func (w *Watcher) Track(component string, applied []release.Applied) error {
 	return w.watchKinds(expected)
 }
 
-// Update renews what is expected of some of a component's objects, after they were looked at or applied again. Those
-// that are open differ and were left so.
-func (w *Watcher) Update(component string, looked []release.Applied, open []release.Object) {
+// Update renews what is expected of some of a component's objects, after they were looked at or applied again.
+func (w *Watcher) Update(component string, looked []release.Applied) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, a := range looked {
 		k := keyOf(a.Object)
 		if _, ok := w.expected[component][k]; ok {
-			w.expected[component][k] = &expectation{Applied: a, open: slices.Contains(open, a.Object)}
+			w.expected[component][k] = &expectation{Applied: a}
 		}
 	}
 }
@@ -173,7 +170,7 @@ func (w *Watcher) differs(k key, e *expectation) bool {
 		return false
 	case release.Fingerprint(live, networkstackv1alpha1.FieldManager) != e.Fingerprint:
 		return true
-	case e.open && e.touched(live):
+	case e.Open && e.touched(live):
 		return true
 	}
 	e.same = live.ResourceVersion

@@ -182,8 +182,8 @@ func TestUpdate(t *testing.T) {
 	// The engine applies, and the reconciler learns of it; events may come in between and wake it once more.
 	restored := c.put(config, "restored")
 	unknown := c.put(second, "ours")
-	w.Update("cni", []release.Applied{restored, unknown}, nil)
-	w.Update("nobody", []release.Applied{restored}, nil)
+	w.Update("cni", []release.Applied{restored, unknown})
+	w.Update("nobody", []release.Applied{restored})
 	eventually(t, "the restored object is as expected", func() bool { return len(w.Drifted("cni")) == 0 })
 	w.quiet(c, configMaps, "cni")
 
@@ -212,12 +212,12 @@ func TestOpen(t *testing.T) {
 				Manager: "other", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", FieldsV1: metav1.NewFieldsV1(fields)})
 		}
 	}
-	open := []release.Object{config}
+	const open, harmless = true, false
 
 	for _, tc := range []struct {
 		name    string
 		happen  func(*cluster) release.Applied
-		open    []release.Object
+		open    bool
 		next    func(*cluster)
 		noticed bool
 	}{
@@ -239,10 +239,10 @@ func TestOpen(t *testing.T) {
 		{"open for having been deleted, and comes back", deleted, open, func(c *cluster) { c.put(config, "ours") }, true},
 		{"open without a field of ours, and gets some", func(c *cluster) release.Applied { return c.put(config, "") }, open,
 			func(c *cluster) { c.put(config, "ours") }, true},
-		{"harmless, and changes somewhere", taken, nil, func(c *cluster) { c.put(config, "taken") }, false},
-		{"harmless, and changes again", taken, nil, func(c *cluster) { c.put(config, "taken more") }, true},
-		{"harmless, and is deleted", taken, nil, func(c *cluster) { c.delete(config) }, true},
-		{"harmless, and somebody adds a field", taken, nil, func(c *cluster) { c.put(config, "taken", foreign(`{"f:data":{"f:x":{}}}`)) }, true},
+		{"harmless, and changes somewhere", taken, harmless, func(c *cluster) { c.put(config, "taken") }, false},
+		{"harmless, and changes again", taken, harmless, func(c *cluster) { c.put(config, "taken more") }, true},
+		{"harmless, and is deleted", taken, harmless, func(c *cluster) { c.delete(config) }, true},
+		{"harmless, and somebody adds a field", taken, harmless, func(c *cluster) { c.put(config, "taken", foreign(`{"f:data":{"f:x":{}}}`)) }, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -253,7 +253,8 @@ func TestOpen(t *testing.T) {
 			looked := tc.happen(c)
 			w.wakes("cni")
 
-			w.Update("cni", []release.Applied{looked}, tc.open)
+			looked.Open = tc.open
+			w.Update("cni", []release.Applied{looked})
 			w.differing()
 			w.quiet(c, configMaps)
 			tc.next(c)
@@ -278,10 +279,10 @@ func TestUpdateLeavesTheRest(t *testing.T) {
 	w.wakes("cni")
 	other := c.put(second, "taken")
 	w.wakes("cni")
-	w.Update("cni", []release.Applied{other}, nil)
-	w.Update("nobody", []release.Applied{first}, []release.Object{config})
+	w.Update("cni", []release.Applied{other})
+	w.Update("nobody", []release.Applied{first})
 	w.differing(config)
-	w.Update("cni", []release.Applied{first}, []release.Object{config})
+	w.Update("cni", []release.Applied{first})
 	w.differing()
 }
 
@@ -318,7 +319,7 @@ func TestForget(t *testing.T) {
 	w.quiet(c, configMaps)
 	w.differing()
 	// Updating does not bring it back.
-	w.Update("cni", []release.Applied{{Object: config, Fingerprint: "x"}}, nil)
+	w.Update("cni", []release.Applied{{Object: config, Fingerprint: "x"}})
 	w.differing()
 }
 

@@ -75,6 +75,9 @@ type Applied struct {
 	Fingerprint, Traces string
 	// Generation of the object; 0 for kinds that have none.
 	Generation int64
+	// Open says that the object was looked at and left although it differs, or although somebody else holds a field of it,
+	// so that its next change may leave no trace in our entry.
+	Open bool
 }
 
 // Outcome is what Apply achieved.

@@ -177,7 +177,9 @@ func (v *verification) look(i *resource.Info, wanted *unstructured.Unstructured)
 		return nil, err
 	}
 	if v.dryRun {
-		v.noteApplied(appliedOf(o, live, v.engine.opts.FieldManager))
+		left := appliedOf(o, live, v.engine.opts.FieldManager)
+		left.Open = true
+		v.noteApplied(left)
 	} else {
 		v.noteApplied(appliedOf(o, after, v.engine.opts.FieldManager))
 	}
@@ -220,7 +222,7 @@ func (v *verification) missing(i *resource.Info, wanted *unstructured.Unstructur
 	o := infoObject(i)
 	f := &Finding{Object: o, Missing: true, Manager: UnknownManager}
 	if v.dryRun {
-		v.noteApplied(Applied{Object: o})
+		v.noteApplied(Applied{Object: o, Open: true})
 		return f, nil
 	}
 	applied, err := v.applyInfo(&resource.Info{Client: i.Client, Mapping: i.Mapping, Object: wanted, Namespace: i.Namespace, Name: i.Name})
