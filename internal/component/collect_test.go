@@ -243,11 +243,14 @@ func TestContested(t *testing.T) {
 	if _, ok := r.checking(next, c).rules.For("DaemonSet", "net", "a").Match(path, "robot"); !ok {
 		t.Error("the field would be corrected by the next process")
 	}
-	rec.settled, rec.release = "old", &networkstackv1alpha1.ReleaseStatus{}
-	rec.job = newJob(jobApply, "new", outcome{upgraded: true, release: rec.release})
-	r.collect(t.Context(), rec, c)
-	fillDrift(c, rec, &s)
-	if len(s.Drift.Contested) > 0 || said(s.Conditions)["Contested"] != "" {
-		t.Errorf("contested although something else is wanted: %+v", s.Drift)
+	// Something else is wanted.
+	r = newReconciler(t, c)
+	seen := get(t, r, "cni")
+	seen.Status = s
+	rec = r.state.of(seen, &s)
+	rec.settled = "old"
+	reconcileOnce(t, r, "cni")
+	if rec.job == nil || rec.job.kind != jobApply || len(rec.contests.Rules()) > 0 {
+		t.Errorf("contested although something else is wanted: %+v", rec.contests)
 	}
 }

@@ -200,6 +200,10 @@ func (r *Reconciler) advance(ctx context.Context, rec *record, c *networkstackv1
 	case rec.job != nil:
 		// One thing at a time: what is under way is never cut off by a newer wish, only by the end of the process.
 	case err == nil && rec.settled != rec.wanted && rec.due():
+		if rec.settled != "" {
+			// Something else is wanted now, so whoever fought over the old may have come round.
+			rec.contests = drift.Contests{}
+		}
 		rec.job = r.startApply(c.DeepCopy(), values, rec.wanted, r.checking(rec, c))
 	case rec.settled != "":
 		r.watchDrift(rec, c)

@@ -122,7 +122,7 @@ func (r *Reconciler) verify(ctx context.Context, c *networkstackv1alpha1.Network
 		Component: c.Name, Manifest: m, Only: only, DryRun: observe, Rules: check.rules, Secrets: check.secrets,
 	})
 	out := outcome{err: err, findings: findings, applied: applied, manifest: m, only: only, observed: observe, checked: check.digest}
-	if err == nil && len(findings) > 0 && only != nil {
+	if err == nil && len(findings) > 0 {
 		// Whoever changed objects may have changed the release itself: with Helm's own tool, say.
 		if found, err := r.Engine.State(ctx, c.Spec.ReleaseName, c.Spec.Namespace); err == nil && found.Revision != m.Revision {
 			out.err, out.gone = errReleaseReplaced, true

@@ -13,7 +13,6 @@ import (
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/chart"
-	"github.com/networkstack/networkstack/internal/drift"
 	"github.com/networkstack/networkstack/internal/release"
 )
 
@@ -187,10 +186,6 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 	}
 	if out.release != nil {
 		rec.release = out.release
-	}
-	if out.upgraded && rec.settled != j.inputs {
-		// Something else is wanted now, so whoever fought over it may have come round.
-		rec.contests = drift.Contests{}
 	}
 	rec.settled = j.inputs
 	if out.manifest != nil {

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"reflect"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"helm.sh/helm/v3/pkg/kube"
+	"helm.sh/helm/v3/pkg/releaseutil"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -107,11 +109,6 @@ type verification struct {
 }
 
 func (v *verification) all(list kube.ResourceList) error {
-	// What others live in or are made of comes first.
-	first := func(i *resource.Info) bool {
-		gk := i.Mapping.GroupVersionKind.GroupKind()
-		return isNamespace(gk) || isCRD(gk)
-	}
 	verify := func(i *resource.Info) error {
 		f, err := v.one(i)
 		if err != nil {
@@ -124,8 +121,21 @@ func (v *verification) all(list kube.ResourceList) error {
 		}
 		return nil
 	}
-	errs := inParallel(v.session, list.Filter(first), verify)
-	errs = append(errs, inParallel(v.session, list.Filter(func(i *resource.Info) bool { return !first(i) }), verify)...)
+	// In the order of installation: a binding cannot be made again before its role, for example.
+	place := func(i *resource.Info) int {
+		if n := slices.Index(releaseutil.InstallOrder, i.Mapping.GroupVersionKind.Kind); n >= 0 {
+			return n
+		}
+		return len(releaseutil.InstallOrder)
+	}
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b *resource.Info) int {
+		return cmp.Or(place(a)-place(b), strings.Compare(a.Mapping.GroupVersionKind.String(), b.Mapping.GroupVersionKind.String()))
+	})
+	var errs []error
+	for _, batch := range byKind(list) {
+		errs = append(errs, inParallel(v.session, batch, verify)...)
+	}
 	slices.SortFunc(v.findings, func(a, b Finding) int { return strings.Compare(a.Object.String(), b.Object.String()) })
 	return v.collect(errs)
 }
