@@ -10,6 +10,9 @@ const (
 	ComponentLabel = "networkstack.io/component"
 	// StackLabel is on every NetworkComponent; its value is the NetworkStack's name.
 	StackLabel = "networkstack.io/stack"
+	// CRDSourceAnnotation is on every CustomResourceDefinition of a component; its value is the chart it came from and
+	// the chart's version, "chart/version".
+	CRDSourceAnnotation = "networkstack.io/crd-source"
 	// NodeMTUAnnotation on a Node states the MTU of its underlay interface in bytes. It is read, never written.
 	NodeMTUAnnotation = "networkstack.io/mtu"
 	// Finalizer keeps a NetworkStack or NetworkComponent until its deletion policy has been carried out.

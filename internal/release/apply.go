@@ -71,10 +71,15 @@ func (s *session) collect(errs []error) error {
 	for _, err := range errs {
 		var conflict *ConflictError
 		var crd *CRDVersionError
+		var unserved *CRDNotServedError
 		var object *ObjectError
 		switch {
-		case errors.As(err, &conflict), errors.As(err, &crd):
-			conflicts = append(conflicts, err)
+		case errors.As(err, &conflict):
+			conflicts = append(conflicts, conflict)
+		case errors.As(err, &crd):
+			conflicts = append(conflicts, crd)
+		case errors.As(err, &unserved):
+			conflicts = append(conflicts, unserved)
 		case errors.As(err, &object):
 			out.Causes = append(out.Causes, object)
 		default:
@@ -114,6 +119,9 @@ func (s *session) applyAll(list kube.ResourceList) error {
 			if err != nil {
 				return objectError("apply", infoObject(i), err)
 			}
+			if m == nil {
+				return nil // kept as it is
+			}
 			s.noteApplied(appliedOf(infoObject(i), m, s.engine.opts.FieldManager))
 			return nil
 		})...)
@@ -136,14 +144,18 @@ func (s *session) applyHooks(list kube.ResourceList) error {
 	}))
 }
 
+// applyInfo applies an object. It returns nil without an error when another object is kept in its place.
 func (s *session) applyInfo(i *resource.Info) (*metav1.PartialObjectMetadata, error) {
 	u, ok := i.Object.(*unstructured.Unstructured)
 	if !ok {
 		return nil, fmt.Errorf("unexpected type %T", i.Object)
 	}
 	if isCRD(i.Mapping.GroupVersionKind.GroupKind()) {
-		m, _, err := s.applyCRD(u)
-		return m, err
+		p, err := s.planCRD(u)
+		if err != nil {
+			return nil, err
+		}
+		return s.settleCRD(p)
 	}
 	if i.Name == "" {
 		return s.createNamed(i, u)

@@ -34,7 +34,7 @@ func (s *session) Run(in *bytes.Buffer) (*bytes.Buffer, error) {
 	if err != nil {
 		return nil, s.fail(&RenderError{Release: s.id(), Err: scrubValues(err, s.values)})
 	}
-	var objs []*unstructured.Unstructured
+	var objs, crds []*unstructured.Unstructured
 	seen := map[key]bool{}
 	for _, d := range docs {
 		for _, o := range d.objects {
@@ -43,6 +43,10 @@ func (s *session) Run(in *bytes.Buffer) (*bytes.Buffer, error) {
 			}
 			s.moveImages(o)
 			s.labelNamespace(o)
+			if isCRD(o.GroupVersionKind().GroupKind()) {
+				setSource(o, sourceOfTemplate(s.sources, d.where()))
+				crds = append(crds, o)
+			}
 			// Two objects of one name would be applied over one another, in no order.
 			k := keyOf(o, s.marks.namespace)
 			if seen[k] {
@@ -64,6 +68,9 @@ func (s *session) Run(in *bytes.Buffer) (*bytes.Buffer, error) {
 		return nil, s.fail(err)
 	}
 	if err := s.checkOwners(list); err != nil {
+		return nil, s.fail(err)
+	}
+	if _, err := s.planCRDs(crds); err != nil {
 		return nil, s.fail(err)
 	}
 	return out, nil

@@ -51,6 +51,30 @@ func (e *CRDVersionError) Error() string {
 		e.CRD, strings.Join(e.Versions, ", "))
 }
 
+// CRDNotServedError means that a CustomResourceDefinition was left as it is, being newer or another component's, and does
+// not serve versions that the chart counts on.
+type CRDNotServedError struct {
+	CRD      string
+	Versions []string
+	// Owner is the component that the live definition belongs to, empty when it is this one or nobody's.
+	Owner string
+	// Source is the chart and version the live definition came from, Wanted that of the one that was not applied.
+	Source, Wanted string
+}
+
+func (e *CRDNotServedError) Error() string {
+	whose := ""
+	if e.Owner != "" {
+		whose += " of component " + e.Owner
+	}
+	if e.Source != "" {
+		whose += " from " + e.Source
+	}
+	return fmt.Sprintf("CustomResourceDefinition %s: the definition in the cluster%s is not replaced by the one from %s, and does not serve %s; "+
+		"use versions of the two that go together, or stop serving the versions that one of them lacks",
+		e.CRD, whose, e.Wanted, strings.Join(e.Versions, ", "))
+}
+
 // ObjectError is what went wrong with one object.
 type ObjectError struct {
 	Object Object
@@ -130,5 +154,6 @@ func Permanent(err error) bool {
 	var render *RenderError
 	var conflict *ConflictError
 	var crd *CRDVersionError
-	return errors.As(err, &render) || errors.As(err, &conflict) || errors.As(err, &crd)
+	var unserved *CRDNotServedError
+	return errors.As(err, &render) || errors.As(err, &conflict) || errors.As(err, &crd) || errors.As(err, &unserved)
 }

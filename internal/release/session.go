@@ -46,6 +46,8 @@ type session struct {
 	namespaceLabels map[string]string
 	// rules say which fields others may change.
 	rules ignore.Rules
+	// sources are the charts that rendered objects come from, by path.
+	sources map[string]string
 	// previous are the objects of all revisions that count for pruning, by key.
 	previous map[key]*resource.Info
 	// parsed are manifests that were read already.
@@ -60,6 +62,7 @@ type session struct {
 	hooks   map[*resource.Info]bool
 	applied []Applied
 	uids    map[types.UID]bool
+	crds    []AppliedCRD
 	typed   error
 }
 
@@ -144,11 +147,13 @@ func (s *session) verdict(op string, err error) error {
 		render   *RenderError
 		conflict *ConflictError
 		crd      *CRDVersionError
+		unserved *CRDNotServedError
 		apply    *ApplyError
 		object   *ObjectError
 	)
 	switch {
-	case errors.As(typed, &render), errors.As(typed, &conflict), errors.As(typed, &crd), errors.As(typed, &apply):
+	case errors.As(typed, &render), errors.As(typed, &conflict), errors.As(typed, &crd), errors.As(typed, &unserved),
+		errors.As(typed, &apply):
 		return typed
 	case errors.As(typed, &object):
 		return &ApplyError{Release: s.id(), Causes: []*ObjectError{object}}

@@ -83,10 +83,13 @@ type Applied struct {
 // Outcome is what Apply achieved.
 type Outcome struct {
 	State State
-	// Objects are all objects of the release, without hooks and without files under crds/.
+	// Objects are all objects of the release, without hooks and without files under crds/. CRDs that were kept because they
+	// are newer or another component's are not among them.
 	Objects []Applied
 	// Manifest is what was applied; nil after an error.
 	Manifest *Manifest
+	// CRDs are all CustomResourceDefinitions of the chart, under crds/ and rendered, and what became of them.
+	CRDs []AppliedCRD
 }
 
 // Options configure an Engine. Zero values mean the defaults.

@@ -14,7 +14,7 @@ import (
 // idempotent, and after a crash the next call carries on.
 //
 // What stays: objects with helm.sh/resource-policy: keep, CustomResourceDefinitions wherever they
-// came from, objects that belong to somebody else by now, and hooks whose deletion policies don't
+// came from (without the component's marks, so that another one may have them), objects that belong to somebody else by now, and hooks whose deletion policies don't
 // ask for their removal.
 //
 // The release's namespace is deleted at the end if the engine made it (it carries the component's
@@ -49,6 +49,9 @@ func (s *session) uninstall() error {
 		if err := s.runUninstall(revs); err != nil {
 			return err
 		}
+	}
+	if err := s.letGoOfCRDs(nil); err != nil {
+		return err
 	}
 	// The records are gone now, and with them the last thing that had to be in the namespace.
 	return s.deleteNamespace(s.marks.namespace)
