@@ -56,10 +56,11 @@ func wishes(c *networkstackv1alpha1.NetworkComponent, values map[string]any) str
 }
 
 func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values map[string]any, wanted string, check checking) *job {
-	return r.runner.run(c.Name, jobApply, wanted, func(ctx context.Context, phase func(networkstackv1alpha1.ComponentPhase)) outcome {
+	return r.runner.run(c.Name, jobApply, wanted, func(ctx context.Context, phase reporting, slot *slot) outcome {
 		phase(networkstackv1alpha1.PhaseFetching)
 		spec := releaseSpec(c, values)
 		spec.Rules = check.rules
+		spec.Waiting = slot.waiting
 		loaded, err := r.Charts.Load(ctx, r.chartRequest(&c.Spec))
 		if err != nil {
 			if out, same := r.withoutChart(ctx, c, spec, check); same {
@@ -136,9 +137,9 @@ func (r *Reconciler) withoutChart(ctx context.Context, c *networkstackv1alpha1.N
 }
 
 func (r *Reconciler) startUninstall(c *networkstackv1alpha1.NetworkComponent) *job {
-	return r.runner.run(c.Name, jobUninstall, "", func(ctx context.Context, phase func(networkstackv1alpha1.ComponentPhase)) outcome {
+	return r.runner.run(c.Name, jobUninstall, "", func(ctx context.Context, phase reporting, slot *slot) outcome {
 		phase(networkstackv1alpha1.PhaseUninstalling)
-		return outcome{err: r.Engine.Uninstall(ctx, c.Spec.ReleaseName, c.Spec.Namespace, c.Name)}
+		return outcome{err: r.Engine.Uninstall(ctx, c.Spec.ReleaseName, c.Spec.Namespace, c.Name, release.WhileWaiting(slot.waiting))}
 	})
 }
 

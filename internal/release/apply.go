@@ -135,7 +135,11 @@ func (s *session) applyAll(list kube.ResourceList) error {
 // applyHooks applies the objects of a hook. They are not part of what the release is compared with.
 func (s *session) applyHooks(list kube.ResourceList) error {
 	return s.collect(inParallel(s, list, func(i *resource.Info) error {
-		if _, err := s.applyInfo(i); err != nil {
+		err := s.clearHook(i)
+		if err == nil {
+			_, err = s.applyInfo(i)
+		}
+		if err != nil {
 			failed := objectError("apply", infoObject(i), err)
 			failed.Hook = true
 			return failed

@@ -100,6 +100,7 @@ func (s *session) Build(reader io.Reader, hook bool) (kube.ResourceList, error) 
 		}
 	}
 	if hook {
+		s.parsed[text] = objs
 		for _, o := range objs {
 			if err := normalize(o, s.marks, true); err != nil {
 				return nil, s.fail(&RenderError{Release: s.id(), Err: err})
@@ -196,7 +197,7 @@ func (s *session) WaitForDelete(resources kube.ResourceList, timeout time.Durati
 		if isCRD(i.Mapping.GroupVersionKind.GroupKind()) || i.Name == "" {
 			continue // never deleted
 		}
-		if err := s.waitGone(i.Mapping, i.Namespace, i.Name, timeout); err != nil {
+		if err := s.standBy(func() error { return s.waitGone(i.Mapping, i.Namespace, i.Name, timeout) }); err != nil {
 			err := objectError("wait for the deletion of", infoObject(i), err)
 			err.Hook = true
 			return s.fail(err)

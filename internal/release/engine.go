@@ -84,6 +84,7 @@ func (e *Engine) Apply(ctx context.Context, spec Spec) (Outcome, error) {
 		return Outcome{}, err
 	}
 	s.registry, s.values, s.namespaceLabels, s.rules = spec.ImageRegistry, spec.Values, spec.NamespaceLabels, spec.Rules
+	s.waiting = spec.Waiting
 	out, err := s.applyRelease(spec, e.Inputs(spec)) //nolint:contextcheck // the session holds ctx
 	out.Objects, out.CRDs = s.appliedObjects(), s.settledCRDs()
 	return out, s.verdict("apply", err)

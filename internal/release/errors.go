@@ -86,6 +86,9 @@ type ObjectError struct {
 	Permission string
 	// Hook says that the object is a chart hook.
 	Hook bool
+	// Detail is what is known of a hook that failed: how its pod ended and the last lines of its log. Values that may not be
+	// shown are taken out of it.
+	Detail string
 	// Err never contains data of Secrets.
 	Err error
 }
@@ -98,7 +101,11 @@ func (e *ObjectError) Error() string {
 	if e.Permission != "" {
 		return fmt.Sprintf("%s %s: missing permission to %s", e.Verb, what, e.Permission)
 	}
-	return fmt.Sprintf("%s %s: %v", e.Verb, what, e.Err)
+	text := fmt.Sprintf("%s %s: %v", e.Verb, what, e.Err)
+	if e.Detail != "" {
+		text += "; " + e.Detail
+	}
+	return text
 }
 
 // Unwrap returns the cause.

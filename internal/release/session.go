@@ -45,7 +45,8 @@ type session struct {
 	values          map[string]any
 	namespaceLabels map[string]string
 	// rules say which fields others may change.
-	rules ignore.Rules
+	rules   ignore.Rules
+	waiting Waiting
 	// sources are the charts that rendered objects come from, by path.
 	sources map[string]string
 	// previous are the objects of all revisions that count for pruning, by key.

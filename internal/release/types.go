@@ -33,6 +33,8 @@ type Spec struct {
 	ImageRegistry string
 	// Rules say which fields others may change. Those that somebody else has taken are left to him.
 	Rules ignore.Rules
+	// Waiting, when set, is told when the action waits for the cluster.
+	Waiting Waiting
 }
 
 // State is what Helm's storage says about a release. The zero State means there is none.

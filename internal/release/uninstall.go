@@ -10,6 +10,12 @@ import (
 	"k8s.io/cli-runtime/pkg/resource"
 )
 
+// UninstallOption changes how a release is removed.
+type UninstallOption func(*session)
+
+// WhileWaiting has w told when the removal waits for the cluster.
+func WhileWaiting(w Waiting) UninstallOption { return func(s *session) { s.waiting = w } }
+
 // Uninstall removes a release: the objects of all its recorded revisions, then the records. It is
 // idempotent, and after a crash the next call carries on.
 //
@@ -24,13 +30,16 @@ import (
 //
 // Deletion is in the background: when Uninstall returns, the objects' dependents may still be on
 // their way out.
-func (e *Engine) Uninstall(ctx context.Context, name, namespace, component string) error {
+func (e *Engine) Uninstall(ctx context.Context, name, namespace, component string, opts ...UninstallOption) error {
 	defer e.locks.lock(namespace + "/" + name)()
 	s, err := e.newSession(ctx, name, namespace, component)
 	if err != nil {
 		return err
 	}
 	s.uninstalling = true
+	for _, o := range opts {
+		o(s)
+	}
 	return s.verdict("uninstall", s.uninstall())
 }
 
