@@ -72,6 +72,7 @@ func (s *session) collect(errs []error) error {
 		var conflict *ConflictError
 		var crd *CRDVersionError
 		var unserved *CRDNotServedError
+		var fixed *ImmutableFieldError
 		var object *ObjectError
 		switch {
 		case errors.As(err, &conflict):
@@ -80,6 +81,8 @@ func (s *session) collect(errs []error) error {
 			conflicts = append(conflicts, crd)
 		case errors.As(err, &unserved):
 			conflicts = append(conflicts, unserved)
+		case errors.As(err, &fixed):
+			conflicts = append(conflicts, fixed)
 		case errors.As(err, &object):
 			out.Causes = append(out.Causes, object)
 		default:
@@ -132,6 +135,17 @@ func (s *session) applyAll(list kube.ResourceList) error {
 	return s.collect(errs)
 }
 
+// bringAbout applies all objects, after what an interrupted replacement left undone.
+func (s *session) bringAbout(list kube.ResourceList) error {
+	if err := s.adoptOrphans(list); err != nil {
+		return err
+	}
+	if err := s.applyAll(list); err != nil {
+		return err
+	}
+	return s.clearIntents()
+}
+
 // applyHooks applies the objects of a hook. They are not part of what the release is compared with.
 func (s *session) applyHooks(list kube.ResourceList) error {
 	return s.collect(inParallel(s, list, func(i *resource.Info) error {
@@ -164,11 +178,16 @@ func (s *session) applyInfo(i *resource.Info) (*metav1.PartialObjectMetadata, er
 	if i.Name == "" {
 		return s.createNamed(i, u)
 	}
-	u, err := s.leaveToOthers(i.Mapping, u)
+	full := u
+	u, err := s.leaveToOthers(i.Mapping, full)
 	if err != nil {
 		return nil, err
 	}
-	return s.apply(i.Mapping, u)
+	m, err := s.apply(i.Mapping, u)
+	if fields := immutableFields(err); len(fields) > 0 {
+		return s.replace(i, full, u, fields)
+	}
+	return m, err
 }
 
 // leaveToOthers takes out of an object the fields that somebody else has taken and may have: applying would take them

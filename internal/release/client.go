@@ -143,7 +143,7 @@ func (s *session) Create(resources kube.ResourceList) (*kube.Result, error) {
 func (s *session) Update(_, target kube.ResourceList, _ bool) (*kube.Result, error) {
 	// Helm reads the result even when there is an error.
 	result := &kube.Result{Updated: target}
-	if err := s.applyAll(target); err != nil {
+	if err := s.bringAbout(target); err != nil {
 		return result, s.fail(err)
 	}
 	if err := s.prune(target); err != nil {

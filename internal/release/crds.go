@@ -297,6 +297,10 @@ func (s *session) settleCRD(p *crdPlan) (*metav1.PartialObjectMetadata, error) {
 		s.log.Info("taking over a CustomResourceDefinition: ours is newer", "crd", name, "component", p.choice.owner, "source", p.outcome.Source)
 	}
 	live, err := s.apply(p.mapping, p.wanted)
+	if fields := immutableFields(err); len(fields) > 0 {
+		r := Replacement{Object: p.outcome.Object, Class: ReplaceRefused, Fields: fields}
+		return nil, r.refusal("take the change back, or move its objects elsewhere and delete the definition yourself, with which they are all deleted")
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -75,8 +75,8 @@ func NewEngine(cfg *rest.Config, opts Options) (*Engine, error) {
 // from the same inputs, its recorded objects are applied again without a new revision: charts that
 // generate certificates or passwords keep them.
 //
-// The error is a *RenderError, *ConflictError, *CRDVersionError, *CRDNotServedError, *ApplyError,
-// or one that wraps the context's. After a cancelled context the record may say pending; the next Apply recovers it.
+// The error is a *RenderError, *ConflictError, *CRDVersionError, *CRDNotServedError,
+// *ImmutableFieldError, *ApplyError, or one that wraps the context's. After a cancelled context the record may say pending; the next Apply recovers it.
 func (e *Engine) Apply(ctx context.Context, spec Spec) (Outcome, error) {
 	defer e.locks.lock(spec.Namespace + "/" + spec.Name)()
 	s, err := e.newSession(ctx, spec.Name, spec.Namespace, spec.Component)
@@ -84,9 +84,9 @@ func (e *Engine) Apply(ctx context.Context, spec Spec) (Outcome, error) {
 		return Outcome{}, err
 	}
 	s.registry, s.values, s.namespaceLabels, s.rules = spec.ImageRegistry, spec.Values, spec.NamespaceLabels, spec.Rules
-	s.waiting = spec.Waiting
+	s.waiting, s.announce, s.replacement = spec.Waiting, spec.Announce, spec.Replacement
 	out, err := s.applyRelease(spec, e.Inputs(spec)) //nolint:contextcheck // the session holds ctx
-	out.Objects, out.CRDs = s.appliedObjects(), s.settledCRDs()
+	out.Objects, out.CRDs, out.Replaced = s.appliedObjects(), s.settledCRDs(), s.replacedObjects()
 	return out, s.verdict("apply", err)
 }
 
@@ -101,6 +101,7 @@ func (s *session) applyRelease(spec Spec, inputs string) (Outcome, error) {
 	if err := s.claim(revs); err != nil {
 		return Outcome{}, err
 	}
+	s.resumes = len(revs) > 0
 	if spec.NamespaceLabels != nil {
 		if err := s.ensureNamespace(spec.NamespaceLabels); err != nil {
 			return Outcome{}, err
@@ -266,7 +267,7 @@ func (s *session) reapply(rel *helmrelease.Release) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := s.applyAll(infos); err != nil {
+	if err := s.bringAbout(infos); err != nil {
 		return Outcome{}, err
 	}
 	return Outcome{State: s.stateOf(rel), Manifest: m}, s.letGo(rel)

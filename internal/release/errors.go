@@ -162,5 +162,6 @@ func Permanent(err error) bool {
 	var conflict *ConflictError
 	var crd *CRDVersionError
 	var unserved *CRDNotServedError
-	return errors.As(err, &render) || errors.As(err, &conflict) || errors.As(err, &crd) || errors.As(err, &unserved)
+	var fixed *ImmutableFieldError
+	return errors.As(err, &render) || errors.As(err, &conflict) || errors.As(err, &crd) || errors.As(err, &unserved) || errors.As(err, &fixed)
 }

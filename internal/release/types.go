@@ -35,6 +35,10 @@ type Spec struct {
 	Rules ignore.Rules
 	// Waiting, when set, is told when the action waits for the cluster.
 	Waiting Waiting
+	// Replacement says which objects may be replaced to change fields that cannot be changed. Left out, ReplacementSafe.
+	Replacement ReplacementPolicy
+	// Announce, when set, is told of every replacement before anything is deleted.
+	Announce func(Replacement)
 }
 
 // State is what Helm's storage says about a release. The zero State means there is none.
@@ -92,6 +96,8 @@ type Outcome struct {
 	Manifest *Manifest
 	// CRDs are all CustomResourceDefinitions of the chart, under crds/ and rendered, and what became of them.
 	CRDs []AppliedCRD
+	// Replaced are the objects that gave way to new ones of their name.
+	Replaced []Replacement
 }
 
 // Options configure an Engine. Zero values mean the defaults.

@@ -55,6 +55,13 @@ func (s *session) uninstall() error {
 		if err := s.loadPrevious(revs); err != nil {
 			return err
 		}
+		s.resumes = true
+		if err := s.adoptOrphans(nil); err != nil {
+			return err
+		}
+		if err := s.clearIntents(); err != nil {
+			return err
+		}
 		if err := s.runUninstall(revs); err != nil {
 			return err
 		}

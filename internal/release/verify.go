@@ -267,7 +267,12 @@ func (v *verification) restore(i *resource.Info, live, wanted *unstructured.Unst
 	}
 	opts := v.applyOptions()
 	opts.DryRun = dryRun
-	return objects.Patch(v.ctx, i.Name, types.ApplyPatchType, body, opts)
+	after, err = objects.Patch(v.ctx, i.Name, types.ApplyPatchType, body, opts)
+	if fields := immutableFields(err); len(fields) > 0 {
+		// Drift is put right, but not by deleting things.
+		return nil, planReplacement(infoObject(i), live, wanted, fields).refusal("delete it: then it is made again as it should be")
+	}
+	return after, err
 }
 
 // finding says what was different; nil when applying changed nothing of ours after all.
