@@ -57,6 +57,20 @@ const (
 	DriftIgnore DriftMode = "Ignore"
 )
 
+// ReplacementPolicy says which objects may be deleted and made again in order to change fields that cannot be changed.
+// +kubebuilder:validation:Enum=Safe;Disruptive
+type ReplacementPolicy string
+
+// The replacement policies.
+const (
+	// ReplacementSafe replaces workloads, whose pods keep running, objects that no pod depends on while it runs, and Jobs.
+	// It is the default.
+	ReplacementSafe ReplacementPolicy = "Safe"
+	// ReplacementDisruptive also replaces what is interrupted by it, such as a Service with another cluster IP. Volume
+	// claims, namespaces, custom resources and their definitions are never replaced.
+	ReplacementDisruptive ReplacementPolicy = "Disruptive"
+)
+
 // DeletionPolicy says what becomes of installed components when their owner is deleted.
 // +kubebuilder:validation:Enum=Orphan;Delete
 type DeletionPolicy string

@@ -141,7 +141,7 @@ func TestSharedCRD(t *testing.T) {
 					t.Fatal(err)
 				}
 				d.patch(plural, `{"metadata":{"labels":{"mallory":"was-here"}}}`)
-				if f, _, err := eng.Verify(t.Context(), older.Name, m, nil, false); err != nil || len(f) > 0 {
+				if f, _, err := eng.Verify(t.Context(), Check{Component: older.Name, Manifest: m}); err != nil || len(f) > 0 {
 					t.Errorf("%v %v", f, err)
 				}
 				d.expect(plural, want)
@@ -209,7 +209,7 @@ func TestCRDDowngrade(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if f, _, err := eng.Verify(t.Context(), "c-"+where, m, nil, false); err != nil || len(f) > 0 {
+			if f, _, err := eng.Verify(t.Context(), Check{Component: "c-" + where, Manifest: m}); err != nil || len(f) > 0 {
 				t.Errorf("%v %v", f, err)
 			}
 			if crds, err := eng.CRDs(t.Context(), at("1.0.0", "v1")); err != nil || len(crds) > 0 {
@@ -316,19 +316,22 @@ func TestCRDsOfSubcharts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Objects = append(m.Objects, crds...)
-	if f, _, err := eng.Verify(t.Context(), "top", m, nil, false); err != nil || len(f) > 0 {
+	if err := m.Include(crds...); err != nil {
+		t.Fatal(err)
+	}
+	if f, _, err := eng.Verify(t.Context(), Check{Component: "top", Manifest: m}); err != nil || len(f) > 0 {
 		t.Errorf("%v %v", f, err)
 	}
 	for body, path := range map[string]string{
-		`{"metadata":{"annotations":{"` + v1alpha1.CRDSourceAnnotation + `":"top/99.0.0"}}}`: ".metadata.annotations." + v1alpha1.CRDSourceAnnotation,
+		`{"metadata":{"annotations":{"` + v1alpha1.CRDSourceAnnotation + `":"top/99.0.0"}}}`: v1alpha1.CRDSourceAnnotation,
 		`{"metadata":{"labels":{"` + v1alpha1.ComponentLabel + `":null}}}`:                   ".metadata.labels." + v1alpha1.ComponentLabel,
 		`{"spec":{"names":{"shortNames":["fi"],"listKind":"Firstling"}}}`:                    "",
 	} {
 		before := d.says("firsts")
 		d.patch("firsts", body)
-		f, _, err := eng.Verify(t.Context(), "top", m, nil, false)
-		if err != nil || path != "" && (len(f) != 1 || !slices.Contains(f[0].Paths, path) || f[0].Object.Name != "firsts.test.networkstack.io") {
+		f, _, err := eng.Verify(t.Context(), Check{Component: "top", Manifest: m})
+		if err != nil || len(f) != 1 || f[0].Object.Name != "firsts.test.networkstack.io" ||
+			!slices.ContainsFunc(f[0].Fields, func(c FieldChange) bool { return strings.Contains(c.Path.String(), path) }) {
 			t.Errorf("%s: %+v %v", body, f, err)
 		}
 		d.expect("firsts", before)

@@ -162,15 +162,15 @@ func statefulSetFields(live, wanted *unstructured.Unstructured) []string {
 	for _, f := range []string{"selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"} {
 		w, has, _ := unstructured.NestedFieldNoCopy(wanted.Object, "spec", f)
 		l, had, _ := unstructured.NestedFieldNoCopy(live.Object, "spec", f)
-		if has && !within(w, l) || !has && had && f == "volumeClaimTemplates" {
+		if has && !subset(w, l) || !has && had && f == "volumeClaimTemplates" {
 			out = append(out, "spec."+f)
 		}
 	}
 	return out
 }
 
-// within says whether all that is in wanted is in live, which has defaults besides.
-func within(wanted, live any) bool {
+// subset says whether all that is in wanted is in live, which has defaults besides.
+func subset(wanted, live any) bool {
 	switch w := wanted.(type) {
 	case map[string]any:
 		l, ok := live.(map[string]any)
@@ -178,7 +178,7 @@ func within(wanted, live any) bool {
 			return len(w) == 0 && live == nil
 		}
 		for k, v := range w {
-			if !within(v, l[k]) {
+			if !subset(v, l[k]) {
 				return false
 			}
 		}
@@ -189,7 +189,7 @@ func within(wanted, live any) bool {
 			return len(w) == 0 && live == nil
 		}
 		for i := range w {
-			if !within(w[i], l[i]) {
+			if !subset(w[i], l[i]) {
 				return false
 			}
 		}

@@ -520,7 +520,7 @@ func TestVerifyDoesNotReplace(t *testing.T) {
 	if other, err = e.kube.AppsV1().DaemonSets(e.ns).Create(t.Context(), other, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = eng.Verify(t.Context(), "work", m, nil, false)
+	_, _, err = eng.Verify(t.Context(), Check{Component: "work", Manifest: m})
 	var fixed *ImmutableFieldError
 	if !errors.As(err, &fixed) || !slices.Equal(fixed.Fields, []string{"spec.selector"}) {
 		t.Errorf("got %v", err)
