@@ -10,6 +10,9 @@ const (
 	ComponentLabel = "networkstack.io/component"
 	// StackLabel is on every NetworkComponent; its value is the NetworkStack's name.
 	StackLabel = "networkstack.io/stack"
+	// CRDSourceAnnotation is on every CustomResourceDefinition of a component; its value is the chart it came from and
+	// the chart's version, "chart/version".
+	CRDSourceAnnotation = "networkstack.io/crd-source"
 	// NodeMTUAnnotation on a Node states the MTU of its underlay interface in bytes. It is read, never written.
 	NodeMTUAnnotation = "networkstack.io/mtu"
 	// Finalizer keeps a NetworkStack or NetworkComponent until its deletion policy has been carried out.
@@ -52,6 +55,20 @@ const (
 	DriftWarn DriftMode = "Warn"
 	// DriftIgnore neither reports nor restores.
 	DriftIgnore DriftMode = "Ignore"
+)
+
+// ReplacementPolicy says which objects may be deleted and made again in order to change fields that cannot be changed.
+// +kubebuilder:validation:Enum=Safe;Disruptive
+type ReplacementPolicy string
+
+// The replacement policies.
+const (
+	// ReplacementSafe replaces workloads, whose pods keep running, objects that no pod depends on while it runs, and Jobs.
+	// It is the default.
+	ReplacementSafe ReplacementPolicy = "Safe"
+	// ReplacementDisruptive also replaces what is interrupted by it, such as a Service with another cluster IP. Volume
+	// claims, namespaces, custom resources and their definitions are never replaced.
+	ReplacementDisruptive ReplacementPolicy = "Disruptive"
 )
 
 // DeletionPolicy says what becomes of installed components when their owner is deleted.

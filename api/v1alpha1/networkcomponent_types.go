@@ -76,6 +76,10 @@ type NetworkComponentSpec struct {
 	// +listType=atomic
 	DriftIgnore []DriftIgnoreRule `json:"driftIgnore,omitempty"`
 
+	// replacement says which objects may be replaced to change fields that cannot be changed. Left out, Safe.
+	// +optional
+	Replacement ReplacementPolicy `json:"replacement,omitempty"`
+
 	// deletionPolicy when this object is deleted. Left out, Orphan.
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
@@ -160,6 +164,13 @@ type NetworkComponentStatus struct {
 	// +optional
 	Drift *DriftStatus `json:"drift,omitempty"`
 
+	// crds are the CustomResourceDefinitions that the component's chart carries, as far as they fit.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=100
+	CRDs []CRDStatus `json:"crds,omitempty"`
+
 	// failures counts attempts that failed since the last success; the wait between attempts grows with it.
 	// +optional
 	Failures int32 `json:"failures,omitempty"`
@@ -192,6 +203,27 @@ type ReleaseStatus struct {
 	// inputs is a digest over everything the release was rendered from.
 	// +optional
 	Inputs string `json:"inputs,omitempty"`
+}
+
+// CRDStatus is a CustomResourceDefinition that a component's chart carries.
+type CRDStatus struct {
+	// name of the definition.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	Name string `json:"name,omitempty"`
+	// served are the versions that the cluster serves.
+	// +optional
+	// +listType=atomic
+	Served []string `json:"served,omitempty"`
+	// source is the chart and version that the definition in the cluster came from; empty when nobody recorded it.
+	// +optional
+	Source string `json:"source,omitempty"`
+	// kept says that the definition in the cluster is not the chart's, which is older or not newer.
+	// +optional
+	Kept bool `json:"kept,omitempty"`
+	// owner is the component that the definition belongs to, when it is another one.
+	// +optional
+	Owner string `json:"owner,omitempty"`
 }
 
 // NetworkComponent is one release of one component. The operator writes it; users read it.

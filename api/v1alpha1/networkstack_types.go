@@ -57,6 +57,10 @@ type NetworkStackSpec struct {
 	// +optional
 	Drift *DriftSpec `json:"drift,omitempty"`
 
+	// upgrade says how changes are rolled out.
+	// +optional
+	Upgrade *UpgradeSpec `json:"upgrade,omitempty"`
+
 	// deletionPolicy says what becomes of the components when this object is deleted. Left
 	// out, Orphan: everything keeps running and the Helm releases stay.
 	// +optional
@@ -301,6 +305,14 @@ type Mirror struct {
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:Pattern=`^(https?|oci)://.+$`
 	Mirror string `json:"mirror,omitempty"`
+}
+
+// UpgradeSpec says how changes are rolled out.
+type UpgradeSpec struct {
+	// replacement says which objects may be deleted and made again in order to change fields that Kubernetes lets nobody
+	// change. Left out, Safe.
+	// +optional
+	Replacement ReplacementPolicy `json:"replacement,omitempty"`
 }
 
 // NetworkStack is the network of a cluster, written by its platform team. One per cluster takes

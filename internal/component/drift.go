@@ -86,7 +86,7 @@ func (r *Reconciler) watchDrift(rec *record, c *networkstackv1alpha1.NetworkComp
 }
 
 func (r *Reconciler) startVerify(c *networkstackv1alpha1.NetworkComponent, wanted string, m *release.Manifest, check checking) *job {
-	return r.runner.run(c.Name, jobVerify, wanted, func(ctx context.Context, _ func(networkstackv1alpha1.ComponentPhase)) outcome {
+	return r.runner.run(c.Name, jobVerify, wanted, func(ctx context.Context, _ reporting, _ *slot) outcome {
 		return r.verify(ctx, c, m, nil, check)
 	})
 }
@@ -95,7 +95,7 @@ func (r *Reconciler) startCorrect(c *networkstackv1alpha1.NetworkComponent, want
 	only []release.Object, check checking,
 ) *job {
 	noticed := r.Drift.Noticed(c.Name)
-	return r.runner.run(c.Name, jobCorrect, wanted, func(ctx context.Context, _ func(networkstackv1alpha1.ComponentPhase)) outcome {
+	return r.runner.run(c.Name, jobCorrect, wanted, func(ctx context.Context, _ reporting, _ *slot) outcome {
 		out := r.verify(ctx, c, m, only, check)
 		if out.err == nil && len(out.findings) > 0 && !out.observed {
 			drift.ObserveCorrection(c.Name, noticed)

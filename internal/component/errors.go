@@ -43,6 +43,7 @@ func classify(err error) verdict {
 		source   *chart.SourceError
 		ref      *chart.RefError
 		conflict *release.ConflictError
+		fixed    *release.ImmutableFieldError
 	)
 	switch {
 	case errors.As(err, &digest), errors.As(err, &ref):
@@ -51,6 +52,8 @@ func classify(err error) verdict {
 		return verdict{networkstackv1alpha1.ReasonChartUnavailable, !source.Temporary}
 	case errors.As(err, &conflict):
 		return verdict{networkstackv1alpha1.ReasonConflict, true}
+	case errors.As(err, &fixed):
+		return verdict{networkstackv1alpha1.ReasonImmutableField, true}
 	default:
 		return verdict{networkstackv1alpha1.ReasonReleaseFailed, release.Permanent(err)}
 	}

@@ -26,6 +26,8 @@ type outcome struct {
 	// upgraded says that a new revision was made.
 	upgraded bool
 	applied  []release.Applied
+	crds     []release.AppliedCRD
+	replaced []release.Replacement
 	findings []release.Finding
 	// manifest is what the release applied; nil when it is known already.
 	manifest *release.Manifest
@@ -45,6 +47,8 @@ func wishes(c *networkstackv1alpha1.NetworkComponent, values map[string]any) str
 	data, err := json.Marshal(map[string]any{
 		"chart": spec.Chart, "release": spec.ReleaseName, "namespace": spec.Namespace, "labels": spec.NamespaceLabels,
 		"values": values, "sources": spec.Sources,
+		// It decides whether an attempt that failed for it can succeed.
+		"replacement": spec.Replacement,
 	})
 	if err != nil {
 		// Values come from JSON and YAML, which always marshal.
@@ -55,10 +59,14 @@ func wishes(c *networkstackv1alpha1.NetworkComponent, values map[string]any) str
 }
 
 func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values map[string]any, wanted string, check checking) *job {
-	return r.runner.run(c.Name, jobApply, wanted, func(ctx context.Context, phase func(networkstackv1alpha1.ComponentPhase)) outcome {
+	return r.runner.run(c.Name, jobApply, wanted, func(ctx context.Context, phase reporting, slot *slot) outcome {
 		phase(networkstackv1alpha1.PhaseFetching)
 		spec := releaseSpec(c, values)
 		spec.Rules = check.rules
+		spec.Waiting = slot.waiting
+		spec.Announce = func(p release.Replacement) {
+			r.event(c, "Normal", networkstackv1alpha1.ReasonReplacing, "Replace", "replacing %s", p)
+		}
 		loaded, err := r.Charts.Load(ctx, r.chartRequest(&c.Spec))
 		if err != nil {
 			if out, same := r.withoutChart(ctx, c, spec, check); same {
@@ -84,11 +92,12 @@ func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values
 		}
 		done, err := r.Engine.Apply(ctx, spec)
 		if err != nil {
-			return outcome{err: err, partial: len(done.Objects) > 0 || !refused(err)}
+			return outcome{err: err, partial: len(done.Objects) > 0 || !refused(err), replaced: done.Replaced}
 		}
 		return outcome{
 			release: releaseStatus(done.State, loaded), applied: done.Objects, manifest: done.Manifest, upgraded: true,
-			checked:   check.digest,
+			checked: check.digest,
+			crds:    done.CRDs, replaced: done.Replaced,
 			unwatched: c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore,
 		}
 	})
@@ -96,7 +105,8 @@ func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values
 
 func releaseSpec(c *networkstackv1alpha1.NetworkComponent, values map[string]any) release.Spec {
 	spec := release.Spec{
-		Component: c.Name, Name: c.Spec.ReleaseName, Namespace: c.Spec.Namespace, NamespaceLabels: c.Spec.NamespaceLabels, Values: values,
+		Replacement: release.ReplacementPolicy(c.Spec.Replacement),
+		Component:   c.Name, Name: c.Spec.ReleaseName, Namespace: c.Spec.Namespace, NamespaceLabels: c.Spec.NamespaceLabels, Values: values,
 	}
 	if c.Spec.Sources != nil {
 		spec.ImageRegistry = c.Spec.Sources.ImageRegistry
@@ -113,7 +123,9 @@ func (r *Reconciler) installed(found release.State, spec release.Spec) bool {
 func refused(err error) bool {
 	var render *release.RenderError
 	var conflict *release.ConflictError
-	return errors.As(err, &render) || errors.As(err, &conflict)
+	var crd *release.CRDVersionError
+	var unserved *release.CRDNotServedError
+	return errors.As(err, &render) || errors.As(err, &conflict) || errors.As(err, &crd) || errors.As(err, &unserved)
 }
 
 // withoutChart looks after a release whose chart cannot be fetched now, when the status of an earlier process tells that
@@ -135,9 +147,9 @@ func (r *Reconciler) withoutChart(ctx context.Context, c *networkstackv1alpha1.N
 }
 
 func (r *Reconciler) startUninstall(c *networkstackv1alpha1.NetworkComponent) *job {
-	return r.runner.run(c.Name, jobUninstall, "", func(ctx context.Context, phase func(networkstackv1alpha1.ComponentPhase)) outcome {
+	return r.runner.run(c.Name, jobUninstall, "", func(ctx context.Context, phase reporting, slot *slot) outcome {
 		phase(networkstackv1alpha1.PhaseUninstalling)
-		return outcome{err: r.Engine.Uninstall(ctx, c.Spec.ReleaseName, c.Spec.Namespace, c.Name)}
+		return outcome{err: r.Engine.Uninstall(ctx, c.Spec.ReleaseName, c.Spec.Namespace, c.Name, release.WhileWaiting(slot.waiting))}
 	})
 }
 
@@ -165,6 +177,21 @@ func releaseStatus(s release.State, loaded *chart.Chart) *networkstackv1alpha1.R
 	}
 }
 
+// mostCRDs is how many definitions a status names.
+const mostCRDs = 100
+
+func crdStatuses(crds []release.AppliedCRD) []networkstackv1alpha1.CRDStatus {
+	out := []networkstackv1alpha1.CRDStatus{}
+	for _, a := range crds {
+		named := slices.ContainsFunc(out, func(c networkstackv1alpha1.CRDStatus) bool { return c.Name == a.Object.Name })
+		if named || len(out) == mostCRDs {
+			continue
+		}
+		out = append(out, networkstackv1alpha1.CRDStatus{Name: a.Object.Name, Served: a.Served, Source: a.Source, Kept: a.Kept, Owner: a.Owner})
+	}
+	return out
+}
+
 // collect takes over what a finished job came to.
 func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent) {
 	j := rec.job
@@ -173,6 +200,9 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 	}
 	rec.job = nil
 	out := j.outcome
+	for _, p := range out.replaced {
+		r.event(c, "Normal", networkstackv1alpha1.ReasonReplaced, "Replace", "replaced %s", p)
+	}
 	if out.err != nil {
 		r.failed(rec, c, j, out)
 		return
@@ -204,6 +234,7 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 		rec.renew(out.applied)
 	}
 	if out.upgraded {
+		rec.crds = crdStatuses(out.crds)
 		r.event(c, "Normal", networkstackv1alpha1.ReasonApplied, "Apply", "revision %d of release %s/%s applied: chart %s %s, %d objects",
 			rec.release.Revision, c.Spec.Namespace, c.Spec.ReleaseName, c.Spec.Chart.Name, rec.release.ChartVersion, len(out.applied))
 	}

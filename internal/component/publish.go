@@ -53,6 +53,9 @@ func (r *Reconciler) fill(ctx context.Context, rec *record, c *networkstackv1alp
 	if len(rec.objects) > 0 {
 		s.Objects = int32(min(len(rec.objects), math.MaxInt32))
 	}
+	if rec.crds != nil {
+		s.CRDs = rec.crds
+	}
 	fillDrift(c, rec, s)
 	phase, set, err := r.judge(ctx, rec, c)
 	if err != nil {

@@ -30,6 +30,8 @@ type record struct {
 	manifest *release.Manifest
 	// checked says by which mode and rules the objects were last verified.
 	checked string
+	// crds are those of the last apply of this process, nil when there was none.
+	crds []networkstackv1alpha1.CRDStatus
 	// tracked says that the drift watches expect what objects holds.
 	tracked bool
 

@@ -56,9 +56,12 @@ func (r *runner) Start(ctx context.Context) error {
 	return nil
 }
 
-// run starts a job. work reports its phase through the function it is given.
+// reporting is how a job tells its phase.
+type reporting func(networkstackv1alpha1.ComponentPhase)
+
+// run starts a job. work reports its phase through the function it is given, and says through the slot when it only waits.
 func (r *runner) run(component string, kind jobKind, inputs string,
-	work func(ctx context.Context, phase func(networkstackv1alpha1.ComponentPhase)) outcome,
+	work func(ctx context.Context, phase reporting, slot *slot) outcome,
 ) *job {
 	j := &job{kind: kind, inputs: inputs, done: make(chan struct{})}
 	slots := r.slots
@@ -74,19 +77,50 @@ func (r *runner) run(component string, kind jobKind, inputs string,
 		r.mu.Lock()
 		ctx := r.ctx
 		r.mu.Unlock()
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-		case <-ctx.Done():
+		s := &slot{of: slots, ctx: ctx}
+		if !s.take() {
 			j.outcome = outcome{err: ctx.Err()}
 			return
 		}
+		defer s.leave()
 		j.outcome = work(ctx, func(p networkstackv1alpha1.ComponentPhase) {
 			j.phase.Store(&p)
 			r.wake(component)
-		})
+		}, s)
 	}()
 	return j
+}
+
+// slot is a job's share of the few jobs that may work at a time. It is used by the job's own goroutine, or by one at a time.
+type slot struct {
+	of    chan struct{}
+	ctx   context.Context
+	taken bool
+}
+
+// take waits for a slot; false means that the process ends.
+func (s *slot) take() bool {
+	select {
+	case s.of <- struct{}{}:
+		s.taken = true
+	case <-s.ctx.Done():
+	}
+	return s.taken
+}
+
+// leave gives the slot to others.
+func (s *slot) leave() {
+	if s.taken {
+		s.taken = false
+		<-s.of
+	}
+}
+
+// waiting lets other jobs work while this one waits for the cluster, until what it returns is called. A job that waits for a
+// hook may do so for minutes, and nothing else must wait for that hook.
+func (s *slot) waiting() (resume func()) {
+	s.leave()
+	return func() { s.take() }
 }
 
 func (j *job) finished() bool {

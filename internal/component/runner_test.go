@@ -18,8 +18,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // The tests of the runner run in bubbles: synctest.Wait returns when every goroutine waits for something, so that
 // "nothing more happens" can be tested without waiting for it.
 
-type reporter = func(networkstackv1alpha1.ComponentPhase)
-
 // startRunner starts a runner; stop ends its life and waits until it is over.
 func startRunner(t *testing.T, limit int, wake func(string)) (r *runner, stop func()) {
 	t.Helper()
@@ -44,7 +42,7 @@ func TestRunnerLimit(t *testing.T) {
 		begun, release := make(chan int, all), make(chan struct{})
 		var jobs []*job
 		for i := range all {
-			jobs = append(jobs, r.run("x", jobApply, "", func(context.Context, reporter) outcome {
+			jobs = append(jobs, r.run("x", jobApply, "", func(context.Context, reporting, *slot) outcome {
 				begun <- i
 				<-release
 				return outcome{}
@@ -67,6 +65,78 @@ func TestRunnerLimit(t *testing.T) {
 	})
 }
 
+// TestRunnerWaiting has jobs that wait let others work, and come back only when there is room.
+func TestRunnerWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, stop := startRunner(t, 1, func(string) {})
+		defer stop()
+		hook, back := make(chan struct{}), false
+		waits := r.run("waits", jobApply, "", func(_ context.Context, _ reporting, s *slot) outcome {
+			resume := s.waiting()
+			<-hook
+			resume()
+			back = true
+			return outcome{}
+		})
+		synctest.Wait()
+		end := make(chan struct{})
+		works := r.run("works", jobApply, "", func(context.Context, reporting, *slot) outcome {
+			<-end
+			return outcome{upgraded: true}
+		})
+		synctest.Wait()
+		if len(r.slots) != 1 {
+			t.Errorf("%d slots are taken", len(r.slots))
+		}
+		close(hook)
+		synctest.Wait()
+		if back {
+			t.Error("two jobs work in one slot")
+		}
+		close(end)
+		<-works.done
+		<-waits.done
+		synctest.Wait()
+		if !back || len(r.slots) != 0 {
+			t.Errorf("back %v, %d slots taken", back, len(r.slots))
+		}
+	})
+}
+
+// TestRunnerWaitingAtTheEnd has a job that comes back after the end of the process neither block nor free a slot of others.
+func TestRunnerWaitingAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, stop := startRunner(t, 1, func(string) {})
+		hook := make(chan struct{})
+		waits := r.run("waits", jobApply, "", func(ctx context.Context, _ reporting, s *slot) outcome {
+			resume := s.waiting()
+			<-hook
+			resume()
+			return outcome{err: ctx.Err()}
+		})
+		synctest.Wait()
+		end := make(chan struct{})
+		r.run("works", jobApply, "", func(context.Context, reporting, *slot) outcome {
+			<-end
+			return outcome{}
+		})
+		synctest.Wait()
+		go func() {
+			synctest.Wait()
+			close(hook)
+			<-waits.done
+			if len(r.slots) != 1 {
+				t.Errorf("%d slots are taken", len(r.slots))
+			}
+			close(end)
+		}()
+		stop()
+		if !errors.Is(waits.outcome.err, context.Canceled) || len(r.slots) != 0 {
+			t.Errorf("%v, %d slots taken", waits.outcome.err, len(r.slots))
+		}
+	})
+}
+
 func TestRunnerWakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var j *job
@@ -78,7 +148,7 @@ func TestRunnerWakes(t *testing.T) {
 		})
 		defer stop()
 		broken := errors.New("broken")
-		j = r.run("cni", jobApply, "inputs", func(_ context.Context, phase reporter) outcome {
+		j = r.run("cni", jobApply, "inputs", func(_ context.Context, phase reporting, _ *slot) outcome {
 			phase(networkstackv1alpha1.PhaseFetching)
 			phase(networkstackv1alpha1.PhaseInstalling)
 			return outcome{err: broken}
@@ -101,7 +171,7 @@ func TestRunnerWakes(t *testing.T) {
 func TestRunnerBeforeStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRunner(1, func(string) {})
-		j := r.run("cni", jobApply, "", func(context.Context, reporter) outcome { return outcome{upgraded: true} })
+		j := r.run("cni", jobApply, "", func(context.Context, reporting, *slot) outcome { return outcome{upgraded: true} })
 		synctest.Wait()
 		if j.finished() || j.phase.Load() != nil {
 			t.Error("a job ran before the start")
@@ -131,13 +201,13 @@ func TestRunnerShutdown(t *testing.T) {
 		go func() { over <- r.Start(ctx) }()
 
 		cleanUp := make(chan struct{})
-		working := r.run("working", jobApply, "", func(ctx context.Context, _ reporter) outcome {
+		working := r.run("working", jobApply, "", func(ctx context.Context, _ reporting, _ *slot) outcome {
 			<-ctx.Done()
 			<-cleanUp
 			return outcome{err: ctx.Err()}
 		})
 		synctest.Wait()
-		waiting := r.run("waiting", jobApply, "", func(context.Context, reporter) outcome {
+		waiting := r.run("waiting", jobApply, "", func(context.Context, reporting, *slot) outcome {
 			t.Error("a job began after the end")
 			return outcome{}
 		})

@@ -178,6 +178,7 @@ func TestReleases(t *testing.T) {
 	from := []ValuesReference{{Kind: ValuesFromSecret, Name: "cilium"}}
 	r := accepted(t, cilium(ourProxy, mode(KubeProxyIPTables), spec(func(s *NetworkStackSpec) {
 		s.Sources, s.Drift, s.DeletionPolicy = sources, &DriftSpec{Mode: DriftWarn}, DeletionDelete
+		s.Upgrade = &UpgradeSpec{Replacement: ReplacementDisruptive}
 		s.CNI.ValuesFrom, s.CNI.Suspend, s.KubeProxy.Namespace = from, true, "proxy"
 	})))
 	for i := range r.Releases {
@@ -186,12 +187,12 @@ func TestReleases(t *testing.T) {
 	if diff := cmp.Diff([]Release{
 		{Name: "kube-proxy", Spec: NetworkComponentSpec{
 			Type: "KubeProxy", Stage: 10, Chart: ResolvedChart{Name: "kube-proxy", Version: "0.1.0"}, ReleaseName: "kube-proxy", Namespace: "proxy",
-			Sources: sources, DriftMode: DriftWarn, DeletionPolicy: DeletionOrphan,
+			Sources: sources, DriftMode: DriftWarn, DeletionPolicy: DeletionOrphan, Replacement: ReplacementDisruptive,
 		}},
 		{Name: "cilium", Spec: NetworkComponentSpec{
 			Type: "Cilium", Stage: 20, Chart: ResolvedChart{Repository: "https://helm.cilium.io", Name: "cilium", Version: "1.20.0", Digest: digest("c5f0")},
 			ReleaseName: "cilium", Namespace: "kube-system", ValuesFrom: from, Suspend: true,
-			Sources: sources, DriftMode: DriftWarn, DeletionPolicy: DeletionOrphan,
+			Sources: sources, DriftMode: DriftWarn, DeletionPolicy: DeletionOrphan, Replacement: ReplacementDisruptive,
 		}},
 	}, r.Releases); diff != "" {
 		t.Error(diff)
@@ -324,6 +325,7 @@ func TestEffective(t *testing.T) {
 		{"spec.ipPools.natOutgoing", "Enabled"},
 		{"spec.kubeProxy.mode", "Unmanaged"},
 		{"spec.mtu", "0"},
+		{"spec.upgrade.replacement", "Safe"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

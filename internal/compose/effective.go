@@ -65,6 +65,10 @@ func (s *state) noteDefaults() {
 		s.note(specPath.Child("drift", "mode"), networkstackv1alpha1.DriftCorrect,
 			"default: objects that somebody else changed are put right")
 	}
+	if s.spec.Upgrade == nil || s.spec.Upgrade.Replacement == "" {
+		s.note(specPath.Child("upgrade", "replacement"), networkstackv1alpha1.ReplacementSafe,
+			"default: objects are replaced only where that interrupts nothing")
+	}
 	if s.pinned().DNSDomain == "" {
 		if s.facts.DNSDomain != "" {
 			s.note(clusterPath.Child("dnsDomain"), s.facts.DNSDomain, "discovered in the cluster")
@@ -98,6 +102,14 @@ func (s *state) driftIgnore(component string) []networkstackv1alpha1.DriftIgnore
 		}
 	}
 	return out
+}
+
+// replacement in effect.
+func (s *state) replacement() networkstackv1alpha1.ReplacementPolicy {
+	if s.spec.Upgrade == nil || s.spec.Upgrade.Replacement == "" {
+		return networkstackv1alpha1.ReplacementSafe
+	}
+	return s.spec.Upgrade.Replacement
 }
 
 // dnsDomain in effect.

@@ -259,6 +259,9 @@ func TestSameSeesEveryField(t *testing.T) {
 			s.Sources = &networkstackv1alpha1.Sources{ImageRegistry: "r"}
 		},
 		"driftMode": func(s *networkstackv1alpha1.NetworkComponentSpec) { s.DriftMode = networkstackv1alpha1.DriftWarn },
+		"replacement": func(s *networkstackv1alpha1.NetworkComponentSpec) {
+			s.Replacement = networkstackv1alpha1.ReplacementDisruptive
+		},
 		"deletionPolicy": func(s *networkstackv1alpha1.NetworkComponentSpec) {
 			s.DeletionPolicy = networkstackv1alpha1.DeletionDelete
 		},

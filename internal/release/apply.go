@@ -71,10 +71,18 @@ func (s *session) collect(errs []error) error {
 	for _, err := range errs {
 		var conflict *ConflictError
 		var crd *CRDVersionError
+		var unserved *CRDNotServedError
+		var fixed *ImmutableFieldError
 		var object *ObjectError
 		switch {
-		case errors.As(err, &conflict), errors.As(err, &crd):
-			conflicts = append(conflicts, err)
+		case errors.As(err, &conflict):
+			conflicts = append(conflicts, conflict)
+		case errors.As(err, &crd):
+			conflicts = append(conflicts, crd)
+		case errors.As(err, &unserved):
+			conflicts = append(conflicts, unserved)
+		case errors.As(err, &fixed):
+			conflicts = append(conflicts, fixed)
 		case errors.As(err, &object):
 			out.Causes = append(out.Causes, object)
 		default:
@@ -114,6 +122,9 @@ func (s *session) applyAll(list kube.ResourceList) error {
 			if err != nil {
 				return objectError("apply", infoObject(i), err)
 			}
+			if m == nil {
+				return nil // kept as it is
+			}
 			s.noteApplied(appliedOf(infoObject(i), m, s.engine.opts.FieldManager))
 			return nil
 		})...)
@@ -124,10 +135,25 @@ func (s *session) applyAll(list kube.ResourceList) error {
 	return s.collect(errs)
 }
 
+// bringAbout applies all objects, after what an interrupted replacement left undone.
+func (s *session) bringAbout(list kube.ResourceList) error {
+	if err := s.adoptOrphans(list); err != nil {
+		return err
+	}
+	if err := s.applyAll(list); err != nil {
+		return err
+	}
+	return s.clearIntents()
+}
+
 // applyHooks applies the objects of a hook. They are not part of what the release is compared with.
 func (s *session) applyHooks(list kube.ResourceList) error {
 	return s.collect(inParallel(s, list, func(i *resource.Info) error {
-		if _, err := s.applyInfo(i); err != nil {
+		err := s.clearHook(i)
+		if err == nil {
+			_, err = s.applyInfo(i)
+		}
+		if err != nil {
 			failed := objectError("apply", infoObject(i), err)
 			failed.Hook = true
 			return failed
@@ -136,23 +162,32 @@ func (s *session) applyHooks(list kube.ResourceList) error {
 	}))
 }
 
+// applyInfo applies an object. It returns nil without an error when another object is kept in its place.
 func (s *session) applyInfo(i *resource.Info) (*metav1.PartialObjectMetadata, error) {
 	u, ok := i.Object.(*unstructured.Unstructured)
 	if !ok {
 		return nil, fmt.Errorf("unexpected type %T", i.Object)
 	}
 	if isCRD(i.Mapping.GroupVersionKind.GroupKind()) {
-		m, _, err := s.applyCRD(u)
-		return m, err
+		p, err := s.planCRD(u)
+		if err != nil {
+			return nil, err
+		}
+		return s.settleCRD(p)
 	}
 	if i.Name == "" {
 		return s.createNamed(i, u)
 	}
-	u, err := s.leaveToOthers(i.Mapping, u)
+	full := u
+	u, err := s.leaveToOthers(i.Mapping, full)
 	if err != nil {
 		return nil, err
 	}
-	return s.apply(i.Mapping, u)
+	m, err := s.apply(i.Mapping, u)
+	if fields := immutableFields(err); len(fields) > 0 {
+		return s.replace(i, full, u, fields)
+	}
+	return m, err
 }
 
 // leaveToOthers takes out of an object the fields that somebody else has taken and may have: applying would take them

@@ -34,7 +34,7 @@ func (s *session) Run(in *bytes.Buffer) (*bytes.Buffer, error) {
 	if err != nil {
 		return nil, s.fail(&RenderError{Release: s.id(), Err: scrubValues(err, s.values)})
 	}
-	var objs []*unstructured.Unstructured
+	var objs, crds []*unstructured.Unstructured
 	seen := map[key]bool{}
 	for _, d := range docs {
 		for _, o := range d.objects {
@@ -43,6 +43,10 @@ func (s *session) Run(in *bytes.Buffer) (*bytes.Buffer, error) {
 			}
 			s.moveImages(o)
 			s.labelNamespace(o)
+			if isCRD(o.GroupVersionKind().GroupKind()) {
+				setSource(o, sourceOfTemplate(s.sources, d.where()))
+				crds = append(crds, o)
+			}
 			// Two objects of one name would be applied over one another, in no order.
 			k := keyOf(o, s.marks.namespace)
 			if seen[k] {
@@ -64,6 +68,9 @@ func (s *session) Run(in *bytes.Buffer) (*bytes.Buffer, error) {
 		return nil, s.fail(err)
 	}
 	if err := s.checkOwners(list); err != nil {
+		return nil, s.fail(err)
+	}
+	if _, err := s.planCRDs(crds); err != nil {
 		return nil, s.fail(err)
 	}
 	return out, nil
@@ -93,6 +100,7 @@ func (s *session) Build(reader io.Reader, hook bool) (kube.ResourceList, error) 
 		}
 	}
 	if hook {
+		s.parsed[text] = objs
 		for _, o := range objs {
 			if err := normalize(o, s.marks, true); err != nil {
 				return nil, s.fail(&RenderError{Release: s.id(), Err: err})
@@ -135,7 +143,7 @@ func (s *session) Create(resources kube.ResourceList) (*kube.Result, error) {
 func (s *session) Update(_, target kube.ResourceList, _ bool) (*kube.Result, error) {
 	// Helm reads the result even when there is an error.
 	result := &kube.Result{Updated: target}
-	if err := s.applyAll(target); err != nil {
+	if err := s.bringAbout(target); err != nil {
 		return result, s.fail(err)
 	}
 	if err := s.prune(target); err != nil {
@@ -189,7 +197,7 @@ func (s *session) WaitForDelete(resources kube.ResourceList, timeout time.Durati
 		if isCRD(i.Mapping.GroupVersionKind.GroupKind()) || i.Name == "" {
 			continue // never deleted
 		}
-		if err := s.waitGone(i.Mapping, i.Namespace, i.Name, timeout); err != nil {
+		if err := s.standBy(func() error { return s.waitGone(i.Mapping, i.Namespace, i.Name, timeout) }); err != nil {
 			err := objectError("wait for the deletion of", infoObject(i), err)
 			err.Hook = true
 			return s.fail(err)

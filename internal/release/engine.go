@@ -29,6 +29,7 @@ type Engine struct {
 	log     logr.Logger
 	cluster *cluster
 	crds    crdMemory
+	crdTurn chan struct{}
 	locks   keyedLock
 }
 
@@ -62,7 +63,7 @@ func NewEngine(cfg *rest.Config, opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("release engine: %w", err)
 	}
-	e := &Engine{cfg: cfg, base: base, opts: opts, log: opts.Logger, cluster: newCluster(disc)}
+	e := &Engine{cfg: cfg, base: base, opts: opts, log: opts.Logger, cluster: newCluster(disc), crdTurn: make(chan struct{}, 1)}
 	if err := e.cluster.refreshVersion(0); err != nil {
 		return nil, fmt.Errorf("release engine: %w", err)
 	}
@@ -74,8 +75,8 @@ func NewEngine(cfg *rest.Config, opts Options) (*Engine, error) {
 // from the same inputs, its recorded objects are applied again without a new revision: charts that
 // generate certificates or passwords keep them.
 //
-// The error is a *RenderError, *ConflictError, *CRDVersionError, *ApplyError, or one that wraps
-// the context's. After a cancelled context the record may say pending; the next Apply recovers it.
+// The error is a *RenderError, *ConflictError, *CRDVersionError, *CRDNotServedError,
+// *ImmutableFieldError, *ApplyError, or one that wraps the context's. After a cancelled context the record may say pending; the next Apply recovers it.
 func (e *Engine) Apply(ctx context.Context, spec Spec) (Outcome, error) {
 	defer e.locks.lock(spec.Namespace + "/" + spec.Name)()
 	s, err := e.newSession(ctx, spec.Name, spec.Namespace, spec.Component)
@@ -83,10 +84,9 @@ func (e *Engine) Apply(ctx context.Context, spec Spec) (Outcome, error) {
 		return Outcome{}, err
 	}
 	s.registry, s.values, s.namespaceLabels, s.rules = spec.ImageRegistry, spec.Values, spec.NamespaceLabels, spec.Rules
+	s.waiting, s.announce, s.replacement = spec.Waiting, spec.Announce, spec.Replacement
 	out, err := s.applyRelease(spec, e.Inputs(spec)) //nolint:contextcheck // the session holds ctx
-	if err != nil {
-		out.Objects = s.appliedObjects()
-	}
+	out.Objects, out.CRDs, out.Replaced = s.appliedObjects(), s.settledCRDs(), s.replacedObjects()
 	return out, s.verdict("apply", err)
 }
 
@@ -101,6 +101,7 @@ func (s *session) applyRelease(spec Spec, inputs string) (Outcome, error) {
 	if err := s.claim(revs); err != nil {
 		return Outcome{}, err
 	}
+	s.resumes = len(revs) > 0
 	if spec.NamespaceLabels != nil {
 		if err := s.ensureNamespace(spec.NamespaceLabels); err != nil {
 			return Outcome{}, err
@@ -110,12 +111,12 @@ func (s *session) applyRelease(spec Spec, inputs string) (Outcome, error) {
 	if len(remote) > 0 {
 		s.log.Info("values are not checked against schemas that refer to other documents", "charts", remote)
 	}
-	// Conditions decide which subcharts there are, hence which CRDs.
-	enabled, _ := copyChart(spec.Chart)
-	if err := chartutil.ProcessDependenciesWithMerge(enabled, copyValues(spec.Values)); err != nil {
-		return Outcome{}, &RenderError{Release: s.id(), Err: scrubValues(err, spec.Values)}
+	enabled, err := s.enabledChart(spec)
+	if err != nil {
+		return Outcome{}, err
 	}
-	if err := s.applyCRDs(enabled.CRDObjects()); err != nil {
+	s.sources = chartSources(enabled)
+	if err := s.applyCRDs(enabled); err != nil {
 		return Outcome{}, err
 	}
 	if err := s.recoverRecords(revs); err != nil {
@@ -161,7 +162,7 @@ func (s *session) applyRelease(spec Spec, inputs string) (Outcome, error) {
 	if err != nil {
 		return Outcome{State: s.stateOf(rel)}, err
 	}
-	return Outcome{State: s.stateOf(rel), Objects: s.appliedObjects(), Manifest: m}, nil
+	return Outcome{State: s.stateOf(rel), Manifest: m}, s.letGo(rel)
 }
 
 // configuration is what a Helm action works with.
@@ -266,10 +267,10 @@ func (s *session) reapply(rel *helmrelease.Release) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := s.applyAll(infos); err != nil {
+	if err := s.bringAbout(infos); err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{State: s.stateOf(rel), Objects: s.appliedObjects(), Manifest: m}, nil
+	return Outcome{State: s.stateOf(rel), Manifest: m}, s.letGo(rel)
 }
 
 // keyedLock is a mutex per name.

@@ -51,6 +51,30 @@ func (e *CRDVersionError) Error() string {
 		e.CRD, strings.Join(e.Versions, ", "))
 }
 
+// CRDNotServedError means that a CustomResourceDefinition was left as it is, being newer or another component's, and does
+// not serve versions that the chart counts on.
+type CRDNotServedError struct {
+	CRD      string
+	Versions []string
+	// Owner is the component that the live definition belongs to, empty when it is this one or nobody's.
+	Owner string
+	// Source is the chart and version the live definition came from, Wanted that of the one that was not applied.
+	Source, Wanted string
+}
+
+func (e *CRDNotServedError) Error() string {
+	whose := ""
+	if e.Owner != "" {
+		whose += " of component " + e.Owner
+	}
+	if e.Source != "" {
+		whose += " from " + e.Source
+	}
+	return fmt.Sprintf("CustomResourceDefinition %s: the definition in the cluster%s is not replaced by the one from %s, and does not serve %s; "+
+		"use versions of the two that go together, or stop serving the versions that one of them lacks",
+		e.CRD, whose, e.Wanted, strings.Join(e.Versions, ", "))
+}
+
 // ObjectError is what went wrong with one object.
 type ObjectError struct {
 	Object Object
@@ -62,6 +86,9 @@ type ObjectError struct {
 	Permission string
 	// Hook says that the object is a chart hook.
 	Hook bool
+	// Detail is what is known of a hook that failed: how its pod ended and the last lines of its log. Values that may not be
+	// shown are taken out of it.
+	Detail string
 	// Err never contains data of Secrets.
 	Err error
 }
@@ -74,7 +101,11 @@ func (e *ObjectError) Error() string {
 	if e.Permission != "" {
 		return fmt.Sprintf("%s %s: missing permission to %s", e.Verb, what, e.Permission)
 	}
-	return fmt.Sprintf("%s %s: %v", e.Verb, what, e.Err)
+	text := fmt.Sprintf("%s %s: %v", e.Verb, what, e.Err)
+	if e.Detail != "" {
+		text += "; " + e.Detail
+	}
+	return text
 }
 
 // Unwrap returns the cause.
@@ -130,5 +161,7 @@ func Permanent(err error) bool {
 	var render *RenderError
 	var conflict *ConflictError
 	var crd *CRDVersionError
-	return errors.As(err, &render) || errors.As(err, &conflict) || errors.As(err, &crd)
+	var unserved *CRDNotServedError
+	var fixed *ImmutableFieldError
+	return errors.As(err, &render) || errors.As(err, &conflict) || errors.As(err, &crd) || errors.As(err, &unserved) || errors.As(err, &fixed)
 }

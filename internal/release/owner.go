@@ -63,7 +63,8 @@ func (s *session) ownerOf(live metav1.Object, gk schema.GroupKind) (ownership, s
 func (s *session) checkOwners(list kube.ResourceList) error {
 	var fresh kube.ResourceList
 	for _, i := range list {
-		if s.previous[infoKey(i)] == nil && i.Name != "" {
+		// CRDs have rules of their own; see planCRD.
+		if s.previous[infoKey(i)] == nil && i.Name != "" && !isCRD(i.Mapping.GroupVersionKind.GroupKind()) {
 			fresh = append(fresh, i)
 		}
 	}

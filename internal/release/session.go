@@ -45,7 +45,12 @@ type session struct {
 	values          map[string]any
 	namespaceLabels map[string]string
 	// rules say which fields others may change.
-	rules ignore.Rules
+	rules       ignore.Rules
+	waiting     Waiting
+	announce    func(Replacement)
+	replacement ReplacementPolicy
+	// sources are the charts that rendered objects come from, by path.
+	sources map[string]string
 	// previous are the objects of all revisions that count for pruning, by key.
 	previous map[key]*resource.Info
 	// parsed are manifests that were read already.
@@ -53,6 +58,8 @@ type session struct {
 	// target is the manifest this action applies, once it has been rendered.
 	target   string
 	rendered bool
+	// resumes says that there were actions before this one, which may have been interrupted.
+	resumes bool
 	// uninstalling has deletions go through all revisions.
 	uninstalling bool
 
@@ -60,7 +67,13 @@ type session struct {
 	hooks   map[*resource.Info]bool
 	applied []Applied
 	uids    map[types.UID]bool
+	crds    []AppliedCRD
 	typed   error
+
+	replaced []Replacement
+	// intents are the replacements of workloads that are under way, as written down in the cluster.
+	intentsMu sync.Mutex
+	intents   map[key]intent
 }
 
 func (e *Engine) newSession(ctx context.Context, name, namespace, component string) (*session, error) {
@@ -144,11 +157,14 @@ func (s *session) verdict(op string, err error) error {
 		render   *RenderError
 		conflict *ConflictError
 		crd      *CRDVersionError
+		unserved *CRDNotServedError
+		fixed    *ImmutableFieldError
 		apply    *ApplyError
 		object   *ObjectError
 	)
 	switch {
-	case errors.As(typed, &render), errors.As(typed, &conflict), errors.As(typed, &crd), errors.As(typed, &apply):
+	case errors.As(typed, &render), errors.As(typed, &conflict), errors.As(typed, &crd), errors.As(typed, &unserved),
+		errors.As(typed, &fixed), errors.As(typed, &apply):
 		return typed
 	case errors.As(typed, &object):
 		return &ApplyError{Release: s.id(), Causes: []*ObjectError{object}}

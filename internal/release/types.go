@@ -33,6 +33,12 @@ type Spec struct {
 	ImageRegistry string
 	// Rules say which fields others may change. Those that somebody else has taken are left to him.
 	Rules ignore.Rules
+	// Waiting, when set, is told when the action waits for the cluster.
+	Waiting Waiting
+	// Replacement says which objects may be replaced to change fields that cannot be changed. Left out, ReplacementSafe.
+	Replacement ReplacementPolicy
+	// Announce, when set, is told of every replacement before anything is deleted.
+	Announce func(Replacement)
 }
 
 // State is what Helm's storage says about a release. The zero State means there is none.
@@ -83,10 +89,15 @@ type Applied struct {
 // Outcome is what Apply achieved.
 type Outcome struct {
 	State State
-	// Objects are all objects of the release, without hooks and without files under crds/.
+	// Objects are all objects of the release, without hooks and without files under crds/. CRDs that were kept because they
+	// are newer or another component's are not among them.
 	Objects []Applied
 	// Manifest is what was applied; nil after an error.
 	Manifest *Manifest
+	// CRDs are all CustomResourceDefinitions of the chart, under crds/ and rendered, and what became of them.
+	CRDs []AppliedCRD
+	// Replaced are the objects that gave way to new ones of their name.
+	Replaced []Replacement
 }
 
 // Options configure an Engine. Zero values mean the defaults.

@@ -10,11 +10,17 @@ import (
 	"k8s.io/cli-runtime/pkg/resource"
 )
 
+// UninstallOption changes how a release is removed.
+type UninstallOption func(*session)
+
+// WhileWaiting has w told when the removal waits for the cluster.
+func WhileWaiting(w Waiting) UninstallOption { return func(s *session) { s.waiting = w } }
+
 // Uninstall removes a release: the objects of all its recorded revisions, then the records. It is
 // idempotent, and after a crash the next call carries on.
 //
 // What stays: objects with helm.sh/resource-policy: keep, CustomResourceDefinitions wherever they
-// came from, objects that belong to somebody else by now, and hooks whose deletion policies don't
+// came from (without the component's marks, so that another one may have them), objects that belong to somebody else by now, and hooks whose deletion policies don't
 // ask for their removal.
 //
 // The release's namespace is deleted at the end if the engine made it (it carries the component's
@@ -24,13 +30,16 @@ import (
 //
 // Deletion is in the background: when Uninstall returns, the objects' dependents may still be on
 // their way out.
-func (e *Engine) Uninstall(ctx context.Context, name, namespace, component string) error {
+func (e *Engine) Uninstall(ctx context.Context, name, namespace, component string, opts ...UninstallOption) error {
 	defer e.locks.lock(namespace + "/" + name)()
 	s, err := e.newSession(ctx, name, namespace, component)
 	if err != nil {
 		return err
 	}
 	s.uninstalling = true
+	for _, o := range opts {
+		o(s)
+	}
 	return s.verdict("uninstall", s.uninstall())
 }
 
@@ -46,9 +55,19 @@ func (s *session) uninstall() error {
 		if err := s.loadPrevious(revs); err != nil {
 			return err
 		}
+		s.resumes = true
+		if err := s.adoptOrphans(nil); err != nil {
+			return err
+		}
+		if err := s.clearIntents(); err != nil {
+			return err
+		}
 		if err := s.runUninstall(revs); err != nil {
 			return err
 		}
+	}
+	if err := s.letGoOfCRDs(nil); err != nil {
+		return err
 	}
 	// The records are gone now, and with them the last thing that had to be in the namespace.
 	return s.deleteNamespace(s.marks.namespace)

@@ -166,8 +166,12 @@ func (v *verification) look(i *resource.Info, wanted *unstructured.Unstructured)
 	if err != nil {
 		return nil, err
 	}
-	gk := i.Mapping.GroupVersionKind.GroupKind()
-	if who, owner := v.ownerOf(live, gk); who == foreign {
+	if gk := i.Mapping.GroupVersionKind.GroupKind(); isCRD(gk) {
+		plan, err := v.planCRD(wanted)
+		if err != nil || !plan.applies() {
+			return nil, err // kept in favour of a newer one, or of another component's
+		}
+	} else if who, owner := v.ownerOf(live, gk); who == foreign {
 		return nil, v.conflict(o, who, owner)
 	}
 	if live.GetDeletionTimestamp() != nil {
@@ -236,7 +240,7 @@ func (v *verification) missing(i *resource.Info, wanted *unstructured.Unstructur
 		return f, nil
 	}
 	applied, err := v.applyInfo(&resource.Info{Client: i.Client, Mapping: i.Mapping, Object: wanted, Namespace: i.Namespace, Name: i.Name})
-	if err != nil {
+	if err != nil || applied == nil {
 		return nil, err
 	}
 	v.noteApplied(appliedOf(o, applied, v.engine.opts.FieldManager))
@@ -267,18 +271,18 @@ func (v *verification) restore(i *resource.Info, live, wanted *unstructured.Unst
 	if len(differs) == 0 {
 		return after, nil
 	}
-	if isCRD(i.Mapping.GroupVersionKind.GroupKind()) {
-		if err := v.guardCRD(i.Mapping, wanted); err != nil {
-			return nil, err
-		}
-	}
 	body, err := json.Marshal(wanted.Object)
 	if err != nil {
 		return nil, err
 	}
 	opts := v.applyOptions()
 	opts.DryRun = dryRun
-	return objects.Patch(v.ctx, i.Name, types.ApplyPatchType, body, opts)
+	after, err = objects.Patch(v.ctx, i.Name, types.ApplyPatchType, body, opts)
+	if fields := immutableFields(err); len(fields) > 0 {
+		// Drift is put right, but not by deleting things.
+		return nil, planReplacement(infoObject(i), live, wanted, fields).refusal("delete it: then it is made again as it should be")
+	}
+	return after, err
 }
 
 // finding says what was different; nil when applying changed nothing of ours after all.

@@ -3,7 +3,6 @@ package release
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -12,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/cli-runtime/pkg/resource"
 )
 
 // errTimeout is why a wait ended that took longer than it may.
@@ -109,62 +107,15 @@ func (s *session) waitGone(m *meta.RESTMapping, namespace, name string, timeout 
 	})
 }
 
-// waitForHook waits until a hook has done its work: a Job has completed, a Pod has succeeded.
-// Everything else has done its work by being there.
-func (s *session) waitForHook(i *resource.Info, timeout time.Duration) error {
-	var done func(*unstructured.Unstructured) (bool, error)
-	switch gk := i.Mapping.GroupVersionKind.GroupKind(); {
-	case gk.Group == "batch" && gk.Kind == "Job":
-		done = jobDone
-	case gk.Group == "" && gk.Kind == "Pod":
-		done = podDone
-	default:
-		return nil
-	}
-	if err := s.watchObject(i.Mapping, i.Namespace, i.Name, timeout, done); err != nil {
-		if errors.Is(err, errTimeout) {
-			err = fmt.Errorf("not finished after %s", timeout)
-		}
-		failed := objectError("wait for", infoObject(i), err)
-		failed.Hook = true
-		return failed
-	}
-	return nil
-}
+// Waiting is called when an action starts to wait for the cluster without working itself: for a hook to finish or to be
+// gone. The function it returns is called before the action goes on. Callers that limit how many actions run at a time let
+// another one in meanwhile.
+type Waiting func() (resume func())
 
-var errHookGone = errors.New("it was deleted before it had finished")
-
-func jobDone(u *unstructured.Unstructured) (bool, error) {
-	if u == nil {
-		return false, errHookGone
+// standBy waits with the caller's knowledge. It is for waits during which nothing else goes on in the action.
+func (s *session) standBy(wait func() error) error {
+	if s.waiting != nil {
+		defer s.waiting()()
 	}
-	conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
-	for _, c := range conditions {
-		c, _ := c.(map[string]any)
-		if c["status"] != "True" {
-			continue
-		}
-		switch c["type"] {
-		case "Complete", "SuccessCriteriaMet":
-			return true, nil
-		case "Failed", "FailureTarget":
-			return false, fmt.Errorf("it failed: %v: %s", c["reason"], joinLines(fmt.Sprint(c["message"])))
-		}
-	}
-	return false, nil
-}
-
-func podDone(u *unstructured.Unstructured) (bool, error) {
-	if u == nil {
-		return false, errHookGone
-	}
-	phase, _, _ := unstructured.NestedString(u.Object, "status", "phase")
-	switch phase {
-	case "Succeeded":
-		return true, nil
-	case "Failed":
-		reason, _, _ := unstructured.NestedString(u.Object, "status", "reason")
-		return false, fmt.Errorf("it failed: %s", reason)
-	}
-	return false, nil
+	return wait()
 }
