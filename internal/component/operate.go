@@ -81,7 +81,11 @@ func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values
 		}
 		if r.installed(found, spec) {
 			// Already there, by an earlier process or under an earlier NetworkComponent: only make sure of the objects.
-			out := r.verify(ctx, c, nil, nil, check)
+			m, err := r.Engine.LoadAll(ctx, spec)
+			if err != nil {
+				return outcome{err: err}
+			}
+			out := r.verify(ctx, c, m, nil, check)
 			out.release = releaseStatus(found, loaded)
 			return out
 		}

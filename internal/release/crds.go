@@ -181,6 +181,11 @@ func (s *session) applyCRDs(c *chart.Chart) error {
 	if err != nil {
 		return err
 	}
+	for _, p := range plans {
+		if p.applies() {
+			s.ownCRDs = append(s.ownCRDs, p.wanted)
+		}
+	}
 	list, err := s.infos(rest, true)
 	if err != nil {
 		return err
@@ -421,10 +426,26 @@ func ownsSource(live *unstructured.Unstructured, manager string) bool {
 	return set.Has(fieldpath.MakePathOrDie("metadata", "annotations", v1alpha1.CRDSourceAnnotation))
 }
 
-// CRDs are the CustomResourceDefinitions under crds/ of the Spec's chart that are its component's to write, as they are
-// applied: those that are kept because they are newer or another component's are not among them. Together with a
-// Manifest's objects they can be given to Verify. Rendered ones are objects of the Manifest already.
-func (e *Engine) CRDs(ctx context.Context, spec Spec) ([]*unstructured.Unstructured, error) {
+// LoadAll is Load together with the CustomResourceDefinitions under crds/ of the Spec's chart that are its component's to
+// write: Helm's record does not hold them. Those that are kept because they are newer or another component's are left out.
+func (e *Engine) LoadAll(ctx context.Context, spec Spec) (*Manifest, error) {
+	m, err := e.Load(ctx, spec.Name, spec.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	crds, err := e.ownCRDs(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range crds {
+		if err := m.add(u); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (e *Engine) ownCRDs(ctx context.Context, spec Spec) ([]*unstructured.Unstructured, error) {
 	s, err := e.newSession(ctx, spec.Name, spec.Namespace, spec.Component)
 	if err != nil {
 		return nil, err

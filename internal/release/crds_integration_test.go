@@ -127,7 +127,7 @@ func TestSharedCRD(t *testing.T) {
 						if got, want := summary(out.CRDs), fmt.Sprintf("%s from shared/1.1.0 serves [v1 v2] kept %v owner %q", plural, kept, owner); got != want {
 							t.Errorf("%s: %s, want %s", s.Name, got, want)
 						}
-						if named := slices.ContainsFunc(out.Objects, func(a Applied) bool { return isCRD(a.Object.GVK.GroupKind()) }); named != (!kept && release != "") {
+						if named := slices.ContainsFunc(out.Objects, func(a Applied) bool { return isCRD(a.Object.GVK.GroupKind()) }); named == kept {
 							t.Errorf("%s: objects %v", s.Name, out.Objects)
 						}
 					}
@@ -212,8 +212,9 @@ func TestCRDDowngrade(t *testing.T) {
 			if f, _, err := eng.Verify(t.Context(), Check{Component: "c-" + where, Manifest: m}); err != nil || len(f) > 0 {
 				t.Errorf("%v %v", f, err)
 			}
-			if crds, err := eng.CRDs(t.Context(), at("1.0.0", "v1")); err != nil || len(crds) > 0 {
-				t.Errorf("%v %v", crds, err)
+			all, err := eng.LoadAll(t.Context(), at("1.0.0", "v1"))
+			if err != nil || len(all.Objects()) != len(m.Objects()) {
+				t.Errorf("%v %v", all, err)
 			}
 			e.apply(eng, at("1.2.0", "v1", "v2"))
 			d.expect(plural, strings.Replace(want, "1.1.0", "1.2.0", 1))
@@ -308,16 +309,12 @@ func TestCRDsOfSubcharts(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	// They can be looked after and restored one by one.
-	crds, err := eng.CRDs(t.Context(), spec)
-	if err != nil || len(crds) != 3 {
-		t.Fatalf("%v %v", crds, err)
+	if len(out.Objects) != 3 || len(out.Manifest.Objects()) != 3 {
+		t.Errorf("%v %v", out.Objects, out.Manifest.Objects())
 	}
-	m, err := eng.Load(t.Context(), "top", e.ns)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := m.Include(crds...); err != nil {
-		t.Fatal(err)
+	m, err := eng.LoadAll(t.Context(), spec)
+	if err != nil || len(m.Objects()) != 3 {
+		t.Fatalf("%v %v", m, err)
 	}
 	if f, _, err := eng.Verify(t.Context(), Check{Component: "top", Manifest: m}); err != nil || len(f) > 0 {
 		t.Errorf("%v %v", f, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/chartutil"
 	helmrelease "helm.sh/helm/v3/pkg/release"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 
@@ -87,7 +89,24 @@ func (e *Engine) Apply(ctx context.Context, spec Spec) (Outcome, error) {
 	s.waiting, s.announce, s.replacement = spec.Waiting, spec.Announce, spec.Replacement
 	out, err := s.applyRelease(spec, e.Inputs(spec)) //nolint:contextcheck // the session holds ctx
 	out.Objects, out.CRDs, out.Replaced = s.appliedObjects(), s.settledCRDs(), s.replacedObjects()
+	if err == nil {
+		err = out.include(s.ownCRDs)
+	}
 	return out, s.verdict("apply", err)
+}
+
+// include adds the CRDs under crds/ to what was applied.
+func (o *Outcome) include(crds []*unstructured.Unstructured) error {
+	for _, u := range crds {
+		if err := o.Manifest.add(u); err != nil {
+			return err
+		}
+		n := slices.IndexFunc(o.CRDs, func(c AppliedCRD) bool { return c.Object.Name == u.GetName() })
+		if n >= 0 && !o.CRDs[n].Kept {
+			o.Objects = append(o.Objects, o.CRDs[n].Applied)
+		}
+	}
+	return nil
 }
 
 func (s *session) applyRelease(spec Spec, inputs string) (Outcome, error) {

@@ -443,7 +443,7 @@ func TestCRDs(t *testing.T) {
 		return c
 	}
 	out := e.apply(eng, e.spec("widgets", build("v1"), nil))
-	if len(out.Objects) != 1 || out.Objects[0].Object.GVK.Kind != "Widget" {
+	if len(out.Objects) != 3 || out.Objects[0].Object.GVK.Kind != "Widget" || out.Objects[1].Object.GVK.Kind != crdGVK.Kind {
 		t.Fatalf("%+v", out)
 	}
 	// An upgrade brings the CRD up to date, too.

@@ -36,16 +36,6 @@ func (m *Manifest) Objects() []Object {
 	return out
 }
 
-// Include adds objects to those that are looked after, such as Engine.CRDs.
-func (m *Manifest) Include(objs ...*unstructured.Unstructured) error {
-	for _, u := range objs {
-		if err := m.add(u); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // add puts an object into the manifest.
 func (m *Manifest) add(u *unstructured.Unstructured) error {
 	var b bytes.Buffer

@@ -68,6 +68,8 @@ type session struct {
 	applied []Applied
 	uids    map[types.UID]bool
 	crds    []AppliedCRD
+	// ownCRDs are those under crds/ that are this component's.
+	ownCRDs []*unstructured.Unstructured
 	typed   error
 
 	replaced []Replacement
