@@ -22,7 +22,7 @@ type addition struct {
 }
 
 // additions finds what others added to lists and maps that we define: entries of keyed lists and sets, keys of
-// ConfigMaps and Secrets, anything in a pod template's spec. Everything else that we don't set belongs to whoever sets
+// ConfigMaps and Secrets, anything in the spec of a pod template or of a CRD. Everything else that we don't set belongs to whoever sets
 // it. Server-side apply alone would leave all of it.
 func additions(live, wanted *unstructured.Unstructured, manager string, ours *fieldpath.Set) ([]addition, error) {
 	zone := closedZone(live.GroupVersionKind().GroupKind())
@@ -119,6 +119,9 @@ func closedZone(gk schema.GroupKind) func(root fieldpath.Path, wanted map[string
 		switch {
 		case len(template) > 0 && hasPrefix(root, template):
 			return true
+		case isCRD(gk):
+			// Who serves the conversion says so there.
+			return *first == "spec" && !containsField(root, "conversion")
 		case gk.Group == "" && (gk.Kind == "ConfigMap" || gk.Kind == "Secret"):
 			// Data that the chart leaves wholly to others is theirs.
 			return (*first == "data" || *first == "binaryData") && (!isZero(wanted["data"]) || !isZero(wanted["binaryData"]))
