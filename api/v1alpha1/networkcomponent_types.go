@@ -76,6 +76,11 @@ type NetworkComponentSpec struct {
 	// +listType=atomic
 	DriftIgnore []DriftIgnoreRule `json:"driftIgnore,omitempty"`
 
+	// progressDeadline is how long a roll-out may make no progress before it counts as stalled. Left out, it grows
+	// with the number of pods.
+	// +optional
+	ProgressDeadline *metav1.Duration `json:"progressDeadline,omitempty"`
+
 	// deletionPolicy when this object is deleted. Left out, Orphan.
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
@@ -156,6 +161,10 @@ type NetworkComponentStatus struct {
 	// +optional
 	Objects int32 `json:"objects,omitempty"`
 
+	// rollout is how far the workloads have come up.
+	// +optional
+	Rollout *RolloutStatus `json:"rollout,omitempty"`
+
 	// drift found so far.
 	// +optional
 	Drift *DriftStatus `json:"drift,omitempty"`
@@ -194,6 +203,33 @@ type ReleaseStatus struct {
 	Inputs string `json:"inputs,omitempty"`
 }
 
+// RolloutStatus is how far the workloads of a component have come up, in pods of all of them together. A Job counts as
+// one pod, available once it has completed.
+type RolloutStatus struct {
+	// desired is how many pods there should be.
+	// +optional
+	Desired int32 `json:"desired"`
+	// updated is how many pods are of the latest template.
+	// +optional
+	Updated int32 `json:"updated"`
+	// available is how many pods are available, whatever their template.
+	// +optional
+	Available int32 `json:"available"`
+	// missing is the least that the roll-out has lacked so far: pods to be updated and pods to become available.
+	// It has made progress when it lacks less.
+	// +optional
+	Missing int32 `json:"missing"`
+	// lastProgressTime is when it last made progress.
+	// +optional
+	LastProgressTime *metav1.Time `json:"lastProgressTime,omitempty"`
+	// deadline is when it counts as stalled unless it makes progress; absent when all pods are updated and available.
+	// +optional
+	Deadline *metav1.Time `json:"deadline,omitempty"`
+	// target identifies what is rolled out; another target starts the clock anew.
+	// +optional
+	Target string `json:"target,omitempty"`
+}
+
 // NetworkComponent is one release of one component. The operator writes it; users read it.
 //
 // +kubebuilder:object:root=true
@@ -204,6 +240,8 @@ type ReleaseStatus struct {
 // +kubebuilder:printcolumn:name="Revision",type=integer,JSONPath=`.status.release.revision`
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Available",type=integer,JSONPath=`.status.rollout.available`,priority=1
+// +kubebuilder:printcolumn:name="Desired",type=integer,JSONPath=`.status.rollout.desired`,priority=1
 // +kubebuilder:printcolumn:name="Drifts",type=integer,JSONPath=`.status.drift.count`
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

@@ -41,6 +41,7 @@ const (
 	ReasonUpgrading         = "Upgrading"
 	ReasonUninstalling      = "Uninstalling"
 	ReasonNotHealthy        = "NotHealthy"
+	ReasonRolloutStalled    = "RolloutStalled"
 	ReasonDriftCorrected    = "DriftCorrected"
 	ReasonDriftDetected     = "DriftDetected"
 	ReasonObjectRestored    = "ObjectRestored"

@@ -57,6 +57,10 @@ type NetworkStackSpec struct {
 	// +optional
 	Drift *DriftSpec `json:"drift,omitempty"`
 
+	// upgrade says how changes are rolled out.
+	// +optional
+	Upgrade *UpgradeSpec `json:"upgrade,omitempty"`
+
 	// deletionPolicy says what becomes of the components when this object is deleted. Left
 	// out, Orphan: everything keeps running and the Helm releases stay.
 	// +optional
@@ -301,6 +305,16 @@ type Mirror struct {
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:Pattern=`^(https?|oci)://.+$`
 	Mirror string `json:"mirror,omitempty"`
+}
+
+// UpgradeSpec says how changes are rolled out.
+type UpgradeSpec struct {
+	// progressDeadline is how long a roll-out may make no progress before it is reported as stalled. It goes on all
+	// the same; nothing is uninstalled or rolled back. Left out, 5 minutes and 2 seconds more for each pod, at most
+	// an hour.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="must be between 10s and 24h"
+	ProgressDeadline *metav1.Duration `json:"progressDeadline,omitempty"`
 }
 
 // NetworkStack is the network of a cluster, written by its platform team. One per cluster takes

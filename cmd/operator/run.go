@@ -77,6 +77,7 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 	wakes := component.NewWakes()
 	components := &component.Reconciler{
 		Client:    mgr.GetClient(),
+		Live:      mgr.GetAPIReader(),
 		Charts:    chart.NewLoader(chart.Options{CacheDir: o.chartCache}),
 		Engine:    engine,
 		Drift:     drift.NewWatcher(objects, mgr.GetRESTMapper(), ctrl.Log.WithName("drift"), wakes.Wake),

@@ -43,6 +43,9 @@ const (
 // Reconciler reconciles NetworkComponents.
 type Reconciler struct {
 	client.Client
+	// Live reads from the API server what no cache has: the pods of a roll-out that makes no progress, and Secrets with
+	// certificates.
+	Live     client.Reader
 	Charts   *chart.Loader
 	Engine   *release.Engine
 	Drift    *drift.Watcher

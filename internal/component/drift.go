@@ -139,7 +139,7 @@ func namesOf(m *release.Manifest) []release.Applied {
 	objects := m.Objects()
 	out := make([]release.Applied, 0, len(objects))
 	for _, o := range objects {
-		out = append(out, release.Applied{Object: o})
+		out = append(out, release.Applied{Object: o, Transient: m.Transient(o)})
 	}
 	return out
 }

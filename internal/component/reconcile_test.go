@@ -68,7 +68,7 @@ func newReconciler(t *testing.T, objects ...client.Object) *Reconciler {
 	t.Helper()
 	c := newClient(t, objects...)
 	r := &Reconciler{
-		Client: c, Namespace: operatorNamespace, Recorder: events.NewFakeRecorder(100),
+		Client: c, Live: c, Namespace: operatorNamespace, Recorder: events.NewFakeRecorder(100),
 		Drift:  drift.NewWatcher(metadatafake.NewSimpleMetadataClient(metadatafake.NewTestScheme()), meta.NewDefaultRESTMapper(nil), logr.Discard(), func(string) {}),
 		status: status.NewWriter[networkstackv1alpha1.NetworkComponentStatus](c),
 		state:  newRecords(), wakes: NewWakes(),
@@ -196,7 +196,7 @@ func TestJudge(t *testing.T) {
 			if tc.component != nil {
 				tc.component(c)
 			}
-			phase, set, err := r.judge(t.Context(), rec, c)
+			phase, set, err := r.judge(t.Context(), rec, c, &networkstackv1alpha1.NetworkComponentStatus{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -45,6 +45,9 @@ type record struct {
 	uninstalled bool
 	waitingFor  []string
 
+	// look is when a roll-out that is not complete is to be looked at again; the zero time is never.
+	look time.Time
+
 	// open are the objects that differ and were left so.
 	open []release.Finding
 }

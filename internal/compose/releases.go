@@ -86,6 +86,7 @@ func (s *state) release(name, typ string, stage int32, path *field.Path, c netwo
 		Sources:          s.spec.Sources.DeepCopy(),
 		DriftMode:        s.driftMode(c),
 		DriftIgnore:      s.driftIgnore(name),
+		ProgressDeadline: s.progressDeadline(),
 		DeletionPolicy:   networkstackv1alpha1.DeletionOrphan,
 		Suspend:          s.spec.Suspend || c.Suspend,
 	}}

@@ -163,6 +163,8 @@ func (w *Watcher) live(k key) *metav1.PartialObjectMetadata {
 func (w *Watcher) differs(k key, e *expectation) bool {
 	live := w.live(k)
 	switch {
+	case live == nil && e.Transient:
+		return false
 	case live == nil:
 		was := e.Fingerprint != "" || e.ResourceVersion != ""
 		return was && !olderVersion(w.informers[k.gvk].LastSyncResourceVersion(), e.ResourceVersion)

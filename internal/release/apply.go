@@ -114,6 +114,9 @@ func (s *session) applyAll(list kube.ResourceList) error {
 			if err != nil {
 				return objectError("apply", infoObject(i), err)
 			}
+			if u, ok := i.Object.(*unstructured.Unstructured); ok {
+				s.expectGone(u)
+			}
 			s.noteApplied(appliedOf(infoObject(i), m, s.engine.opts.FieldManager))
 			return nil
 		})...)

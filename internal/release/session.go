@@ -60,19 +60,22 @@ type session struct {
 	hooks   map[*resource.Info]bool
 	applied []Applied
 	uids    map[types.UID]bool
-	typed   error
+	// transient are the objects that remove themselves when they are done.
+	transient map[Object]bool
+	typed     error
 }
 
 func (e *Engine) newSession(ctx context.Context, name, namespace, component string) (*session, error) {
 	s := &session{
-		engine:   e,
-		ctx:      ctx,
-		log:      e.log.WithValues("release", namespace+"/"+name),
-		marks:    marks{component: component, release: name, namespace: namespace},
-		requests: &requestLog{},
-		parsed:   map[string][]*unstructured.Unstructured{},
-		hooks:    map[*resource.Info]bool{},
-		uids:     map[types.UID]bool{},
+		engine:    e,
+		ctx:       ctx,
+		log:       e.log.WithValues("release", namespace+"/"+name),
+		marks:     marks{component: component, release: name, namespace: namespace},
+		requests:  &requestLog{},
+		parsed:    map[string][]*unstructured.Unstructured{},
+		hooks:     map[*resource.Info]bool{},
+		uids:      map[types.UID]bool{},
+		transient: map[Object]bool{},
 	}
 	cfg, err := bind(ctx, e.cfg, e.base, s.requests)
 	if err != nil {
@@ -211,11 +214,24 @@ func (s *session) infosOf(rel *helmrelease.Release) (kube.ResourceList, error) {
 	return s.infos(objs, false)
 }
 
+// expectGone notes that an object may remove itself when it is done.
+func (s *session) expectGone(u *unstructured.Unstructured) {
+	if !Transient(u) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.transient[objectOf(u)] = true
+}
+
 func (s *session) noteApplied(a Applied) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	a.Transient = s.transient[a.Object]
 	s.applied = append(s.applied, a)
-	s.uids[types.UID(a.UID)] = true
+	if a.UID != "" {
+		s.uids[types.UID(a.UID)] = true
+	}
 }
 
 func (s *session) appliedObjects() []Applied {
