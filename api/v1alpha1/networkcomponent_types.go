@@ -76,6 +76,13 @@ type NetworkComponentSpec struct {
 	// +listType=atomic
 	DriftIgnore []DriftIgnoreRule `json:"driftIgnore,omitempty"`
 
+	// certificates are made before the release is applied, and renewed after two thirds of their time. Their Secrets
+	// are not part of the Helm release.
+	// +optional
+	// +listType=map
+	// +listMapKey=secretName
+	Certificates []Certificate `json:"certificates,omitempty"`
+
 	// progressDeadline is how long a roll-out may make no progress before it counts as stalled. Left out, it grows
 	// with the number of pods.
 	// +optional
@@ -88,6 +95,57 @@ type NetworkComponentSpec struct {
 	// suspend stops all work on this component.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
+}
+
+// CertificateUsage is what a certificate's key may be used for.
+// +kubebuilder:validation:Enum=ServerAuth;ClientAuth
+type CertificateUsage string
+
+// The usages of certificates.
+const (
+	UsageServerAuth CertificateUsage = "ServerAuth"
+	UsageClientAuth CertificateUsage = "ClientAuth"
+)
+
+// Certificate is a certificate in a Secret of type kubernetes.io/tls in the component's namespace, with the keys tls.crt,
+// tls.key and ca.crt. A Secret of this name that somebody else made is used as it is and never written.
+type Certificate struct {
+	// secretName of the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	SecretName string `json:"secretName,omitempty"`
+
+	// caSecretName is the Secret of the certificate authority that signs it, which is another one of the component's
+	// certificates. Left out, this certificate is itself an authority.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	CASecretName string `json:"caSecretName,omitempty"`
+
+	// commonName of the subject.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	CommonName string `json:"commonName,omitempty"`
+
+	// dnsNames it is good for.
+	// +optional
+	// +listType=atomic
+	DNSNames []string `json:"dnsNames,omitempty"`
+
+	// ipAddresses it is good for.
+	// +optional
+	// +listType=atomic
+	IPAddresses []string `json:"ipAddresses,omitempty"`
+
+	// usages of its key. An authority has none.
+	// +optional
+	// +listType=atomic
+	Usages []CertificateUsage `json:"usages,omitempty"`
+
+	// validity is how long it is valid, at most as long as its authority.
+	// +required
+	Validity metav1.Duration `json:"validity,omitzero"`
 }
 
 // ControlledValue is a values path that a field of the NetworkStack controls.
@@ -165,6 +223,12 @@ type NetworkComponentStatus struct {
 	// +optional
 	Rollout *RolloutStatus `json:"rollout,omitempty"`
 
+	// certificates that the component has.
+	// +optional
+	// +listType=map
+	// +listMapKey=secretName
+	Certificates []CertificateStatus `json:"certificates,omitempty"`
+
 	// drift found so far.
 	// +optional
 	Drift *DriftStatus `json:"drift,omitempty"`
@@ -201,6 +265,19 @@ type ReleaseStatus struct {
 	// inputs is a digest over everything the release was rendered from.
 	// +optional
 	Inputs string `json:"inputs,omitempty"`
+}
+
+// CertificateStatus is a certificate as it is.
+type CertificateStatus struct {
+	// secretName of the Secret.
+	// +required
+	SecretName string `json:"secretName,omitempty"`
+	// notAfter is when it expires.
+	// +optional
+	NotAfter *metav1.Time `json:"notAfter,omitempty"`
+	// renewAt is when it is renewed; absent for one that somebody else made, and so renews.
+	// +optional
+	RenewAt *metav1.Time `json:"renewAt,omitempty"`
 }
 
 // RolloutStatus is how far the workloads of a component have come up, in pods of all of them together. A Job counts as

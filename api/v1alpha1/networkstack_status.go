@@ -52,6 +52,13 @@ const (
 	ReasonKubeProxyUnparked = "KubeProxyUnparked"
 )
 
+// Reasons of what happens to certificates.
+const (
+	ReasonCertificateCreated = "CertificateCreated"
+	ReasonCertificateRenewed = "CertificateRenewed"
+	ReasonCertificateInvalid = "CertificateInvalid"
+)
+
 // NetworkStackStatus is what the operator found, derived and did.
 type NetworkStackStatus struct {
 	// observedGeneration is the generation of the spec this status speaks of.

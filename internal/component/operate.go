@@ -12,6 +12,7 @@ import (
 	"time"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/drift"
 	"github.com/networkstack/networkstack/internal/release"
@@ -38,6 +39,8 @@ type outcome struct {
 	checked string
 	// gone says that there is no release any more; partial that some objects may be of a new revision and some of an old one.
 	gone, partial bool
+	// certificates are those of the component, if the job looked after them.
+	certificates *certificates.Outcome
 }
 
 // wishes is a digest of everything that decides what is applied.
@@ -45,7 +48,7 @@ func wishes(c *networkstackv1alpha1.NetworkComponent, values map[string]any) str
 	spec := c.Spec
 	data, err := json.Marshal(map[string]any{
 		"chart": spec.Chart, "release": spec.ReleaseName, "namespace": spec.Namespace, "labels": spec.NamespaceLabels,
-		"values": values, "sources": spec.Sources,
+		"values": values, "sources": spec.Sources, "certificates": spec.Certificates,
 	})
 	if err != nil {
 		// Values come from JSON and YAML, which always marshal.
@@ -72,10 +75,15 @@ func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values
 		if err != nil {
 			return outcome{err: err}
 		}
+		// Pods mount them, so they come first.
+		kept, err := r.Certificates.Ensure(ctx, c.Name, c.Spec.Namespace, c.Spec.Certificates)
+		if err != nil {
+			return outcome{err: err, certificates: kept}
+		}
 		if r.installed(found, spec) {
 			// Already there, by an earlier process or under an earlier NetworkComponent: only make sure of the objects.
 			out := r.verify(ctx, c, nil, nil, check)
-			out.release = releaseStatus(found, loaded)
+			out.release, out.certificates = releaseStatus(found, loaded), kept
 			return out
 		}
 		if found.Exists {
@@ -85,10 +93,14 @@ func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values
 		}
 		done, err := r.Engine.Apply(ctx, spec)
 		if err != nil {
-			return outcome{err: err, partial: len(done.Objects) > 0 || !refused(err)}
+			return outcome{err: err, partial: len(done.Objects) > 0 || !refused(err), certificates: kept}
+		}
+		if err := r.dropCertificates(ctx, c); err != nil {
+			return outcome{err: err, partial: true, certificates: kept}
 		}
 		return outcome{
-			release: releaseStatus(done.State, loaded), applied: done.Objects, manifest: done.Manifest, upgraded: true,
+			certificates: kept,
+			release:      releaseStatus(done.State, loaded), applied: done.Objects, manifest: done.Manifest, upgraded: true,
 			checked:   check.digest,
 			unwatched: c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore,
 		}
@@ -138,6 +150,10 @@ func (r *Reconciler) withoutChart(ctx context.Context, c *networkstackv1alpha1.N
 func (r *Reconciler) startUninstall(c *networkstackv1alpha1.NetworkComponent) *job {
 	return r.runner.run(c.Name, jobUninstall, "", func(ctx context.Context, phase func(networkstackv1alpha1.ComponentPhase)) outcome {
 		phase(networkstackv1alpha1.PhaseUninstalling)
+		// They go first: a namespace that is the component's own goes only when it is empty.
+		if err := r.Certificates.Prune(ctx, c.Name, c.Spec.Namespace, nil); err != nil {
+			return outcome{err: err}
+		}
 		return outcome{err: r.Engine.Uninstall(ctx, c.Spec.ReleaseName, c.Spec.Namespace, c.Name)}
 	})
 }
@@ -174,6 +190,10 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 	}
 	rec.job = nil
 	out := j.outcome
+	r.collectCertificates(ctx, rec, c, j)
+	if j.kind == jobCertificates {
+		return
+	}
 	if out.err != nil {
 		r.failed(rec, c, j, out)
 		return
@@ -204,6 +224,7 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 		if err := r.Drift.Track(c.Name, out.applied); err != nil {
 			ctrlLog(ctx).Error(err, "some kinds are not watched for drift")
 		}
+		r.trackCertificates(ctx, rec, c)
 	}
 	if out.only != nil {
 		rec.renew(out.applied)

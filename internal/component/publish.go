@@ -34,6 +34,9 @@ func (r *Reconciler) publish(ctx context.Context, rec *record, c *networkstackv1
 	if rec.awaitsRetry(c) {
 		next = earlier(next, rec.next)
 	}
+	if at := rec.certificatesAt(c); !at.IsZero() {
+		next = earlier(next, earlier(at, time.Now().Add(longestSleep)))
+	}
 	if next.IsZero() {
 		return ctrl.Result{}, nil
 	}
@@ -66,6 +69,7 @@ func (r *Reconciler) fill(ctx context.Context, rec *record, c *networkstackv1alp
 		s.Objects = int32(min(len(rec.objects), math.MaxInt32))
 	}
 	fillDrift(c, rec, s)
+	rec.fillCertificates(c, s)
 	phase, set, err := r.judge(ctx, rec, c, s)
 	if err != nil {
 		return err

@@ -67,7 +67,7 @@ func settle(t *testing.T, r *Reconciler) {
 	t.Helper()
 	seen := get(t, r, "cni")
 	rec := r.state.of(seen, &seen.Status)
-	rec.settled, rec.tracked = wishes(seen, map[string]any{}), true
+	rec.settled, rec.tracked, rec.checked = wishes(seen, map[string]any{}), true, digestOf(seen)
 	rec.objects = []release.Applied{{Object: release.Object{GVK: daemonSetKind, Namespace: "net", Name: "agent"}}}
 }
 
