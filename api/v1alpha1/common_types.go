@@ -8,6 +8,8 @@ import (
 const (
 	// ComponentLabel is on every object of a component; its value is the NetworkComponent's name.
 	ComponentLabel = "networkstack.io/component"
+	// CertificateLabel is on every Secret with a certificate that the operator made; its value is Authority or Leaf.
+	CertificateLabel = "networkstack.io/certificate"
 	// StackLabel is on every NetworkComponent; its value is the NetworkStack's name.
 	StackLabel = "networkstack.io/stack"
 	// CRDSourceAnnotation is on every CustomResourceDefinition of a component; its value is the chart it came from and

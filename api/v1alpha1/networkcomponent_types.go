@@ -80,6 +80,18 @@ type NetworkComponentSpec struct {
 	// +optional
 	Replacement ReplacementPolicy `json:"replacement,omitempty"`
 
+	// certificates are made before the release is applied, and renewed after two thirds of their time. Their Secrets
+	// are not part of the Helm release.
+	// +optional
+	// +listType=map
+	// +listMapKey=secretName
+	Certificates []Certificate `json:"certificates,omitempty"`
+
+	// progressDeadline is how long a roll-out may make no progress before it counts as stalled. Left out, it grows
+	// with the number of pods.
+	// +optional
+	ProgressDeadline *metav1.Duration `json:"progressDeadline,omitempty"`
+
 	// deletionPolicy when this object is deleted. Left out, Orphan.
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
@@ -87,6 +99,57 @@ type NetworkComponentSpec struct {
 	// suspend stops all work on this component.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
+}
+
+// CertificateUsage is what a certificate's key may be used for.
+// +kubebuilder:validation:Enum=ServerAuth;ClientAuth
+type CertificateUsage string
+
+// The usages of certificates.
+const (
+	UsageServerAuth CertificateUsage = "ServerAuth"
+	UsageClientAuth CertificateUsage = "ClientAuth"
+)
+
+// Certificate is a certificate in a Secret of type kubernetes.io/tls in the component's namespace, with the keys tls.crt,
+// tls.key and ca.crt. A Secret of this name that somebody else made is used as it is and never written.
+type Certificate struct {
+	// secretName of the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	SecretName string `json:"secretName,omitempty"`
+
+	// caSecretName is the Secret of the certificate authority that signs it, which is another one of the component's
+	// certificates. Left out, this certificate is itself an authority.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	CASecretName string `json:"caSecretName,omitempty"`
+
+	// commonName of the subject.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	CommonName string `json:"commonName,omitempty"`
+
+	// dnsNames it is good for.
+	// +optional
+	// +listType=atomic
+	DNSNames []string `json:"dnsNames,omitempty"`
+
+	// ipAddresses it is good for.
+	// +optional
+	// +listType=atomic
+	IPAddresses []string `json:"ipAddresses,omitempty"`
+
+	// usages of its key. An authority has none.
+	// +optional
+	// +listType=atomic
+	Usages []CertificateUsage `json:"usages,omitempty"`
+
+	// validity is how long it is valid, at most as long as its authority.
+	// +required
+	Validity metav1.Duration `json:"validity,omitzero"`
 }
 
 // ControlledValue is a values path that a field of the NetworkStack controls.
@@ -160,6 +223,16 @@ type NetworkComponentStatus struct {
 	// +optional
 	Objects int32 `json:"objects,omitempty"`
 
+	// rollout is how far the workloads have come up.
+	// +optional
+	Rollout *RolloutStatus `json:"rollout,omitempty"`
+
+	// certificates that the component has.
+	// +optional
+	// +listType=map
+	// +listMapKey=secretName
+	Certificates []CertificateStatus `json:"certificates,omitempty"`
+
 	// drift found so far.
 	// +optional
 	Drift *DriftStatus `json:"drift,omitempty"`
@@ -226,6 +299,46 @@ type CRDStatus struct {
 	Owner string `json:"owner,omitempty"`
 }
 
+// CertificateStatus is a certificate as it is.
+type CertificateStatus struct {
+	// secretName of the Secret.
+	// +required
+	SecretName string `json:"secretName,omitempty"`
+	// notAfter is when it expires.
+	// +optional
+	NotAfter *metav1.Time `json:"notAfter,omitempty"`
+	// renewAt is when it is renewed; absent for one that somebody else made, and so renews.
+	// +optional
+	RenewAt *metav1.Time `json:"renewAt,omitempty"`
+}
+
+// RolloutStatus is how far the workloads of a component have come up, in pods of all of them together. A Job counts as
+// one pod, available once it has completed.
+type RolloutStatus struct {
+	// desired is how many pods there should be.
+	// +optional
+	Desired int32 `json:"desired"`
+	// updated is how many pods are of the latest template.
+	// +optional
+	Updated int32 `json:"updated"`
+	// available is how many pods are available, whatever their template.
+	// +optional
+	Available int32 `json:"available"`
+	// missing is the least that the roll-out has lacked so far: pods to be updated and pods to become available.
+	// It has made progress when it lacks less.
+	// +optional
+	Missing int32 `json:"missing"`
+	// lastProgressTime is when it last made progress.
+	// +optional
+	LastProgressTime *metav1.Time `json:"lastProgressTime,omitempty"`
+	// deadline is when it counts as stalled unless it makes progress; absent when all pods are updated and available.
+	// +optional
+	Deadline *metav1.Time `json:"deadline,omitempty"`
+	// target identifies what is rolled out; another target starts the clock anew.
+	// +optional
+	Target string `json:"target,omitempty"`
+}
+
 // NetworkComponent is one release of one component. The operator writes it; users read it.
 //
 // +kubebuilder:object:root=true
@@ -236,6 +349,8 @@ type CRDStatus struct {
 // +kubebuilder:printcolumn:name="Revision",type=integer,JSONPath=`.status.release.revision`
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Available",type=integer,JSONPath=`.status.rollout.available`,priority=1
+// +kubebuilder:printcolumn:name="Desired",type=integer,JSONPath=`.status.rollout.desired`,priority=1
 // +kubebuilder:printcolumn:name="Drifts",type=integer,JSONPath=`.status.drift.count`
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

@@ -41,6 +41,7 @@ const (
 	ReasonUpgrading         = "Upgrading"
 	ReasonUninstalling      = "Uninstalling"
 	ReasonNotHealthy        = "NotHealthy"
+	ReasonRolloutStalled    = "RolloutStalled"
 	ReasonDriftCorrected    = "DriftCorrected"
 	ReasonDriftDetected     = "DriftDetected"
 	ReasonObjectRestored    = "ObjectRestored"
@@ -52,6 +53,13 @@ const (
 	ReasonMTUChanged        = "MTUChanged"
 	ReasonKubeProxyParked   = "KubeProxyParked"
 	ReasonKubeProxyUnparked = "KubeProxyUnparked"
+)
+
+// Reasons of what happens to certificates.
+const (
+	ReasonCertificateCreated = "CertificateCreated"
+	ReasonCertificateRenewed = "CertificateRenewed"
+	ReasonCertificateInvalid = "CertificateInvalid"
 )
 
 // NetworkStackStatus is what the operator found, derived and did.

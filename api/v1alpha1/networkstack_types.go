@@ -313,6 +313,13 @@ type UpgradeSpec struct {
 	// change. Left out, Safe.
 	// +optional
 	Replacement ReplacementPolicy `json:"replacement,omitempty"`
+
+	// progressDeadline is how long a roll-out may make no progress before it is reported as stalled. It goes on all
+	// the same; nothing is uninstalled or rolled back. Left out, 5 minutes and 2 seconds more for each pod, at most
+	// an hour.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="must be between 10s and 24h"
+	ProgressDeadline *metav1.Duration `json:"progressDeadline,omitempty"`
 }
 
 // NetworkStack is the network of a cluster, written by its platform team. One per cluster takes

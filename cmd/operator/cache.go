@@ -58,7 +58,7 @@ func cacheOptions(namespace string) cache.Options {
 	}
 }
 
-// trimNode keeps what facts read from a node.
+// trimNode keeps what facts and health read from a node.
 func trimNode(obj any) (any, error) {
 	n, ok := obj.(*corev1.Node)
 	if !ok {
@@ -72,7 +72,13 @@ func trimNode(obj any) (any, error) {
 	}
 	n.Annotations = annotations
 	n.Spec = corev1.NodeSpec{PodCIDR: n.Spec.PodCIDR, PodCIDRs: n.Spec.PodCIDRs}
-	n.Status = corev1.NodeStatus{Addresses: n.Status.Addresses, NodeInfo: n.Status.NodeInfo}
+	var ready []corev1.NodeCondition
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			ready = append(ready, corev1.NodeCondition{Type: c.Type, Status: c.Status})
+		}
+	}
+	n.Status = corev1.NodeStatus{Addresses: n.Status.Addresses, NodeInfo: n.Status.NodeInfo, Conditions: ready}
 	return n, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/networkstack/networkstack/internal/catalog"
+	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/component"
 	"github.com/networkstack/networkstack/internal/drift"
@@ -76,13 +77,15 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 	recorder := mgr.GetEventRecorder("networkstack")
 	wakes := component.NewWakes()
 	components := &component.Reconciler{
-		Client:    mgr.GetClient(),
-		Charts:    chart.NewLoader(chart.Options{CacheDir: o.chartCache}),
-		Engine:    engine,
-		Drift:     drift.NewWatcher(objects, mgr.GetRESTMapper(), ctrl.Log.WithName("drift"), wakes.Wake),
-		Recorder:  recorder,
-		Namespace: o.namespace,
-		ChartDirs: o.charts,
+		Client:       mgr.GetClient(),
+		Live:         mgr.GetAPIReader(),
+		Charts:       chart.NewLoader(chart.Options{CacheDir: o.chartCache}),
+		Engine:       engine,
+		Certificates: &certificates.Keeper{Live: mgr.GetAPIReader(), Client: mgr.GetClient()},
+		Drift:        drift.NewWatcher(objects, mgr.GetRESTMapper(), ctrl.Log.WithName("drift"), wakes.Wake),
+		Recorder:     recorder,
+		Namespace:    o.namespace,
+		ChartDirs:    o.charts,
 
 		Controllers: catalog.DefaultControllers(),
 	}

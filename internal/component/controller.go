@@ -26,6 +26,7 @@ import (
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/catalog"
+	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/drift"
 	"github.com/networkstack/networkstack/internal/release"
@@ -43,10 +44,15 @@ const (
 // Reconciler reconciles NetworkComponents.
 type Reconciler struct {
 	client.Client
-	Charts   *chart.Loader
-	Engine   *release.Engine
-	Drift    *drift.Watcher
-	Recorder events.EventRecorder
+	// Live reads from the API server what no cache has: the pods of a roll-out that makes no progress, and Secrets with
+	// certificates.
+	Live   client.Reader
+	Charts *chart.Loader
+	Engine *release.Engine
+	// Certificates keeps those of components.
+	Certificates *certificates.Keeper
+	Drift        *drift.Watcher
+	Recorder     events.EventRecorder
 	// Namespace of the operator: where values are read from.
 	Namespace string
 	// ChartDirs are searched for chart archives before any other source.
@@ -205,6 +211,8 @@ func (r *Reconciler) advance(ctx context.Context, rec *record, c *networkstackv1
 			rec.contests = drift.Contests{}
 		}
 		rec.job = r.startApply(c.DeepCopy(), values, rec.wanted, r.checking(rec, c))
+	case rec.settled != "" && r.certificatesDue(rec, c):
+		rec.job = r.startCertificates(c.DeepCopy(), rec.settled)
 	case rec.settled != "":
 		r.watchDrift(rec, c)
 	}

@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/release"
 )
@@ -22,6 +24,7 @@ func TestClassify(t *testing.T) {
 		{"another digest than the pinned one", &chart.DigestError{}, verdict{networkstackv1alpha1.ReasonChartUnavailable, true}},
 		{"a source that refuses", &chart.SourceError{}, verdict{networkstackv1alpha1.ReasonChartUnavailable, true}},
 		{"a source that is down", &chart.SourceError{Temporary: true}, verdict{networkstackv1alpha1.ReasonChartUnavailable, false}},
+		{"somebody else's Secret without a key", &certificates.SecretError{}, verdict{networkstackv1alpha1.ReasonCertificateInvalid, true}},
 		{"somebody else's object", &release.ConflictError{}, verdict{networkstackv1alpha1.ReasonConflict, true}},
 		{"values that the chart refuses", &release.RenderError{Err: errors.New("x")}, verdict{networkstackv1alpha1.ReasonReleaseFailed, true}},
 		{"a CRD that would lose objects", &release.CRDVersionError{}, verdict{networkstackv1alpha1.ReasonReleaseFailed, true}},
@@ -80,6 +83,9 @@ func TestWishes(t *testing.T) {
 		return wishes(c, values{"a": 1, "b": values{"c": []any{1, 2}}})
 	}
 	type specChange = func(*networkstackv1alpha1.NetworkComponentSpec)
+	certificate := func(s *networkstackv1alpha1.NetworkComponentSpec) {
+		s.Certificates = []networkstackv1alpha1.Certificate{{SecretName: "x"}}
+	}
 
 	for name, change := range map[string]specChange{
 		"chart version":    func(s *networkstackv1alpha1.NetworkComponentSpec) { s.Chart.Version = "1.0.1" },
@@ -94,6 +100,7 @@ func TestWishes(t *testing.T) {
 			s.Sources.Mirrors = []networkstackv1alpha1.Mirror{{Source: "https://a", Mirror: "https://b"}}
 		},
 		"charts directory": func(s *networkstackv1alpha1.NetworkComponentSpec) { s.Sources.ChartsDirectory = "/charts" },
+		"certificates":     certificate,
 		"no sources":       func(s *networkstackv1alpha1.NetworkComponentSpec) { s.Sources = nil },
 	} {
 		if spec(change) == base {
@@ -116,7 +123,10 @@ func TestWishes(t *testing.T) {
 			s.DeletionPolicy = networkstackv1alpha1.DeletionDelete
 		},
 		"suspend": func(s *networkstackv1alpha1.NetworkComponentSpec) { s.Suspend = true },
-		"stage":   func(s *networkstackv1alpha1.NetworkComponentSpec) { s.Stage = 7 },
+		"progress deadline": func(s *networkstackv1alpha1.NetworkComponentSpec) {
+			s.ProgressDeadline = &metav1.Duration{Duration: time.Hour}
+		},
+		"stage": func(s *networkstackv1alpha1.NetworkComponentSpec) { s.Stage = 7 },
 		// Values count as what they were merged to, wherever they came from.
 		"source of values": func(s *networkstackv1alpha1.NetworkComponentSpec) {
 			s.Values, s.DerivedValues = raw(`{"x":1}`), raw(`{"y":1}`)

@@ -80,7 +80,7 @@ func (r *Reconciler) watchDrift(rec *record, c *networkstackv1alpha1.NetworkComp
 		rec.job = r.startVerify(c.DeepCopy(), rec.settled, rec.manifest, check)
 		return
 	}
-	if objects := r.Drift.Drifted(c.Name); len(objects) > 0 {
+	if objects := slices.DeleteFunc(r.Drift.Drifted(c.Name), rec.isCertificate); len(objects) > 0 {
 		rec.job = r.startCorrect(c.DeepCopy(), rec.settled, rec.manifest, objects, check)
 	}
 }
@@ -139,7 +139,7 @@ func namesOf(m *release.Manifest) []release.Applied {
 	objects := m.Objects()
 	out := make([]release.Applied, 0, len(objects))
 	for _, o := range objects {
-		out = append(out, release.Applied{Object: o})
+		out = append(out, release.Applied{Object: o, Transient: m.Transient(o)})
 	}
 	return out
 }

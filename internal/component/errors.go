@@ -6,6 +6,7 @@ import (
 	"time"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/release"
 )
@@ -44,12 +45,15 @@ func classify(err error) verdict {
 		ref      *chart.RefError
 		conflict *release.ConflictError
 		fixed    *release.ImmutableFieldError
+		secret   *certificates.SecretError
 	)
 	switch {
 	case errors.As(err, &digest), errors.As(err, &ref):
 		return verdict{networkstackv1alpha1.ReasonChartUnavailable, true}
 	case errors.As(err, &source):
 		return verdict{networkstackv1alpha1.ReasonChartUnavailable, !source.Temporary}
+	case errors.As(err, &secret):
+		return verdict{networkstackv1alpha1.ReasonCertificateInvalid, true}
 	case errors.As(err, &conflict):
 		return verdict{networkstackv1alpha1.ReasonConflict, true}
 	case errors.As(err, &fixed):

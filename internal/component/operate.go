@@ -12,6 +12,7 @@ import (
 	"time"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/release"
 )
@@ -39,6 +40,8 @@ type outcome struct {
 	checked string
 	// gone says that there is no release any more; partial that some objects may be of a new revision and some of an old one.
 	gone, partial bool
+	// certificates are those of the component, if the job looked after them.
+	certificates *certificates.Outcome
 }
 
 // wishes is a digest of everything that decides what is applied.
@@ -46,7 +49,7 @@ func wishes(c *networkstackv1alpha1.NetworkComponent, values map[string]any) str
 	spec := c.Spec
 	data, err := json.Marshal(map[string]any{
 		"chart": spec.Chart, "release": spec.ReleaseName, "namespace": spec.Namespace, "labels": spec.NamespaceLabels,
-		"values": values, "sources": spec.Sources,
+		"values": values, "sources": spec.Sources, "certificates": spec.Certificates,
 		// It decides whether an attempt that failed for it can succeed.
 		"replacement": spec.Replacement,
 	})
@@ -79,6 +82,11 @@ func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values
 		if err != nil {
 			return outcome{err: err}
 		}
+		// Pods mount them, so they come first.
+		kept, err := r.Certificates.Ensure(ctx, c.Name, c.Spec.Namespace, c.Spec.Certificates)
+		if err != nil {
+			return outcome{err: err, certificates: kept}
+		}
 		if r.installed(found, spec) {
 			// Already there, by an earlier process or under an earlier NetworkComponent: only make sure of the objects.
 			m, err := r.Engine.LoadAll(ctx, spec)
@@ -86,7 +94,7 @@ func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values
 				return outcome{err: err}
 			}
 			out := r.verify(ctx, c, m, nil, check)
-			out.release = releaseStatus(found, loaded)
+			out.release, out.certificates = releaseStatus(found, loaded), kept
 			return out
 		}
 		if found.Exists {
@@ -96,12 +104,16 @@ func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values
 		}
 		done, err := r.Engine.Apply(ctx, spec)
 		if err != nil {
-			return outcome{err: err, partial: len(done.Objects) > 0 || !refused(err), replaced: done.Replaced}
+			return outcome{err: err, partial: len(done.Objects) > 0 || !refused(err), replaced: done.Replaced, certificates: kept}
+		}
+		if err := r.dropCertificates(ctx, c); err != nil {
+			return outcome{err: err, partial: true, replaced: done.Replaced, certificates: kept}
 		}
 		return outcome{
 			release: releaseStatus(done.State, loaded), applied: done.Objects, manifest: done.Manifest, upgraded: true,
-			checked: check.digest,
-			crds:    done.CRDs, replaced: done.Replaced,
+			checked:      check.digest,
+			certificates: kept,
+			crds:         done.CRDs, replaced: done.Replaced,
 			unwatched: c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore,
 		}
 	})
@@ -153,6 +165,10 @@ func (r *Reconciler) withoutChart(ctx context.Context, c *networkstackv1alpha1.N
 func (r *Reconciler) startUninstall(c *networkstackv1alpha1.NetworkComponent) *job {
 	return r.runner.run(c.Name, jobUninstall, "", func(ctx context.Context, phase reporting, slot *slot) outcome {
 		phase(networkstackv1alpha1.PhaseUninstalling)
+		// They go first: a namespace that is the component's own goes only when it is empty.
+		if err := r.Certificates.Prune(ctx, c.Name, c.Spec.Namespace, nil); err != nil {
+			return outcome{err: err}
+		}
 		return outcome{err: r.Engine.Uninstall(ctx, c.Spec.ReleaseName, c.Spec.Namespace, c.Name, release.WhileWaiting(slot.waiting))}
 	})
 }
@@ -207,6 +223,10 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 	for _, p := range out.replaced {
 		r.event(c, "Normal", networkstackv1alpha1.ReasonReplaced, "Replace", "replaced %s", p)
 	}
+	r.collectCertificates(ctx, rec, c, j)
+	if j.kind == jobCertificates {
+		return
+	}
 	if out.err != nil {
 		r.failed(rec, c, j, out)
 		return
@@ -233,6 +253,7 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 		if err := r.Drift.Track(c.Name, out.applied); err != nil {
 			ctrlLog(ctx).Error(err, "some kinds are not watched for drift")
 		}
+		r.trackCertificates(ctx, rec, c)
 	}
 	if out.only != nil {
 		rec.renew(out.applied)

@@ -12,7 +12,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
-	"github.com/networkstack/networkstack/internal/health"
 	"github.com/networkstack/networkstack/internal/status"
 )
 
@@ -24,12 +23,19 @@ func (r *Reconciler) publish(ctx context.Context, rec *record, c *networkstackv1
 	if err := r.fill(ctx, rec, c, wanted); err != nil {
 		return ctrl.Result{}, err
 	}
-	if _, err := r.status.Write(ctx, c, latest, wanted); err != nil {
+	changed, err := r.status.Write(ctx, c, latest, wanted)
+	if err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	next := rec.contests.Next()
-	if rec.awaitsRetry(c) && (next.IsZero() || rec.next.Before(next)) {
-		next = rec.next
+	if changed {
+		r.announceStall(c, latest, wanted)
+	}
+	next := earlier(rec.look, rec.contests.Next())
+	if rec.awaitsRetry(c) {
+		next = earlier(next, rec.next)
+	}
+	if at := rec.certificatesAt(c); !at.IsZero() {
+		next = earlier(next, earlier(at, time.Now().Add(longestSleep)))
 	}
 	if next.IsZero() {
 		return ctrl.Result{}, nil
@@ -37,9 +43,18 @@ func (r *Reconciler) publish(ctx context.Context, rec *record, c *networkstackv1
 	return ctrl.Result{RequeueAfter: max(time.Until(next), time.Millisecond)}, nil
 }
 
+// earlier of two times; the zero time is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
 func (r *Reconciler) fill(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent,
 	s *networkstackv1alpha1.NetworkComponentStatus,
 ) error {
+	rec.look = time.Time{}
 	if undecided(rec, c, s) {
 		return nil
 	}
@@ -57,7 +72,8 @@ func (r *Reconciler) fill(ctx context.Context, rec *record, c *networkstackv1alp
 		s.CRDs = rec.crds
 	}
 	fillDrift(c, rec, s)
-	phase, set, err := r.judge(ctx, rec, c)
+	rec.fillCertificates(c, s)
+	phase, set, err := r.judge(ctx, rec, c, s)
 	if err != nil {
 		return err
 	}
@@ -70,7 +86,8 @@ func (r *Reconciler) fill(ctx context.Context, rec *record, c *networkstackv1alp
 // spec. What it said stands until then: a restart of the operator is no news about the network.
 func undecided(rec *record, c *networkstackv1alpha1.NetworkComponent, s *networkstackv1alpha1.NetworkComponentStatus) bool {
 	if rec.settled != "" || rec.failure != nil || rec.valuesProblem != nil || c.Spec.Suspend || !c.DeletionTimestamp.IsZero() ||
-		s.ObservedGeneration != c.Generation || s.Phase != networkstackv1alpha1.PhaseReady {
+		s.ObservedGeneration != c.Generation ||
+		s.Phase != networkstackv1alpha1.PhaseReady && s.Phase != networkstackv1alpha1.PhaseRollingOut {
 		return false
 	}
 	if rec.job == nil {
@@ -91,13 +108,13 @@ func stuck(reason, message string) setter {
 }
 
 // judge says where the component is on its way.
-func (r *Reconciler) judge(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent) (
-	networkstackv1alpha1.ComponentPhase, setter, error,
-) {
+func (r *Reconciler) judge(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent,
+	s *networkstackv1alpha1.NetworkComponentStatus,
+) (networkstackv1alpha1.ComponentPhase, setter, error) {
 	if phase, set := underway(rec, c); set != nil {
 		return phase, set, nil
 	}
-	return r.judgeHealth(ctx, rec, c)
+	return r.judgeHealth(ctx, rec, c, s)
 }
 
 // underway is where a component is that has not been installed as it is wanted. There is no setter for any other one.
@@ -146,31 +163,6 @@ func leaving(rec *record) (networkstackv1alpha1.ComponentPhase, setter) {
 		message = waitingText(rec.waitingFor)
 	}
 	return networkstackv1alpha1.PhaseUninstalling, working(networkstackv1alpha1.ReasonUninstalling, message)
-}
-
-func (r *Reconciler) judgeHealth(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent) (
-	networkstackv1alpha1.ComponentPhase, setter, error,
-) {
-	objects := make([]health.Object, 0, len(rec.objects))
-	for _, a := range rec.objects {
-		objects = append(objects, health.Object{
-			GVK: a.Object.GVK, Namespace: a.Object.Namespace, Name: a.Object.Name, ResourceVersion: a.ResourceVersion})
-	}
-	result, err := health.Check(ctx, r.Client, objects)
-	if err != nil {
-		return "", nil, err
-	}
-	if !result.Ready {
-		return networkstackv1alpha1.PhaseRollingOut, working(networkstackv1alpha1.ReasonNotHealthy, result.Message), nil
-	}
-	message := "installed, and " + result.Message
-	if rec.release != nil {
-		message = fmt.Sprintf("%s %s is installed (revision %d), and %s",
-			c.Spec.Chart.Name, rec.release.ChartVersion, rec.release.Revision, result.Message)
-	}
-	return networkstackv1alpha1.PhaseReady, func(l *[]metav1.Condition, g int64) {
-		status.Ready(l, g, networkstackv1alpha1.ReasonReady, message)
-	}, nil
 }
 
 func progress(p networkstackv1alpha1.ComponentPhase) (reason, message string) {

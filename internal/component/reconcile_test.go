@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/drift"
 	"github.com/networkstack/networkstack/internal/release"
@@ -68,7 +69,7 @@ func newReconciler(t *testing.T, objects ...client.Object) *Reconciler {
 	t.Helper()
 	c := newClient(t, objects...)
 	r := &Reconciler{
-		Client: c, Namespace: operatorNamespace, Recorder: events.NewFakeRecorder(100),
+		Client: c, Live: c, Certificates: &certificates.Keeper{Live: c, Client: c}, Namespace: operatorNamespace, Recorder: events.NewFakeRecorder(100),
 		Drift:  drift.NewWatcher(metadatafake.NewSimpleMetadataClient(metadatafake.NewTestScheme()), meta.NewDefaultRESTMapper(nil), logr.Discard(), func(string) {}),
 		status: status.NewWriter[networkstackv1alpha1.NetworkComponentStatus](c),
 		state:  newRecords(), wakes: NewWakes(),
@@ -196,7 +197,7 @@ func TestJudge(t *testing.T) {
 			if tc.component != nil {
 				tc.component(c)
 			}
-			phase, set, err := r.judge(t.Context(), rec, c)
+			phase, set, err := r.judge(t.Context(), rec, c, &networkstackv1alpha1.NetworkComponentStatus{})
 			if err != nil {
 				t.Fatal(err)
 			}

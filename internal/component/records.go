@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/drift"
 	"github.com/networkstack/networkstack/internal/release"
 )
@@ -46,6 +47,15 @@ type record struct {
 	// uninstalled says that the release is gone, so the finalizer may go too; waitingFor names who goes before.
 	uninstalled bool
 	waitingFor  []string
+
+	// look is when a roll-out that is not complete is to be looked at again; the zero time is never.
+	look time.Time
+
+	// certificates are as they were found or made; nil until this process has looked. After a failure they are looked
+	// after again at certificatesRetry.
+	certificates         *certificates.Outcome
+	certificatesFailures int32
+	certificatesRetry    time.Time
 
 	// open are the objects that differ and were left so.
 	open []release.Finding

@@ -38,6 +38,8 @@ const (
 	jobVerify    jobKind = "verify"
 	jobCorrect   jobKind = "correct"
 	jobUninstall jobKind = "uninstall"
+	// jobCertificates looks after the certificates of what is installed.
+	jobCertificates jobKind = "certificates"
 )
 
 func newRunner(limit int, wake func(string)) *runner {

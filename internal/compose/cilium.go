@@ -249,9 +249,7 @@ func (s *state) ciliumOperations(b *valuesBuilder) {
 	} else {
 		b.set("operator.replicas", 2, "the replicas run on different nodes")
 	}
-	b.set("hubble.enabled", false,
-		"its certificates would change with every rendering; turn it on by values together with certificates that do not")
-	b.set("hubble.peerService.clusterDomain", s.dnsDomain(), "the cluster's DNS domain")
+	s.ciliumHubble(b)
 }
 
 // ReplacesKubeProxy says whether a component, as it is written, programs Services in kube-proxy's place.

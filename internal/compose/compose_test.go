@@ -3,8 +3,10 @@ package compose
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
 	"github.com/networkstack/networkstack/internal/facts"
@@ -325,10 +327,28 @@ func TestEffective(t *testing.T) {
 		{"spec.ipPools.natOutgoing", "Enabled"},
 		{"spec.kubeProxy.mode", "Unmanaged"},
 		{"spec.mtu", "0"},
+		{"spec.upgrade.progressDeadline", "5m and 2s for each pod, at most 1h"},
 		{"spec.upgrade.replacement", "Safe"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestProgressDeadline is passed on to every component, and left to each when it is not given.
+func TestProgressDeadline(t *testing.T) {
+	given := spec(func(s *NetworkStackSpec) {
+		s.Upgrade = &UpgradeSpec{ProgressDeadline: &metav1.Duration{Duration: time.Hour}}
+	})
+	for _, rel := range accepted(t, flannel(withoutKubeProxy, mode(KubeProxyIPTables), given)).Releases {
+		if d := rel.Spec.ProgressDeadline; d == nil || d.Duration != time.Hour {
+			t.Errorf("%s: %v", rel.Name, d)
+		}
+	}
+	for _, rel := range accepted(t, flannel(withoutKubeProxy, mode(KubeProxyIPTables))).Releases {
+		if rel.Spec.ProgressDeadline != nil {
+			t.Errorf("%s: %v although none is given", rel.Name, rel.Spec.ProgressDeadline)
+		}
 	}
 }
 

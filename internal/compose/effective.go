@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
@@ -69,6 +70,10 @@ func (s *state) noteDefaults() {
 		s.note(specPath.Child("upgrade", "replacement"), networkstackv1alpha1.ReplacementSafe,
 			"default: objects are replaced only where that interrupts nothing")
 	}
+	if s.progressDeadline() == nil {
+		s.note(specPath.Child("upgrade", "progressDeadline"), "5m and 2s for each pod, at most 1h",
+			"default: a roll-out without progress for that long is reported as stalled")
+	}
 	if s.pinned().DNSDomain == "" {
 		if s.facts.DNSDomain != "" {
 			s.note(clusterPath.Child("dnsDomain"), s.facts.DNSDomain, "discovered in the cluster")
@@ -110,6 +115,14 @@ func (s *state) replacement() networkstackv1alpha1.ReplacementPolicy {
 		return networkstackv1alpha1.ReplacementSafe
 	}
 	return s.spec.Upgrade.Replacement
+}
+
+// progressDeadline in effect; nil leaves it to grow with the number of pods.
+func (s *state) progressDeadline() *metav1.Duration {
+	if s.spec.Upgrade == nil || s.spec.Upgrade.ProgressDeadline == nil {
+		return nil
+	}
+	return &metav1.Duration{Duration: s.spec.Upgrade.ProgressDeadline.Duration}
 }
 
 // dnsDomain in effect.

@@ -143,6 +143,10 @@ type valuesBuilder struct {
 	values     map[string]any
 	derived    []derivedValue
 	controlled []networkstackv1alpha1.ControlledValue
+	// inlineOnly are paths that inline values may set and valuesFrom may not.
+	inlineOnly []string
+	// certificates to be made for the component.
+	certificates []networkstackv1alpha1.Certificate
 }
 
 type derivedValue struct {
@@ -170,6 +174,9 @@ func (b *valuesBuilder) control(path, by string, value any, reason string, args 
 func (b *valuesBuilder) reserve(path, by string) {
 	b.controlled = append(b.controlled, networkstackv1alpha1.ControlledValue{Path: path, By: by})
 }
+
+// inline keeps paths for the user's inline values, because something else is derived from them.
+func (b *valuesBuilder) inline(paths ...string) { b.inlineOnly = append(b.inlineOnly, paths...) }
 
 func (b *valuesBuilder) put(path string, value any, controlled bool, reason string) {
 	b.derived = append(b.derived, derivedValue{path: path, value: value, reason: reason, controlled: controlled})
@@ -201,6 +208,17 @@ func (b *valuesBuilder) controlledValues() []networkstackv1alpha1.ControlledValu
 		return cmp.Compare(x.Path, y.Path)
 	})
 	return b.controlled
+}
+
+// closedToReferences are the paths that values from references may not set, ordered: the controlled ones, and those that
+// are for inline values.
+func (b *valuesBuilder) closedToReferences(by string) []networkstackv1alpha1.ControlledValue {
+	out := slices.Clone(b.controlledValues())
+	for _, path := range b.inlineOnly {
+		out = append(out, networkstackv1alpha1.ControlledValue{Path: path, By: by})
+	}
+	slices.SortFunc(out, func(x, y networkstackv1alpha1.ControlledValue) int { return cmp.Compare(x.Path, y.Path) })
+	return out
 }
 
 // noteInto records every derived value. Only paths that were derived are shown, so nothing that a user

@@ -47,6 +47,8 @@ type expectation struct {
 	release.Applied
 	// same is the resource version that was last compared and found to be as expected: no object is compared twice.
 	same string
+	// extra says that the object is none of the release.
+	extra bool
 }
 
 // key names an object within a kind.
@@ -90,6 +92,22 @@ func (w *Watcher) Track(component string, applied []release.Applied) error {
 		expected[keyOf(a.Object)] = &expectation{Applied: a}
 	}
 	w.expected[component] = expected
+	return w.watchKinds(expected)
+}
+
+// TrackExtra replaces what is expected of a component's objects that are none of its release. Nothing is expected of them
+// while nothing is expected of the others.
+func (w *Watcher) TrackExtra(component string, applied []release.Applied) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	expected := w.expected[component]
+	if expected == nil {
+		return nil
+	}
+	maps.DeleteFunc(expected, func(_ key, e *expectation) bool { return e.extra })
+	for _, a := range applied {
+		expected[keyOf(a.Object)] = &expectation{Applied: a, extra: true}
+	}
 	return w.watchKinds(expected)
 }
 
@@ -163,6 +181,8 @@ func (w *Watcher) live(k key) *metav1.PartialObjectMetadata {
 func (w *Watcher) differs(k key, e *expectation) bool {
 	live := w.live(k)
 	switch {
+	case live == nil && e.Transient:
+		return false
 	case live == nil:
 		was := e.Fingerprint != "" || e.ResourceVersion != ""
 		return was && !olderVersion(w.informers[k.gvk].LastSyncResourceVersion(), e.ResourceVersion)

@@ -50,6 +50,18 @@ func job(conditions ...batchv1.JobCondition) *batchv1.Job {
 		Status: batchv1.JobStatus{Conditions: conditions, Failed: 1}}
 }
 
+func running() *batchv1.Job {
+	j := job()
+	j.Status = batchv1.JobStatus{Active: 1, Ready: ptr.To[int32](1), StartTime: ptr.To(metav1.Now())}
+	return j
+}
+
+func suspended() *batchv1.Job {
+	j := job(batchv1.JobCondition{Type: batchv1.JobSuspended, Status: corev1.ConditionTrue})
+	j.Spec.Suspend = ptr.To(true)
+	return j
+}
+
 func reader(objects ...client.Object) client.WithWatch {
 	return fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(objects...).Build()
 }
@@ -110,18 +122,27 @@ func TestCheckWorkload(t *testing.T) {
 			Replicas: 2, CurrentReplicas: 2, UpdatedReplicas: 2, ReadyReplicas: 1, AvailableReplicas: 1}), "1 of 2 pods are available"},
 
 		{"Job: done", jobKind, job(batchv1.JobCondition{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}), ""},
-		{"Job: not started", jobKind, job(), "Job not started"},
-		{"Job: failed", jobKind, job(batchv1.JobCondition{Type: batchv1.JobFailed, Status: corev1.ConditionTrue}), "Job Failed. failed: 1/1"},
+		{"Job: has done enough", jobKind, job(batchv1.JobCondition{Type: batchv1.JobSuccessCriteriaMet, Status: corev1.ConditionTrue}), ""},
+		{"Job: not started", jobKind, job(), "0 of 1 completions"},
+		// kstatus is content with one that runs; a release is Ready once it has done its work.
+		{"Job: runs", jobKind, running(), "0 of 1 completions"},
+		{"Job: suspended", jobKind, suspended(), ""},
+		{"Job: failed", jobKind, job(batchv1.JobCondition{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: "BackoffLimitExceeded",
+			Message: "Job has reached the specified backoff limit"}), "failed: BackoffLimitExceeded: Job has reached the specified backoff limit"},
+		{"Job: is about to fail", jobKind, job(batchv1.JobCondition{Type: batchv1.JobFailureTarget, Status: corev1.ConditionTrue, Reason: "DeadlineExceeded",
+			Message: "Job was active longer than specified deadline"}), "failed: DeadlineExceeded: Job was active longer than specified deadline"},
+		{"Job: has not failed", jobKind, job(batchv1.JobCondition{Type: batchv1.JobFailed, Status: corev1.ConditionFalse}), "0 of 1 completions"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := Check(t.Context(), reader(tc.obj), []Object{applied(tc.gvk, "100")})
+			got, err := Check(t.Context(), reader(tc.obj), nil, []Object{applied(tc.gvk, "100")})
 			if err != nil {
 				t.Fatal(err)
 			}
 			want := Result{Ready: true, Message: "all workloads are available"}
 			if tc.want != "" {
-				want = Result{Message: tc.gvk.Kind + " net/x: " + tc.want}
+				want = Result{Message: tc.gvk.Kind + " net/x: " + tc.want, Failed: strings.HasPrefix(tc.want, "failed")}
 			}
+			got.Workloads = nil
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -153,7 +174,7 @@ func TestCheckLaggingCache(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			ds := healthy("x")
 			ds.ResourceVersion = tc.seen
-			got, err := Check(t.Context(), exactly(ds), []Object{applied(daemonSetKind, tc.applied)})
+			got, err := Check(t.Context(), exactly(ds), nil, []Object{applied(daemonSetKind, tc.applied)})
 			if err != nil || got.Ready != tc.ready {
 				t.Errorf("%+v, %v; want ready: %v", got, err, tc.ready)
 			}
@@ -176,7 +197,7 @@ func exactly(ds *appsv1.DaemonSet) client.Reader {
 	})
 }
 
-// TestCheckAll wants everything that is missing to be named at once, in the order of the objects.
+// TestCheckAll wants everything that: missing to be named at once, in the order of the objects.
 func TestCheckAll(t *testing.T) {
 	object := func(gvk schema.GroupVersionKind, namespace, name string) Object {
 		return Object{GVK: gvk, Namespace: namespace, Name: name}
@@ -188,29 +209,98 @@ func TestCheckAll(t *testing.T) {
 		objects []Object
 		want    Result
 	}{
-		{"nothing", nil, Result{true, "all workloads are available"}},
-		{"all well", []Object{object(daemonSetKind, "net", "a"), object(daemonSetKind, "net", "b")}, Result{true, "all workloads are available"}},
+		{"nothing", nil, Result{Ready: true, Message: "all workloads are available"}},
+		{"all well", []Object{object(daemonSetKind, "net", "a"), object(daemonSetKind, "net", "b")}, Result{Ready: true, Message: "all workloads are available"}},
 		// Nothing of these kinds comes up, and no cache has them.
 		{"other kinds are as good as applied", []Object{
 			object(corev1.SchemeGroupVersion.WithKind("ConfigMap"), "net", "gone"),
 			object(schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Deployment"}, "net", "gone"),
 			object(schema.GroupVersionKind{Group: "batch", Version: "v1", Kind: "CronJob"}, "net", "gone"),
-		}, Result{true, "all workloads are available"}},
+		}, Result{Ready: true, Message: "all workloads are available"}},
 		{"missing and partly", []Object{object(deploymentKind, "net", "gone"), object(daemonSetKind, "net", "a"), object(daemonSetKind, "net", "partly")},
-			Result{false, "Deployment net/gone is missing; DaemonSet net/partly: 1 of 4 pods are updated"}},
-		{"in another namespace", []Object{object(daemonSetKind, "elsewhere", "a")}, Result{false, "DaemonSet elsewhere/a is missing"}},
+			Result{Message: "Deployment net/gone: missing; DaemonSet net/partly: 1 of 4 pods are updated"}},
+		{"in another namespace", []Object{object(daemonSetKind, "elsewhere", "a")}, Result{Message: "DaemonSet elsewhere/a: missing"}},
 		{"of an older version", []Object{object(schema.GroupVersionKind{Group: "apps", Version: "v1beta2", Kind: "DaemonSet"}, "net", "a")},
-			Result{true, "all workloads are available"}},
+			Result{Ready: true, Message: "all workloads are available"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := Check(t.Context(), reader(healthy("a"), healthy("b"), partly), tc.objects)
+			got, err := Check(t.Context(), reader(healthy("a"), healthy("b"), partly), nil, tc.objects)
 			if err != nil {
 				t.Fatal(err)
 			}
+			got.Workloads = nil
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestCheckTransient wants a Job that has removed itself to be done, and one that the cache has not seen yet not to be.
+func TestCheckTransient(t *testing.T) {
+	there := job()
+	for _, tc := range []struct {
+		name      string
+		live      client.Reader
+		version   string
+		transient bool
+		want      string
+	}{
+		{"gone", reader(), "100", true, "all workloads are available"},
+		{"the cache lags behind", reader(there), "100", true, "Job net/x: just applied"},
+		// The API server is not asked, or this would panic.
+		{"gone before this process began", nil, "", true, "all workloads are available"},
+		{"one that does not remove itself", nil, "100", false, "Job net/x: missing"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o := applied(jobKind, tc.version)
+			o.Transient = tc.transient
+			got, err := Check(t.Context(), reader(), tc.live, []Object{o})
+			if err != nil || got.Message != tc.want || got.Ready != (tc.want == "all workloads are available") {
+				t.Errorf("%+v, %v; want %q", got, err, tc.want)
+			}
+		})
+	}
+}
+
+// TestCounts wants the pods of all workloads together, and a target that changes with what is rolled out only.
+func TestCounts(t *testing.T) {
+	at := func(ds *appsv1.DaemonSet, d *appsv1.Deployment, j *batchv1.Job) Counts {
+		d.Name, j.Name = "d", "j"
+		objects := []Object{applied(daemonSetKind, "1"), applied(deploymentKind, "1"), applied(jobKind, "1")}
+		objects[1].Name, objects[2].Name = "d", "j"
+		result, err := Check(t.Context(), reader(ds, d, j), nil, objects)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result.Counts()
+	}
+	ds := func() *appsv1.DaemonSet {
+		return daemonSet(appsv1.DaemonSetStatus{ObservedGeneration: 2, DesiredNumberScheduled: 5, CurrentNumberScheduled: 5, UpdatedNumberScheduled: 4, NumberAvailable: 3})
+	}
+	dep := func() *appsv1.Deployment {
+		// The old pods go on being available, and there is one too many of them.
+		return deployment(ptr.To[int32](2), appsv1.DeploymentStatus{ObservedGeneration: 2, Replicas: 3, UpdatedReplicas: 1, AvailableReplicas: 3})
+	}
+	first := at(ds(), dep(), job())
+	if want := (Counts{Target: first.Target, Desired: 8, Updated: 6, Available: 5}); first != want {
+		t.Errorf("%+v, want %+v", first, want)
+	}
+	further := ds()
+	further.Status.NumberAvailable, further.ResourceVersion = 4, "200"
+	if got := at(further, dep(), job()); got.Target != first.Target || got.Available != 6 {
+		t.Errorf("further on: %+v after %+v", got, first)
+	}
+	changed := ds()
+	changed.Generation = 3
+	// What the controller has counted so far is about the last spec.
+	if got := at(changed, dep(), job()); got.Target == first.Target || got.Updated != 2 {
+		t.Errorf("another spec: %+v after %+v", got, first)
+	}
+	again := ds()
+	again.UID = "another"
+	if got := at(again, dep(), job()); got.Target == first.Target {
+		t.Errorf("made anew: %+v after %+v", got, first)
 	}
 }
 
@@ -221,7 +311,7 @@ func TestCheckError(t *testing.T) {
 			return broken
 		},
 	})
-	got, err := Check(t.Context(), r, []Object{applied(daemonSetKind, "")})
+	got, err := Check(t.Context(), r, nil, []Object{applied(daemonSetKind, "")})
 	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "DaemonSet net/x") || got.Ready {
 		t.Errorf("%+v, %v", got, err)
 	}

@@ -125,6 +125,9 @@ func (s *session) applyAll(list kube.ResourceList) error {
 			if m == nil {
 				return nil // kept as it is
 			}
+			if u, ok := i.Object.(*unstructured.Unstructured); ok {
+				s.expectGone(u)
+			}
 			s.noteApplied(appliedOf(infoObject(i), m, s.engine.opts.FieldManager))
 			return nil
 		})...)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -23,8 +24,9 @@ type Manifest struct {
 
 // reference is one object as it was applied: namespace filled in, ownership marks set.
 type reference struct {
-	object Object
-	packed []byte
+	object    Object
+	transient bool
+	packed    []byte
 }
 
 // Objects are the names of the objects.
@@ -34,6 +36,11 @@ func (m *Manifest) Objects() []Object {
 		out = append(out, r.object)
 	}
 	return out
+}
+
+// Transient says whether an object removes itself when it is done, see the function of this name.
+func (m *Manifest) Transient(o Object) bool {
+	return slices.ContainsFunc(m.references, func(r reference) bool { return r.transient && r.object == o })
 }
 
 // add puts an object into the manifest.
@@ -49,7 +56,7 @@ func (m *Manifest) add(u *unstructured.Unstructured) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	m.references = append(m.references, reference{objectOf(u), bytes.Clone(b.Bytes())})
+	m.references = append(m.references, reference{objectOf(u), Transient(u), bytes.Clone(b.Bytes())})
 	return nil
 }
 

@@ -246,3 +246,14 @@ func isCRD(gk schema.GroupKind) bool {
 }
 
 func isNamespace(gk schema.GroupKind) bool { return gk.Group == "" && gk.Kind == "Namespace" }
+
+// Transient says whether the cluster removes an object by itself once it has done its work, as it does with a Job that has
+// ttlSecondsAfterFinished. One that is gone is done: it is not missing, and making it anew would do the work again.
+func Transient(u *unstructured.Unstructured) bool {
+	gk := u.GroupVersionKind().GroupKind()
+	if gk.Group != "batch" || gk.Kind != "Job" {
+		return false
+	}
+	ttl, ok, err := unstructured.NestedFieldNoCopy(u.Object, "spec", "ttlSecondsAfterFinished")
+	return ok && err == nil && ttl != nil
+}

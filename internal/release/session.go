@@ -70,24 +70,27 @@ type session struct {
 	crds    []AppliedCRD
 	// ownCRDs are those under crds/ that are this component's.
 	ownCRDs []*unstructured.Unstructured
-	typed   error
 
 	replaced []Replacement
 	// intents are the replacements of workloads that are under way, as written down in the cluster.
 	intentsMu sync.Mutex
 	intents   map[key]intent
+	// transient are the objects that remove themselves when they are done.
+	transient map[Object]bool
+	typed     error
 }
 
 func (e *Engine) newSession(ctx context.Context, name, namespace, component string) (*session, error) {
 	s := &session{
-		engine:   e,
-		ctx:      ctx,
-		log:      e.log.WithValues("release", namespace+"/"+name),
-		marks:    marks{component: component, release: name, namespace: namespace},
-		requests: &requestLog{},
-		parsed:   map[string][]*unstructured.Unstructured{},
-		hooks:    map[*resource.Info]bool{},
-		uids:     map[types.UID]bool{},
+		engine:    e,
+		ctx:       ctx,
+		log:       e.log.WithValues("release", namespace+"/"+name),
+		marks:     marks{component: component, release: name, namespace: namespace},
+		requests:  &requestLog{},
+		parsed:    map[string][]*unstructured.Unstructured{},
+		hooks:     map[*resource.Info]bool{},
+		uids:      map[types.UID]bool{},
+		transient: map[Object]bool{},
 	}
 	cfg, err := bind(ctx, e.cfg, e.base, s.requests)
 	if err != nil {
@@ -229,11 +232,24 @@ func (s *session) infosOf(rel *helmrelease.Release) (kube.ResourceList, error) {
 	return s.infos(objs, false)
 }
 
+// expectGone notes that an object may remove itself when it is done.
+func (s *session) expectGone(u *unstructured.Unstructured) {
+	if !Transient(u) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.transient[objectOf(u)] = true
+}
+
 func (s *session) noteApplied(a Applied) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	a.Transient = s.transient[a.Object]
 	s.applied = append(s.applied, a)
-	s.uids[types.UID(a.UID)] = true
+	if a.UID != "" {
+		s.uids[types.UID(a.UID)] = true
+	}
 }
 
 func (s *session) appliedObjects() []Applied {

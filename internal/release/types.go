@@ -84,6 +84,8 @@ type Applied struct {
 	// Open says that the object was looked at and left although it differs, or although somebody else holds a field of it,
 	// so that its next change may leave no trace in our entry.
 	Open bool
+	// Transient says that the cluster removes the object by itself when it is done: that it is gone is no drift.
+	Transient bool
 }
 
 // Outcome is what Apply achieved.

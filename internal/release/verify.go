@@ -84,6 +84,7 @@ func (e *Engine) Verify(ctx context.Context, c Check) ([]Finding, []Applied, err
 			return nil, nil, s.verdict("verify", err)
 		}
 		objs = append(objs, u)
+		s.expectGone(u)
 	}
 	list, err := s.infos(objs, true)
 	if err != nil {
@@ -160,6 +161,10 @@ func (v *verification) one(i *resource.Info) (*Finding, error) {
 func (v *verification) look(i *resource.Info, wanted *unstructured.Unstructured) (*Finding, error) {
 	o := infoObject(i)
 	live, err := v.objects(i.Mapping, i.Namespace).Get(v.ctx, i.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) && Transient(wanted) {
+		v.noteApplied(Applied{Object: o})
+		return nil, nil
+	}
 	if apierrors.IsNotFound(err) {
 		return v.missing(i, wanted)
 	}

@@ -1,0 +1,245 @@
+package certificates
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+)
+
+// The values of the label on Secrets of ours.
+const (
+	labelAuthority = "Authority"
+	labelLeaf      = "Leaf"
+)
+
+// SecretError says that a Secret that somebody else made cannot be used.
+type SecretError struct {
+	// Secret is "namespace/name".
+	Secret string
+	// Problem never holds anything of the Secret.
+	Problem string
+}
+
+func (e *SecretError) Error() string {
+	return fmt.Sprintf("Secret %s, which the operator did not make: %s: correct it, or delete it to have one made", e.Secret, e.Problem)
+}
+
+// Keeper keeps the Secrets of components' certificates. Secrets are read where no cache has them.
+type Keeper struct {
+	Live   client.Reader
+	Client client.Client
+	// Now is the time; nil means that of the machine.
+	Now func() time.Time
+}
+
+// Change is something that was done to a Secret.
+type Change struct {
+	Secret string
+	Action Action
+	Reason string
+}
+
+// Outcome is how the certificates of a component are.
+type Outcome struct {
+	Certificates []networkstackv1alpha1.CertificateStatus
+	// Secrets are the metadata of those that the operator made.
+	Secrets []metav1.PartialObjectMetadata
+	Changes []Change
+}
+
+// Ensure has every certificate exist, be what is wanted, and be renewed in time. What was done is in the outcome even when
+// there is an error.
+func (k *Keeper) Ensure(ctx context.Context, component, namespace string, wanted []networkstackv1alpha1.Certificate) (*Outcome, error) {
+	run := &run{Keeper: k, component: component, namespace: namespace, now: time.Now(), authorities: map[string]*Authority{}, out: &Outcome{}}
+	if k.Now != nil {
+		run.now = k.Now()
+	}
+	for _, signed := range []bool{false, true} {
+		for i := range wanted {
+			if (wanted[i].CASecretName != "") != signed {
+				continue
+			}
+			if err := run.ensure(ctx, &wanted[i]); err != nil {
+				return run.out, err
+			}
+		}
+	}
+	return run.out, nil
+}
+
+// Prune deletes the Secrets that were made for a component and are not among those to keep.
+func (k *Keeper) Prune(ctx context.Context, component, namespace string, keep []networkstackv1alpha1.Certificate) error {
+	var list metav1.PartialObjectMetadataList
+	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
+	if err := k.Live.List(ctx, &list, client.MatchingLabels{networkstackv1alpha1.ComponentLabel: component},
+		client.HasLabels{networkstackv1alpha1.CertificateLabel}); err != nil {
+		return fmt.Errorf("listing the Secrets with certificates: %w", err)
+	}
+	for i := range list.Items {
+		s := &list.Items[i]
+		if s.Namespace == namespace && slices.ContainsFunc(keep, func(c networkstackv1alpha1.Certificate) bool { return c.SecretName == s.Name }) {
+			continue
+		}
+		s.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+		if err := k.Client.Delete(ctx, s, client.Preconditions{UID: &s.UID}); err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("deleting Secret %s/%s: %w", s.Namespace, s.Name, err)
+		}
+	}
+	return nil
+}
+
+// run is one pass over the certificates of a component.
+type run struct {
+	*Keeper
+	component, namespace string
+	now                  time.Time
+	authorities          map[string]*Authority
+	out                  *Outcome
+}
+
+func (r *run) ensure(ctx context.Context, c *networkstackv1alpha1.Certificate) error {
+	var live corev1.Secret
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: r.namespace, Name: c.SecretName}, &live)
+	switch {
+	case apierrors.IsNotFound(err):
+		live = corev1.Secret{}
+	case err != nil:
+		return fmt.Errorf("reading Secret %s/%s: %w", r.namespace, c.SecretName, err)
+	case !r.ours(&live):
+		return r.external(c, &live)
+	}
+	spec, err := specOf(c)
+	if err != nil {
+		return err
+	}
+	judge := func(data map[string][]byte) Verdict { return JudgeAuthority(data, spec, r.now) }
+	act := func(v Verdict, data map[string][]byte) (map[string][]byte, error) {
+		return CarryOut(v.Action, data, spec, r.now)
+	}
+	if c.CASecretName != "" {
+		a := r.authorities[c.CASecretName]
+		if a == nil {
+			return fmt.Errorf("certificate %s is to be signed by %s, which is none of the component's authorities", c.SecretName, c.CASecretName)
+		}
+		judge = func(data map[string][]byte) Verdict { return JudgeLeaf(data, spec, a, r.now) }
+		act = func(v Verdict, data map[string][]byte) (map[string][]byte, error) {
+			return Issue(v.Action, data, spec, a, r.now)
+		}
+	}
+	meta, data := live.ObjectMeta, live.Data
+	verdict := judge(data)
+	if verdict.Action != Keep {
+		done := verdict
+		if data, err = act(verdict, data); err != nil {
+			return err
+		}
+		if meta, err = r.write(ctx, c, &live, data); err != nil {
+			return err
+		}
+		r.out.Changes = append(r.out.Changes, Change{Secret: r.namespace + "/" + c.SecretName, Action: done.Action, Reason: done.Reason})
+		if verdict = judge(data); verdict.Action != Keep {
+			return fmt.Errorf("the certificate in Secret %s/%s is not as it should be after it was made: %s", r.namespace, c.SecretName, verdict.Reason)
+		}
+	}
+	if c.CASecretName == "" {
+		r.authorities[c.SecretName], _ = ParseAuthority(data)
+	}
+	notAfter, at := metav1.NewTime(verdict.NotAfter), metav1.NewTime(verdict.RenewAt)
+	r.out.Certificates = append(r.out.Certificates, networkstackv1alpha1.CertificateStatus{SecretName: c.SecretName, NotAfter: &notAfter, RenewAt: &at})
+	r.out.Secrets = append(r.out.Secrets, metav1.PartialObjectMetadata{ObjectMeta: meta})
+	return nil
+}
+
+// external takes a Secret of somebody else's as it is. An authority has to be able to sign.
+func (r *run) external(c *networkstackv1alpha1.Certificate, live *corev1.Secret) error {
+	s := networkstackv1alpha1.CertificateStatus{SecretName: c.SecretName}
+	if list := parseBundle(live.Data[certKey]); len(list) > 0 {
+		notAfter := metav1.NewTime(list[0].NotAfter)
+		s.NotAfter = &notAfter
+	}
+	if c.CASecretName == "" {
+		a, ok := ParseAuthority(live.Data)
+		if !ok {
+			return &SecretError{Secret: r.namespace + "/" + c.SecretName, Problem: "it holds no authority with its key under tls.crt and tls.key"}
+		}
+		r.authorities[c.SecretName] = a
+	}
+	r.out.Certificates = append(r.out.Certificates, s)
+	return nil
+}
+
+// ours says whether the operator made a Secret for this component.
+func (r *run) ours(s *corev1.Secret) bool {
+	return s.Labels[networkstackv1alpha1.ComponentLabel] == r.component && s.Labels[networkstackv1alpha1.CertificateLabel] != ""
+}
+
+// write applies a Secret. One that is new is not applied by force, and one that is not only as long as it is what was
+// judged: somebody may write at the same moment.
+func (r *run) write(ctx context.Context, c *networkstackv1alpha1.Certificate, live *corev1.Secret, data map[string][]byte) (metav1.ObjectMeta, error) {
+	label := labelAuthority
+	if c.CASecretName != "" {
+		label = labelLeaf
+	}
+	s := &corev1.Secret{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: c.SecretName, ResourceVersion: live.ResourceVersion, Labels: map[string]string{
+			networkstackv1alpha1.ComponentLabel: r.component, networkstackv1alpha1.CertificateLabel: label}},
+		Type: corev1.SecretTypeTLS, Data: data,
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(s)
+	if err != nil {
+		return metav1.ObjectMeta{}, fmt.Errorf("Secret %s/%s cannot be written", r.namespace, c.SecretName) //nolint:staticcheck,revive // a kind
+	}
+	u := &unstructured.Unstructured{Object: content}
+	opts := []client.ApplyOption{client.FieldOwner(networkstackv1alpha1.FieldManager)}
+	if live.ResourceVersion != "" {
+		opts = append(opts, client.ForceOwnership)
+	}
+	if err := r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), opts...); err != nil {
+		return metav1.ObjectMeta{}, writeError(r.namespace+"/"+c.SecretName, err)
+	}
+	return metav1.ObjectMeta{
+		Namespace: u.GetNamespace(), Name: u.GetName(), UID: u.GetUID(), ResourceVersion: u.GetResourceVersion(),
+		Labels: u.GetLabels(), ManagedFields: u.GetManagedFields(),
+	}, nil
+}
+
+// writeError leaves out what the API server says about fields, which may quote them.
+func writeError(secret string, err error) error {
+	if apierrors.IsInvalid(err) || apierrors.IsConflict(err) || apierrors.IsBadRequest(err) {
+		return fmt.Errorf("Secret %s cannot be written: %s", secret, apierrors.ReasonForError(err)) //nolint:staticcheck,revive // a kind
+	}
+	return fmt.Errorf("writing Secret %s: %w", secret, err)
+}
+
+func specOf(c *networkstackv1alpha1.Certificate) (Spec, error) {
+	out := Spec{CommonName: c.CommonName, DNSNames: c.DNSNames, Validity: c.Validity.Duration}
+	for _, text := range c.IPAddresses {
+		ip := net.ParseIP(text)
+		if ip == nil {
+			return Spec{}, fmt.Errorf("certificate %s: %q is no IP address", c.SecretName, text)
+		}
+		out.IPs = append(out.IPs, ip)
+	}
+	for _, u := range c.Usages {
+		switch u {
+		case networkstackv1alpha1.UsageServerAuth:
+			out.Usages = append(out.Usages, x509.ExtKeyUsageServerAuth)
+		case networkstackv1alpha1.UsageClientAuth:
+			out.Usages = append(out.Usages, x509.ExtKeyUsageClientAuth)
+		}
+	}
+	return out, nil
+}
