@@ -27,8 +27,10 @@ func Component(r testcharts.Real) (*networkstackv1alpha1.NetworkComponent, error
 			ReleaseName: r.Release, Namespace: r.Namespace,
 		},
 	}
-	// A chart that no repository is named for is looked for in the operator's own ones, so one is named that does not exist.
-	out.Spec.Chart.Repository = "https://charts.invalid"
+	if !r.Embedded {
+		// A chart without a repository is one that the operator carries. This one never answers.
+		out.Spec.Chart.Repository = "https://charts.invalid"
+	}
 	if !r.Shared {
 		out.Spec.NamespaceLabels = map[string]string{"pod-security.kubernetes.io/enforce": "privileged"}
 	}

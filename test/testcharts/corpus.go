@@ -33,9 +33,11 @@ type Real struct {
 	Values map[string]any `json:"values"`
 	// Certificates names the certificates that the chart wants among its values.
 	Certificates string `json:"certificates"`
-	Cluster      string `json:"cluster"`
-	Wave         int    `json:"wave"`
-	NotReady     string `json:"notReady"`
+	// Embedded says that the operator carries the chart; there is no archive.
+	Embedded bool   `json:"-"`
+	Cluster  string `json:"cluster"`
+	Wave     int    `json:"wave"`
+	NotReady string `json:"notReady"`
 }
 
 // String is the chart and its version.
