@@ -22,7 +22,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
-	"github.com/networkstack/networkstack/test/controlplane"
 	"github.com/networkstack/networkstack/test/operator"
 	"github.com/networkstack/networkstack/test/testbed"
 	"github.com/networkstack/networkstack/test/testcharts"
@@ -127,15 +126,14 @@ type cluster struct {
 	log *os.File
 }
 
-func start(t *testing.T, args ...string) *cluster {
+// start starts a cluster that lives as long as the test.
+func start(t *testing.T) *cluster {
 	t.Helper()
 	dir, err := testcharts.CacheDir()
 	check(t, err)
 	log, err := os.Create(filepath.Join(t.TempDir(), "operator.log"))
 	check(t, err)
-	bed, err := testbed.Start(t.Context(), testbed.Options{
-		ControlPlane: controlplane.Options{}, Binary: operatorBinary, Args: append([]string{"--charts", dir}, args...), Log: log,
-	})
+	bed, err := testbed.Start(t.Context(), testbed.Options{Binary: operatorBinary, Args: []string{"--charts", dir}, Log: log})
 	check(t, err)
 	c := &cluster{Bed: bed, t: t, log: log}
 	t.Cleanup(func() {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -131,7 +132,7 @@ func (o driftOptions) measure(ctx context.Context, b *testbed.Bed, log *os.File)
 	defer cancel()
 	background.Go(func() { burn(ctx, o.busy) })
 	background.Go(func() { write(ctx, b.Client, o.writes) })
-	shown := &statuses{}
+	shown := &statuses{seen: map[string]bool{}}
 	background.Go(func() { shown.follow(ctx, clients) })
 
 	var results []measured
@@ -358,13 +359,13 @@ func write(ctx context.Context, c client.Client, perSecond int) {
 // statuses are all that components said about drift.
 type statuses struct {
 	mu   sync.Mutex
-	seen []networkstackv1alpha1.DriftStatus
+	seen map[string]bool // "Kind namespace/name manager"
 }
 
-func (s *statuses) all() []networkstackv1alpha1.DriftStatus {
+func (s *statuses) all() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.seen)
+	return slices.Collect(maps.Keys(s.seen))
 }
 
 func (s *statuses) follow(ctx context.Context, clients dynamic.Interface) {
@@ -379,19 +380,20 @@ func (s *statuses) follow(ctx context.Context, clients dynamic.Interface) {
 			if !ok {
 				continue
 			}
-			object, _, _ := unstructured.NestedString(u.Object, "status", "drift", "lastObject")
-			manager, _, _ := unstructured.NestedString(u.Object, "status", "drift", "lastManager")
-			if object != "" {
-				s.mu.Lock()
-				s.seen = append(s.seen, networkstackv1alpha1.DriftStatus{LastObject: object, LastManager: manager})
-				s.mu.Unlock()
+			recent, _, _ := unstructured.NestedSlice(u.Object, "status", "drift", "recent")
+			s.mu.Lock()
+			for _, one := range recent {
+				if one, ok := one.(map[string]any); ok {
+					s.seen[fmt.Sprint(one["object"], " ", one["manager"])] = true
+				}
 			}
+			s.mu.Unlock()
 		}
 	}
 }
 
 // attribute finds out which tamperings were reported with the right name.
-func attribute(results []measured, log []byte, events []eventsv1.Event, shown []networkstackv1alpha1.DriftStatus) {
+func attribute(results []measured, log []byte, events []eventsv1.Event, shown []string) {
 	lines := strings.Split(string(bytes.ReplaceAll(log, []byte(`\"`), []byte(`"`))), "\n")
 	for i := range results {
 		m := &results[i]
@@ -405,7 +407,7 @@ func attribute(results []measured, log []byte, events []eventsv1.Event, shown []
 		}
 		m.logged = slices.ContainsFunc(lines, said)
 		m.noted = slices.ContainsFunc(events, func(e eventsv1.Event) bool { return said(e.Note) })
-		m.shown = slices.ContainsFunc(shown, func(d networkstackv1alpha1.DriftStatus) bool { return said(d.LastObject + " " + d.LastManager) })
+		m.shown = slices.ContainsFunc(shown, said)
 	}
 }
 
