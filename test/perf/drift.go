@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -56,6 +57,7 @@ change has a field manager of its own, which the operator has to name.`,
 	cmd.Flags().Uint64Var(&o.seed, "seed", o.seed, "which tamperings; the same number gives the same ones")
 	cmd.Flags().Float64Var(&o.busy, "busy", o.busy, "share of one processor that is kept busy meanwhile")
 	cmd.Flags().IntVar(&o.writes, "writes", o.writes, "writes to other objects a second meanwhile")
+	cmd.Flags().StringVar(&o.log, "log", "", "file to keep the operator's output in")
 	cmd.Flags().BoolVar(&o.check, "check", false, "fail when a target is missed")
 	cmd.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "show every tampering")
 	return cmd
@@ -65,6 +67,7 @@ type driftOptions struct {
 	count, writes  int
 	seed           uint64
 	busy           float64
+	log            string
 	check, verbose bool
 }
 
@@ -96,11 +99,11 @@ type measured struct {
 }
 
 func (o driftOptions) run(ctx context.Context) error {
-	log, err := logFile()
+	log, err := o.logFile()
 	if err != nil {
 		return err
 	}
-	defer remove(log)
+	defer log.Close()
 	b, _, err := bed(ctx, controlplane.Options{}, log)
 	if err != nil {
 		return err
@@ -114,6 +117,18 @@ func (o driftOptions) run(ctx context.Context) error {
 		return errMissed
 	}
 	return nil
+}
+
+// logFile is where the operator's output goes. It is kept when it has a name.
+func (o driftOptions) logFile() (*os.File, error) {
+	if o.log != "" {
+		return os.Create(o.log)
+	}
+	f, err := os.CreateTemp("", "networkstack-operator-*.log")
+	if err != nil {
+		return nil, err
+	}
+	return f, os.Remove(f.Name())
 }
 
 func (o driftOptions) measure(ctx context.Context, b *testbed.Bed, log *os.File) ([]measured, error) {
@@ -154,7 +169,10 @@ func (o driftOptions) measure(ctx context.Context, b *testbed.Bed, log *os.File)
 	if err := b.Settle(ctx); err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(log.Name())
+	if _, err := log.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(log)
 	if err != nil {
 		return nil, err
 	}
@@ -310,6 +328,7 @@ func undo(ctx context.Context, clients dynamic.Interface, m measured) error {
 		back := m.object.DeepCopy()
 		back.SetResourceVersion(is.GetResourceVersion())
 		back.SetManagedFields(nil)
+		back.SetUID(is.GetUID())
 		_, err = resource.Update(ctx, back, metav1.UpdateOptions{FieldManager: m.manager})
 		return err
 	})

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
 	"github.com/go-logr/logr"
@@ -148,12 +147,4 @@ func install(ctx context.Context, b *testbed.Bed, charts []testcharts.Real) erro
 	}
 	fmt.Printf("%d charts are installed, %d objects\n", len(charts), objects)
 	return nil
-}
-
-// logFile is where the operator's output goes; tail shows the end of it when something went wrong.
-func logFile() (*os.File, error) { return os.CreateTemp("", "networkstack-operator-*.log") }
-
-func remove(f *os.File) {
-	f.Close()
-	_ = os.Remove(filepath.Clean(f.Name()))
 }
