@@ -256,10 +256,14 @@ func tamper(ctx context.Context, clients dynamic.Interface, s subject, manager s
 	}
 	ctx, cancel := context.WithTimeout(ctx, restorePatience)
 	defer cancel()
-	w, err := resource.Watch(ctx, metav1.ListOptions{
-		FieldSelector:   fields.OneTermEqualSelector(metav1.ObjectNameField, s.object.GetName()).String(),
-		ResourceVersion: was.GetResourceVersion(),
-	})
+	only := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, s.object.GetName()).String()}
+	// The object's own version may be too old to watch from.
+	now, err := resource.List(ctx, only)
+	if err != nil {
+		return m, err
+	}
+	only.ResourceVersion = now.GetResourceVersion()
+	w, err := resource.Watch(ctx, only)
 	if err != nil {
 		return m, err
 	}
