@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -262,14 +263,29 @@ func (v *verification) restore(i *resource.Info, live, wanted *unstructured.Unst
 		dryRun = []string{metav1.DryRunAll}
 	}
 	after := live
-	if len(added) > 0 {
+	if len(added) > 0 && (len(differs) == 0 || v.dryRun) {
 		patch, err := removal(live, added)
 		if err != nil {
 			return nil, err
 		}
 		after, err = objects.Patch(v.ctx, i.Name, types.JSONPatchType, patch,
 			metav1.PatchOptions{FieldManager: v.engine.opts.FieldManager, DryRun: dryRun})
+		if v.dryRun && apierrors.IsInvalid(err) {
+			return live, nil // removing and applying only make sense together; what was added is known anyway
+		}
 		if err != nil {
+			return nil, err
+		}
+	}
+	if len(added) > 0 && len(differs) > 0 && !v.dryRun {
+		patch, err := absorption(live, added, v.engine.opts.FieldManager)
+		if errors.Is(err, errNothingOfOurs) {
+			patch, err = removal(live, added)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if _, err := objects.Patch(v.ctx, i.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: v.engine.opts.FieldManager}); err != nil {
 			return nil, err
 		}
 	}

@@ -165,6 +165,16 @@ func (e *driftEnv) patch(kind, name, manager, body string, subresources ...strin
 	}
 }
 
+// renumber gives the first port of a Service another number.
+func (e *driftEnv) renumber(name string, port int) {
+	e.t.Helper()
+	_, err := e.objects("Service").Patch(e.t.Context(), name, types.JSONPatchType,
+		fmt.Appendf(nil, `[{"op":"replace","path":"/spec/ports/0/port","value":%d}]`, port), metav1.PatchOptions{FieldManager: "trudy"})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+}
+
 // verify gives findings as lines, one a field.
 func (e *driftEnv) verify(dry bool) []string {
 	e.t.Helper()
@@ -276,6 +286,23 @@ func TestVerify(t *testing.T) {
 		if got := e.verify(false); len(got) > 0 {
 			t.Errorf("%s: not restored: %s", tc.name, strings.Join(got, "\n"))
 		}
+	}
+
+	// Without the port that was renumbered a Service has none, which the API server does not take, and with both it has two
+	// of one name. So ours comes back and the other one goes in one step, which a dry run cannot do.
+	e.renumber("agent", 8080)
+	const renumbered = `Service agent .spec.ports[port=8080,protocol="TCP"]: {"name":"http","port":8080,"protocol":"TCP","targetPort":80}, not (none), by trudy`
+	if diff := cmp.Diff([]string{renumbered}, e.verify(true)); diff != "" {
+		t.Errorf("the only port renumbered, dry run (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{
+		`Service agent .spec.ports[port=80,protocol="TCP"].name: (none), not "http", by unknown`,
+		`Service agent .spec.ports[port=80,protocol="TCP"].port: (none), not 80, by unknown`, renumbered,
+	}, e.verify(false)); diff != "" {
+		t.Errorf("the only port renumbered (-want +got):\n%s", diff)
+	}
+	if got := e.verify(false); len(got) > 0 {
+		t.Errorf("the only port renumbered: not restored: %s", strings.Join(got, "\n"))
 	}
 
 	// What was others' is there still.

@@ -4,7 +4,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/networkstack/networkstack/test/controlplane"
 	"github.com/networkstack/networkstack/test/operator"
+	"github.com/networkstack/networkstack/test/testcharts"
 )
 
 func main() {
@@ -38,7 +41,11 @@ func command() *cobra.Command {
 		Use:   "bench",
 		Short: "Measures the release engine against the Helm SDK's own actions",
 		Long: `Installs, upgrades and uninstalls charts by turns with the release engine and with the Helm SDK's own actions, on one
-local control plane with three simulated nodes. Neither waits for pods. The table shows medians.`,
+local control plane with three simulated nodes, once without waiting for workloads and once until all of them are Ready:
+Helm with its own wait, the engine by the watches that the operator has. The table shows medians.
+
+The charts are the operator's Flannel, and upstream's Cilium when both of its archives are in the chart cache, upgraded from
+the older version to the newer one.`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -55,11 +62,20 @@ local control plane with three simulated nodes. Neither waits for pods. The tabl
 	return cmd
 }
 
-// subject is a chart to measure with, and the values of its installation and its upgrade.
+// subject is a chart to measure with, at two versions, and the values of its installation and its upgrade.
 type subject struct {
 	name, namespace  string
-	chart            *chart.Chart
+	from, to         *chart.Chart
 	install, upgrade map[string]any
+}
+
+// versions of the subject, for people.
+func (s subject) versions() string {
+	from, to := s.from.Metadata.Version, s.to.Metadata.Version
+	if from == to {
+		return from
+	}
+	return from + " to " + to
 }
 
 func subjects(archives []string) ([]subject, error) {
@@ -68,24 +84,49 @@ func subjects(archives []string) ([]subject, error) {
 		return nil, err
 	}
 	out := []subject{{
-		name: "flannel", namespace: "kube-flannel", chart: flannel,
+		name: "flannel", namespace: "kube-flannel", from: flannel, to: flannel,
 		install: map[string]any{"podCidr": "10.244.0.0/16"},
 		upgrade: map[string]any{"podCidr": "10.244.0.0/16", "flannel": map[string]any{"mtu": 1450}},
 	}}
+	cilium, err := ciliumSubject()
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, cilium...)
 	for _, path := range archives {
 		c, err := loader.LoadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		s := subject{name: c.Name(), namespace: "bench-" + c.Name(), chart: c, install: map[string]any{}, upgrade: map[string]any{}}
-		if c.Name() == "cilium" {
-			s.namespace = "kube-system"
-			s.install = map[string]any{"hubble": map[string]any{"enabled": false}}
-			s.upgrade = map[string]any{"hubble": map[string]any{"enabled": false}, "MTU": 1450}
-		}
-		out = append(out, s)
+		out = append(out, subject{
+			name: c.Name(), namespace: "bench-" + c.Name(), from: c, to: c,
+			install: map[string]any{}, upgrade: map[string]any{"bench": "upgraded"},
+		})
 	}
 	return out, nil
+}
+
+// ciliumSubject is upstream's Cilium, when its archives are there.
+func ciliumSubject() ([]subject, error) {
+	var versions []*chart.Chart
+	for _, version := range []string{"1.19.6", "1.20.0"} {
+		path, err := testcharts.Real{Name: "cilium", Version: version}.Archive()
+		if errors.Is(err, fs.ErrNotExist) {
+			fmt.Printf("Cilium is left out: cilium-%s.tgz is not in the chart cache\n", version)
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		c, err := loader.LoadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		versions = append(versions, c)
+	}
+	// Without Hubble: its certificates are made by each rendering, so that nothing would ever be unchanged.
+	values := map[string]any{"hubble": map[string]any{"enabled": false}}
+	return []subject{{name: "cilium", namespace: "kube-system", from: versions[0], to: versions[1], install: values, upgrade: values}}, nil
 }
 
 func measure(ctx context.Context, subjects []subject, rounds int) (err error) {
@@ -101,7 +142,7 @@ func measure(ctx context.Context, subjects []subject, rounds int) (err error) {
 	}()
 	b := &bench{cfg: cp.RESTConfig()}
 	for _, s := range subjects {
-		fmt.Printf("%s %s: %d rounds\n", s.name, s.chart.Metadata.Version, rounds)
+		fmt.Printf("%s %s: %d rounds\n", s.name, s.versions(), rounds)
 		for range rounds {
 			if err := b.round(ctx, s); err != nil {
 				return err

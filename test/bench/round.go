@@ -8,60 +8,102 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/go-logr/logr"
-	"helm.sh/helm/v3/pkg/action"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-
-	"github.com/networkstack/networkstack/internal/release"
 )
+
+// waitTimeout bounds every wait for workloads, on both sides.
+const waitTimeout = 5 * time.Minute
 
 // bench collects measurements of both sides.
 type bench struct {
 	cfg     *rest.Config
 	results results
+	// turns so far: who begins alternates.
+	turns int
 }
 
-// side installs, upgrades and uninstalls one way or the other.
+// side installs, upgrades and uninstalls one way or the other; with wait until the workloads have come up.
 type side interface {
-	install(context.Context, subject) error
-	upgrade(context.Context, subject) error
-	uninstall(context.Context, subject) error
+	install(ctx context.Context, s subject, wait bool) error
+	upgrade(ctx context.Context, s subject, wait bool) error
+	uninstall(ctx context.Context, s subject) error
+	// close ends what it still does.
+	close()
 }
 
-// round has each side take its turn. Each gets clients of its own, so that neither profits from the other's caches.
+// step is one thing that is measured.
+type step struct {
+	name string
+	run  func(context.Context, side, subject) error
+}
+
+// cycles are what each side does in a round: the life of a release, without and with waiting for its workloads.
+func cycles() [][]step {
+	install := func(wait bool) func(context.Context, side, subject) error {
+		return func(ctx context.Context, h side, s subject) error { return h.install(ctx, s, wait) }
+	}
+	upgrade := func(wait bool) func(context.Context, side, subject) error {
+		return func(ctx context.Context, h side, s subject) error { return h.upgrade(ctx, s, wait) }
+	}
+	uninstall := func(ctx context.Context, h side, s subject) error { return h.uninstall(ctx, s) }
+	return [][]step{
+		{
+			{"install", install(false)}, {"upgrade", upgrade(false)}, {"upgrade, nothing changed", upgrade(false)},
+			{"uninstall", uninstall},
+		},
+		{
+			{"install, until Ready", install(true)}, {"upgrade, until Ready", upgrade(true)},
+			{"", uninstall},
+		},
+	}
+}
+
+// round has each side take its turn in each cycle. Each gets clients of its own, so that neither profits from the other's
+// caches.
 func (b *bench) round(ctx context.Context, s subject) error {
-	for _, turn := range []struct {
-		name string
-		make func(*rest.Config) (side, error)
-	}{{ours, newEngineSide}, {helms, newHelmSide}} {
-		var requests atomic.Int64
-		cfg := rest.CopyConfig(b.cfg)
-		cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return counter{next, &requests} })
-		side, err := turn.make(cfg)
-		if err != nil {
-			return err
-		}
-		for _, step := range []struct {
-			name string
-			run  func(context.Context, subject) error
-		}{{"install", side.install}, {"upgrade", side.upgrade}, {"upgrade, nothing changed", side.upgrade}, {"uninstall", side.uninstall}} {
-			before, start := requests.Load(), time.Now()
-			if err := step.run(ctx, s); err != nil {
-				return fmt.Errorf("%s %s of %s: %w", turn.name, step.name, s.name, err)
+	turns := []turn{{ours, newEngineSide}, {helms, newHelmSide}}
+	if b.turns++; b.turns%2 == 0 {
+		slices.Reverse(turns)
+	}
+	for _, cycle := range cycles() {
+		for _, t := range turns {
+			if err := b.take(ctx, s, t, cycle); err != nil {
+				return err
 			}
-			b.results.add(s, step.name, turn.name, time.Since(start), requests.Load()-before)
-		}
-		if err := b.cleared(ctx, s); err != nil {
-			return err
 		}
 	}
 	return nil
+}
+
+type turn struct {
+	name string
+	make func(*rest.Config) (side, error)
+}
+
+func (b *bench) take(ctx context.Context, s subject, t turn, cycle []step) error {
+	var requests atomic.Int64
+	cfg := rest.CopyConfig(b.cfg)
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return counter{next, &requests} })
+	side, err := t.make(cfg)
+	if err != nil {
+		return err
+	}
+	defer side.close()
+	for _, step := range cycle {
+		before, start := requests.Load(), time.Now()
+		if err := step.run(ctx, side, s); err != nil {
+			return fmt.Errorf("%s: %s of %s: %w", t.name, step.name, s.name, err)
+		}
+		if step.name != "" {
+			b.results.add(s, step.name, t.name, time.Since(start), requests.Load()-before)
+		}
+	}
+	return b.cleared(ctx, s)
 }
 
 // cleared waits until nothing of a release is left that the next turn would find.
@@ -78,10 +120,12 @@ func (b *bench) cleared(ctx context.Context, s subject) error {
 	const patience = 2 * time.Minute
 	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
 		list, err := clients.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
-		if err != nil {
+		if err != nil || slices.ContainsFunc(list.Items, func(n corev1.Namespace) bool { return !n.DeletionTimestamp.IsZero() }) {
 			return false, err
 		}
-		return !slices.ContainsFunc(list.Items, func(n corev1.Namespace) bool { return !n.DeletionTimestamp.IsZero() }), nil
+		// Pods go after what made them.
+		pods, err := clients.CoreV1().Pods(s.namespace).List(ctx, metav1.ListOptions{})
+		return err == nil && len(pods.Items) == 0, err
 	})
 }
 
@@ -94,68 +138,4 @@ type counter struct {
 func (c counter) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.n.Add(1)
 	return c.next.RoundTrip(r)
-}
-
-// engineSide is the release engine.
-type engineSide struct{ engine *release.Engine }
-
-func newEngineSide(cfg *rest.Config) (side, error) {
-	engine, err := release.NewEngine(cfg, release.Options{Logger: logr.Discard()})
-	return engineSide{engine}, err
-}
-
-func (e engineSide) apply(ctx context.Context, s subject, values map[string]any) error {
-	_, err := e.engine.Apply(ctx, release.Spec{
-		Component: s.name, Name: s.name, Namespace: s.namespace, NamespaceLabels: map[string]string{}, Chart: s.chart, Values: values,
-	})
-	return err
-}
-
-func (e engineSide) install(ctx context.Context, s subject) error { return e.apply(ctx, s, s.install) }
-func (e engineSide) upgrade(ctx context.Context, s subject) error { return e.apply(ctx, s, s.upgrade) }
-func (e engineSide) uninstall(ctx context.Context, s subject) error {
-	return e.engine.Uninstall(ctx, s.name, s.namespace, s.name)
-}
-
-// helmSide is the Helm SDK as its command line uses it.
-type helmSide struct{ cfg *rest.Config }
-
-func newHelmSide(cfg *rest.Config) (side, error) { return helmSide{cfg}, nil }
-
-func (h helmSide) configuration(s subject) (*action.Configuration, error) {
-	flags := genericclioptions.NewConfigFlags(true).WithWrapConfigFn(func(*rest.Config) *rest.Config { return rest.CopyConfig(h.cfg) })
-	flags.Namespace = &s.namespace
-	out := &action.Configuration{}
-	return out, out.Init(flags, s.namespace, "secret", func(string, ...any) {})
-}
-
-func (h helmSide) install(ctx context.Context, s subject) error {
-	cfg, err := h.configuration(s)
-	if err != nil {
-		return err
-	}
-	install := action.NewInstall(cfg)
-	install.ReleaseName, install.Namespace, install.CreateNamespace = s.name, s.namespace, true
-	_, err = install.RunWithContext(ctx, s.chart, s.install)
-	return err
-}
-
-func (h helmSide) upgrade(ctx context.Context, s subject) error {
-	cfg, err := h.configuration(s)
-	if err != nil {
-		return err
-	}
-	upgrade := action.NewUpgrade(cfg)
-	upgrade.Namespace, upgrade.ResetValues = s.namespace, true
-	_, err = upgrade.RunWithContext(ctx, s.name, s.chart, s.upgrade)
-	return err
-}
-
-func (h helmSide) uninstall(_ context.Context, s subject) error {
-	cfg, err := h.configuration(s)
-	if err != nil {
-		return err
-	}
-	_, err = action.NewUninstall(cfg).Run(s.name)
-	return err
 }

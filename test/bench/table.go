@@ -27,7 +27,7 @@ func (r *results) add(s subject, step, side string, took time.Duration, requests
 	if r.times == nil {
 		r.times, r.calls = map[string]map[string][]time.Duration{}, map[string]map[string][]int64{}
 	}
-	key := fmt.Sprintf("%s %s: %s", s.name, s.chart.Metadata.Version, step)
+	key := fmt.Sprintf("%s %s: %s", s.name, s.versions(), step)
 	if r.times[key] == nil {
 		r.order = append(r.order, key)
 		r.times[key], r.calls[key] = map[string][]time.Duration{}, map[string][]int64{}
@@ -51,7 +51,7 @@ func (b *bench) print(out io.Writer) {
 			ourCalls, helmCalls, ratio(float64(ourCalls), float64(helmCalls)),
 		})
 	}
-	fmt.Fprintf(out, "\nMedians, by turns on one control plane; %d CPUs. Neither side waits for pods.\n", runtime.NumCPU())
+	fmt.Fprintf(out, "\nMedians, by turns on one control plane; %d CPUs.\n", runtime.NumCPU())
 	t.Render()
 }
 

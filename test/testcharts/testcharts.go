@@ -50,15 +50,10 @@ func Upstream(t testing.TB, name, version string) *chart.Chart {
 // UpstreamDir is the directory that has the chart's archive. The test is skipped when there is none: see CONTRIBUTING.md.
 func UpstreamDir(t testing.TB, name, version string) string {
 	t.Helper()
-	cache := os.Getenv("NETWORKSTACK_CACHE")
-	if cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			t.Skipf("there is no cache to find %s in: %v", archive(name, version), err)
-		}
-		cache = filepath.Join(user, "networkstack")
+	dir, err := CacheDir()
+	if err != nil {
+		t.Skipf("there is no cache to find %s in: %v", archive(name, version), err)
 	}
-	dir := filepath.Join(cache, "charts")
 	if _, err := os.Stat(filepath.Join(dir, archive(name, version))); err != nil {
 		t.Skipf("upstream's chart archive %s is not in %s", archive(name, version), dir)
 	}
