@@ -84,7 +84,7 @@ func (e *engineSide) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, waitTimeout)
 	defer cancel()
 	for {
-		result, err := health.Check(ctx, e.cache, objects)
+		result, err := health.Check(ctx, e.cache, e.cache, objects)
 		if err != nil || result.Ready {
 			return err
 		}
