@@ -323,6 +323,7 @@ func TestCRDsOfSubcharts(t *testing.T) {
 		`{"metadata":{"annotations":{"` + v1alpha1.CRDSourceAnnotation + `":"top/99.0.0"}}}`: v1alpha1.CRDSourceAnnotation,
 		`{"metadata":{"labels":{"` + v1alpha1.ComponentLabel + `":null}}}`:                   v1alpha1.ComponentLabel,
 		`{"spec":{"names":{"shortNames":["fi"],"listKind":"Firstling"}}}`:                    "",
+		`{"spec":{"names":{"singular":"one"}}}`:                                              "singular",
 	} {
 		before := d.says("firsts")
 		d.patch("firsts", body)

@@ -1,7 +1,9 @@
 package release
 
 import (
+	"context"
 	"slices"
+	"time"
 
 	"helm.sh/helm/v3/pkg/kube"
 	"helm.sh/helm/v3/pkg/releaseutil"
@@ -65,8 +67,14 @@ func (s *session) deleteOurs(list kube.ResourceList) error {
 			[]string{b.Mapping.GroupVersionKind.String(), b.Namespace, b.Name})
 	})
 	var errs []error
-	var namespaces kube.ResourceList
+	var namespaces, custom kube.ResourceList
 	for kind, batch := range byKind(list) {
+		if place(batch[0]) < 0 {
+			custom = append(custom, batch...)
+		} else if len(custom) > 0 {
+			s.waitFinalized(custom)
+			custom = nil
+		}
 		if isNamespace(kind) {
 			namespaces = append(namespaces, batch...)
 		} else {
@@ -87,6 +95,24 @@ func (s *session) deleteOurs(list kube.ResourceList) error {
 		}
 	}
 	return s.collect(errs)
+}
+
+// waitFinalized gives the controllers of custom resources that are being deleted time to clean up after them, before the
+// controllers themselves are deleted: nobody else would take their finalizers off. What takes too long is left to itself.
+func (s *session) waitFinalized(list kube.ResourceList) {
+	ctx, cancel := context.WithTimeout(s.ctx, goneTimeout)
+	defer cancel()
+	_ = inParallel(s, list, func(i *resource.Info) error {
+		live, err := s.heads(i.Mapping, i.Namespace).Get(ctx, i.Name, metav1.GetOptions{})
+		if err != nil || live.DeletionTimestamp == nil || len(live.Finalizers) == 0 {
+			return nil // gone, or not deleted by us
+		}
+		deadline, _ := ctx.Deadline()
+		if err := s.waitGone(i.Mapping, i.Namespace, i.Name, time.Until(deadline)); err != nil {
+			s.log.Info("its controller is deleted although it has not cleaned up", "object", infoObject(i).String(), "finalizers", live.Finalizers)
+		}
+		return nil
+	})
 }
 
 // deleteOne deletes an object if it is this release's and has not just been applied under another

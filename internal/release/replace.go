@@ -1,16 +1,20 @@
 package release
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
 // replaceTimeout bounds the wait for an object that is being replaced to be gone. The owner references of all its pods are
@@ -77,11 +81,66 @@ func (s *session) replace(i *resource.Info, wanted, shared *unstructured.Unstruc
 			return nil, err
 		}
 	}
-	m, err := s.apply(i.Mapping, wanted)
+	m, err := s.succeed(i, live, wanted, shared)
 	if err == nil {
 		s.noteReplaced(r)
 	}
 	return m, err
+}
+
+// succeed applies the successor of live. A number of replicas that is not ours, an autoscaler's above all, stays as it is: a
+// new object would begin with the chart's number, or with one.
+func (s *session) succeed(i *resource.Info, live, wanted, shared *unstructured.Unstructured) (*metav1.PartialObjectMetadata, error) {
+	replicas, ok, _ := unstructured.NestedInt64(live.Object, "spec", "replicas")
+	_, ours, _ := unstructured.NestedFieldNoCopy(shared.Object, "spec", "replicas")
+	if !ok || ours || replacements[i.Mapping.GroupVersionKind.GroupKind()] != ReplaceAdoptable {
+		return s.apply(i.Mapping, wanted)
+	}
+	first := wanted.DeepCopy()
+	if err := unstructured.SetNestedField(first.Object, replicas, "spec", "replicas"); err != nil {
+		return nil, err
+	}
+	m, err := s.apply(i.Mapping, first)
+	if err != nil {
+		return nil, err
+	}
+	return s.disown(i, m, fieldpath.MakePathOrDie("spec", "replicas"))
+}
+
+// disown gives a field up without changing it. Applying without the field would reset it, there being no other owner.
+func (s *session) disown(i *resource.Info, m *metav1.PartialObjectMetadata, path fieldpath.Path) (*metav1.PartialObjectMetadata, error) {
+	const attempts = 5
+	heads := s.heads(i.Mapping, i.Namespace)
+	for n := 1; ; n++ {
+		index := slices.IndexFunc(m.ManagedFields, func(f metav1.ManagedFieldsEntry) bool {
+			return f.Manager == s.engine.opts.FieldManager && f.Operation == metav1.ManagedFieldsOperationApply && f.Subresource == ""
+		})
+		if index < 0 {
+			return m, nil
+		}
+		set, err := readSet(m.ManagedFields[index])
+		if err != nil {
+			return nil, err
+		}
+		fields, err := set.Difference(fieldpath.NewSet(path)).ToJSON()
+		if err != nil {
+			return nil, err
+		}
+		patch, err := json.Marshal([]any{
+			map[string]any{"op": "replace", "path": "/metadata/resourceVersion", "value": m.ResourceVersion},
+			map[string]any{"op": "replace", "path": fmt.Sprintf("/metadata/managedFields/%d/fieldsV1", index), "value": json.RawMessage(fields)},
+		})
+		if err != nil {
+			return nil, err
+		}
+		done, err := heads.Patch(s.ctx, i.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: s.engine.opts.FieldManager})
+		if err == nil || n == attempts || !apierrors.IsConflict(err) {
+			return done, err
+		}
+		if m, err = heads.Get(s.ctx, i.Name, metav1.GetOptions{}); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // rehearse asks the API server, without any effect, whether it would take an object in the place of live. That there is

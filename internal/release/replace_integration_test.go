@@ -248,6 +248,13 @@ func TestReplaceWorkloads(t *testing.T) {
 				t.Error("it was not replaced")
 			}
 			e.settled(c.kind, c.pods)
+			if c.class == ReplaceDisruptive {
+				for u := range e.pods() {
+					if old[u] != "" {
+						t.Errorf("pod %s is still there", u)
+					}
+				}
+			}
 			if now := e.pods(); c.keepsPods && !slices.Equal(uids(now), uids(old)) {
 				t.Errorf("pods before %v, after %v", uids(old), uids(now))
 			}
@@ -279,6 +286,28 @@ func (e *env) mustUID(kind string) types.UID {
 		e.t.Fatal(err)
 	}
 	return uid
+}
+
+// An autoscaler's number of replicas outlives the replacement, and so do the pods.
+func TestReplaceKeepsReplicas(t *testing.T) {
+	e := newEnv(t)
+	eng := e.engine()
+	spec := e.spec("work", workloadChart("Deployment", ""), values(`{app: x}`, `{app: x, tier: web}`))
+	e.apply(eng, spec)
+	if _, err := e.kube.AppsV1().Deployments(e.ns).Patch(t.Context(), "w", types.MergePatchType, []byte(`{"spec":{"replicas":3}}`),
+		metav1.PatchOptions{FieldManager: "kube-controller-manager"}, "scale"); err != nil {
+		t.Fatal(err)
+	}
+	e.settled("Deployment", 3)
+	before := e.pods()
+	spec.Values = values(`{app: x, tier: web}`, `{app: x, tier: web}`)
+	for range 2 {
+		e.apply(eng, spec)
+		e.settled("Deployment", 3)
+		if !slices.Equal(uids(e.pods()), uids(before)) {
+			t.Errorf("pods before %v, after %v", before, e.pods())
+		}
+	}
 }
 
 // Interrupted at any write of a replacement, the next action finishes it: wanted alike, otherwise, or not at all.
