@@ -178,7 +178,8 @@ func JudgeLeaf(data map[string][]byte, want Spec, a *Authority, now time.Time) V
 	switch {
 	case problem != "":
 		return Verdict{Action: Create, Reason: problem}
-	case leaf.cert.Subject.CommonName != want.CommonName || !sameSet(leaf.cert.DNSNames, want.DNSNames) || !sameIPs(leaf.cert.IPAddresses, want.IPs):
+	case leaf.cert.Subject.CommonName != want.CommonName || !sameSet(leaf.cert.DNSNames, want.DNSNames) ||
+		!sameIPs(leaf.cert.IPAddresses, want.IPs):
 		return Verdict{Action: Create, Reason: "it was made for other names"}
 	case !sameSet(leaf.cert.ExtKeyUsage, want.Usages):
 		return Verdict{Action: Create, Reason: "it was made for other usages"}

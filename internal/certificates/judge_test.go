@@ -173,12 +173,12 @@ func TestJudgeAuthority(t *testing.T) {
 // TestRotation goes through many lives of certificates, hours at a time: at every moment each side trusts what the other one shows, although it
 // reads its own Secret some hours later than the other one does.
 func TestRotation(t *testing.T) {
-	const days, step = 201, 6 * time.Hour
+	const days, step, behind = 101, 6 * time.Hour, 3
 	caSpec, leafSpec := caSpec, leafSpec
-	caSpec.Validity, leafSpec.Validity = 30*day, 6*day
+	caSpec.Validity, leafSpec.Validity = 30*day, day
 	var ca, server map[string][]byte
 	seen, signers := map[string]int{}, map[string]bool{}
-	var clientTrusts []byte // as the other side read it yesterday
+	var bundles [][]byte // what the other side trusts, as it reads it
 	for now := start; now.Before(start.Add(days * day)); now = now.Add(step) {
 		if v := JudgeAuthority(ca, caSpec, now); v.Action != Keep {
 			seen["authority "+string(v.Action)]++
@@ -197,20 +197,21 @@ func TestRotation(t *testing.T) {
 		if problem != "" {
 			t.Fatal(problem)
 		}
-		if clientTrusts != nil && !(&Authority{Bundle: clientTrusts}).trusts(shown.cert, now) {
+		bundles = append(bundles, server["ca.crt"])
+		if !(&Authority{Bundle: bundles[max(len(bundles)-1-behind, 0)]}).trusts(shown.cert, now) {
 			t.Fatalf("%s: the certificate is not trusted by who read the authorities a while ago", now)
 		}
 		if n := len(parseBundle(server["ca.crt"])); n > 2 {
 			t.Fatalf("%s: %d authorities are trusted", now, n)
 		}
-		clientTrusts = server["ca.crt"]
 	}
 	t.Logf("in %d days: %v", days, seen)
 	if seen["authority Create"] != 1 || seen["leaf Create"] != 1 {
 		t.Errorf("made anew: %v", seen)
 	}
-	// A new authority every 20 days, of which one is the overlap before, and a new certificate every 4.
-	if len(signers) < 10 || len(signers) > 11 || seen["leaf Renew"] < 45 || seen["leaf Renew"] > 51 || seen["authority Promote"] != len(signers)-1 {
+	// A new authority after 20 days and then every 21, of which one is the overlap, and a new certificate every
+	// 16 hours, which is every third look.
+	if len(signers) != 5 || seen["leaf Renew"] < 130 || seen["leaf Renew"] > 140 || seen["authority Promote"] != len(signers)-1 {
 		t.Errorf("%d authorities, %v", len(signers), seen)
 	}
 }

@@ -61,8 +61,11 @@ type Outcome struct {
 
 // Ensure has every certificate exist, be what is wanted, and be renewed in time. What was done is in the outcome even when
 // there is an error.
-func (k *Keeper) Ensure(ctx context.Context, component, namespace string, wanted []networkstackv1alpha1.Certificate) (*Outcome, error) {
-	run := &run{Keeper: k, component: component, namespace: namespace, now: time.Now(), authorities: map[string]*Authority{}, out: &Outcome{}}
+func (k *Keeper) Ensure(ctx context.Context, component, namespace string, wanted []networkstackv1alpha1.Certificate) (
+	*Outcome, error,
+) {
+	run := &run{Keeper: k, component: component, namespace: namespace, now: time.Now(),
+		authorities: map[string]*Authority{}, out: &Outcome{}}
 	if k.Now != nil {
 		run.now = k.Now()
 	}
@@ -89,7 +92,8 @@ func (k *Keeper) Prune(ctx context.Context, component, namespace string, keep []
 	}
 	for i := range list.Items {
 		s := &list.Items[i]
-		if s.Namespace == namespace && slices.ContainsFunc(keep, func(c networkstackv1alpha1.Certificate) bool { return c.SecretName == s.Name }) {
+		wanted := func(c networkstackv1alpha1.Certificate) bool { return c.SecretName == s.Name }
+		if s.Namespace == namespace && slices.ContainsFunc(keep, wanted) {
 			continue
 		}
 		s.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
@@ -150,14 +154,16 @@ func (r *run) ensure(ctx context.Context, c *networkstackv1alpha1.Certificate) e
 		}
 		r.out.Changes = append(r.out.Changes, Change{Secret: r.namespace + "/" + c.SecretName, Action: done.Action, Reason: done.Reason})
 		if verdict = judge(data); verdict.Action != Keep {
-			return fmt.Errorf("the certificate in Secret %s/%s is not as it should be after it was made: %s", r.namespace, c.SecretName, verdict.Reason)
+			return fmt.Errorf("the certificate in Secret %s/%s is not as it should be after it was made: %s",
+				r.namespace, c.SecretName, verdict.Reason)
 		}
 	}
 	if c.CASecretName == "" {
 		r.authorities[c.SecretName], _ = ParseAuthority(data)
 	}
 	notAfter, at := metav1.NewTime(verdict.NotAfter), metav1.NewTime(verdict.RenewAt)
-	r.out.Certificates = append(r.out.Certificates, networkstackv1alpha1.CertificateStatus{SecretName: c.SecretName, NotAfter: &notAfter, RenewAt: &at})
+	r.out.Certificates = append(r.out.Certificates, networkstackv1alpha1.CertificateStatus{
+		SecretName: c.SecretName, NotAfter: &notAfter, RenewAt: &at})
 	r.out.Secrets = append(r.out.Secrets, metav1.PartialObjectMetadata{ObjectMeta: meta})
 	return nil
 }
@@ -172,7 +178,8 @@ func (r *run) external(c *networkstackv1alpha1.Certificate, live *corev1.Secret)
 	if c.CASecretName == "" {
 		a, ok := ParseAuthority(live.Data)
 		if !ok {
-			return &SecretError{Secret: r.namespace + "/" + c.SecretName, Problem: "it holds no authority with its key under tls.crt and tls.key"}
+			return &SecretError{Secret: r.namespace + "/" + c.SecretName,
+				Problem: "it holds no authority with its key under tls.crt and tls.key"}
 		}
 		r.authorities[c.SecretName] = a
 	}
@@ -187,20 +194,22 @@ func (r *run) ours(s *corev1.Secret) bool {
 
 // write applies a Secret. One that is new is not applied by force, and one that is not only as long as it is what was
 // judged: somebody may write at the same moment.
-func (r *run) write(ctx context.Context, c *networkstackv1alpha1.Certificate, live *corev1.Secret, data map[string][]byte) (metav1.ObjectMeta, error) {
+func (r *run) write(ctx context.Context, c *networkstackv1alpha1.Certificate, live *corev1.Secret, data map[string][]byte) (
+	metav1.ObjectMeta, error,
+) {
 	label := labelAuthority
 	if c.CASecretName != "" {
 		label = labelLeaf
 	}
 	s := &corev1.Secret{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: c.SecretName, ResourceVersion: live.ResourceVersion, Labels: map[string]string{
-			networkstackv1alpha1.ComponentLabel: r.component, networkstackv1alpha1.CertificateLabel: label}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: c.SecretName, ResourceVersion: live.ResourceVersion,
+			Labels: map[string]string{networkstackv1alpha1.ComponentLabel: r.component, networkstackv1alpha1.CertificateLabel: label}},
 		Type: corev1.SecretTypeTLS, Data: data,
 	}
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(s)
 	if err != nil {
-		return metav1.ObjectMeta{}, fmt.Errorf("Secret %s/%s cannot be written", r.namespace, c.SecretName) //nolint:staticcheck,revive // a kind
+		return metav1.ObjectMeta{}, fmt.Errorf("Secret %s/%s cannot be written", r.namespace, c.SecretName) //nolint:staticcheck // a kind
 	}
 	u := &unstructured.Unstructured{Object: content}
 	opts := []client.ApplyOption{client.FieldOwner(networkstackv1alpha1.FieldManager)}
@@ -219,7 +228,7 @@ func (r *run) write(ctx context.Context, c *networkstackv1alpha1.Certificate, li
 // writeError leaves out what the API server says about fields, which may quote them.
 func writeError(secret string, err error) error {
 	if apierrors.IsInvalid(err) || apierrors.IsConflict(err) || apierrors.IsBadRequest(err) {
-		return fmt.Errorf("Secret %s cannot be written: %s", secret, apierrors.ReasonForError(err)) //nolint:staticcheck,revive // a kind
+		return fmt.Errorf("Secret %s cannot be written: %s", secret, apierrors.ReasonForError(err)) //nolint:staticcheck // a kind
 	}
 	return fmt.Errorf("writing Secret %s: %w", secret, err)
 }

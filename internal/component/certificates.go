@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/certificates"
@@ -14,6 +15,8 @@ import (
 
 // longestSleep bounds the wait until a certificate is renewed: a machine's clock may be put forward.
 const longestSleep = 24 * time.Hour
+
+var secretKind = corev1.SchemeGroupVersion.WithKind("Secret")
 
 // startCertificates looks after the certificates of what is installed: one is due, or its Secret is not what was made.
 func (r *Reconciler) startCertificates(c *networkstackv1alpha1.NetworkComponent, wanted string) *job {
@@ -65,7 +68,9 @@ func (rec *record) certificatesAt(c *networkstackv1alpha1.NetworkComponent) time
 }
 
 func (rec *record) isCertificate(o release.Object) bool {
-	return rec.certificates != nil && slices.ContainsFunc(certificateObjects(rec.certificates), func(a release.Applied) bool { return a.Object == o })
+	return rec.certificates != nil && slices.ContainsFunc(rec.certificates.Secrets, func(s metav1.PartialObjectMetadata) bool {
+		return o.GVK.GroupKind() == secretKind.GroupKind() && o.Namespace == s.Namespace && o.Name == s.Name
+	})
 }
 
 // collectCertificates takes over how the certificates are, and tells of what was done to them.
@@ -88,7 +93,8 @@ func (r *Reconciler) collectCertificates(ctx context.Context, rec *record, c *ne
 		rec.certificatesFailures++
 		verdict := classify(out.err)
 		rec.certificatesRetry = time.Now().Add(verdict.wait(rec.certificatesFailures))
-		r.event(c, "Warning", verdict.reason, "Certificates", "attempt %d to look after the certificates failed: %s", rec.certificatesFailures, out.err)
+		r.event(c, "Warning", verdict.reason, "Certificates", "attempt %d to look after the certificates failed: %s",
+			rec.certificatesFailures, out.err)
 		return
 	}
 	if out.certificates == nil || out.err != nil {
@@ -113,9 +119,10 @@ func certificateObjects(o *certificates.Outcome) []release.Applied {
 	for i := range o.Secrets {
 		s := &o.Secrets[i]
 		out = append(out, release.Applied{
-			Object:          release.Object{GVK: corev1.SchemeGroupVersion.WithKind("Secret"), Namespace: s.Namespace, Name: s.Name},
+			Object:          release.Object{GVK: secretKind, Namespace: s.Namespace, Name: s.Name},
 			ResourceVersion: s.ResourceVersion, UID: string(s.UID),
-			Fingerprint: release.Fingerprint(s, networkstackv1alpha1.FieldManager), Traces: release.Traces(s, networkstackv1alpha1.FieldManager),
+			Fingerprint: release.Fingerprint(s, networkstackv1alpha1.FieldManager),
+			Traces:      release.Traces(s, networkstackv1alpha1.FieldManager),
 		})
 	}
 	return out

@@ -52,11 +52,14 @@ func (r *Reconciler) judgeHealth(ctx context.Context, rec *record, c *networksta
 	case result.Failed:
 		return networkstackv1alpha1.PhaseRollingOut, stuck(networkstackv1alpha1.ReasonNotHealthy, message), nil
 	case !now.Before(due):
-		return networkstackv1alpha1.PhaseRollingOut, stuck(networkstackv1alpha1.ReasonRolloutStalled, fmt.Sprintf(
-			"no progress since %s, longer than the deadline of %s; %d of %d pods are updated and %d available: %s",
-			progress.LastProgress.UTC().Format(time.RFC3339), deadline, progress.Updated, progress.Desired, progress.Available, message)), nil
+		return networkstackv1alpha1.PhaseRollingOut, stuck(networkstackv1alpha1.ReasonRolloutStalled, stalledText(progress, deadline, message)), nil
 	}
 	return networkstackv1alpha1.PhaseRollingOut, working(networkstackv1alpha1.ReasonNotHealthy, message), nil
+}
+
+func stalledText(p health.Rollout, deadline time.Duration, why string) string {
+	return fmt.Sprintf("no progress since %s, longer than the deadline of %s; %d of %d pods are updated and %d available: %s",
+		p.LastProgress.UTC().Format(time.RFC3339), deadline, p.Updated, p.Desired, p.Available, why)
 }
 
 // explain says what is missing, with the reasons of pods. They help, but how things are is known without them.

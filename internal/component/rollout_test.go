@@ -136,6 +136,16 @@ func TestRolloutStalledOnce(t *testing.T) {
 	for range 3 {
 		reconcileOnce(t, r, "cni")
 	}
+	// Another reason, or another number of pods, is no other stall.
+	pod := objects[len(objects)-2].DeepCopyObject().(client.Object) //nolint:forcetypeassert // it came from there
+	if err := r.Delete(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	reconcileOnce(t, r, "cni")
+	if got := said(get(t, r, "cni").Status.Conditions)["Ready"]; !strings.HasSuffix(got, " on b)") {
+		t.Fatalf("without the pod on c: %s", got)
+	}
+	stalled = get(t, r, "cni")
 	// Another process, which has to find everything out anew, and says nothing until it has.
 	next := &Reconciler{
 		Client: r.Client, Live: r.Live, Namespace: r.Namespace, Recorder: r.Recorder, Drift: r.Drift,

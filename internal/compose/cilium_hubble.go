@@ -36,17 +36,20 @@ type hubbleCertificate struct {
 }
 
 func hubbleCertificates(cluster string) []hubbleCertificate {
-	const server, client = networkstackv1alpha1.UsageServerAuth, networkstackv1alpha1.UsageClientAuth
+	const (
+		server, client  = networkstackv1alpha1.UsageServerAuth, networkstackv1alpha1.UsageClientAuth
+		relay, relayTLS = "hubble.relay.enabled", "hubble.relay.tls.server.enabled"
+	)
 	both := []networkstackv1alpha1.CertificateUsage{server, client}
 	return []hubbleCertificate{
 		{"networkstack-hubble-server", "hubble.tls.server.existingSecret", nil,
 			"*." + cluster + ".hubble-grpc.cilium.io", "hubble.tls.server", both},
-		{"networkstack-hubble-relay-client", "hubble.relay.tls.client.existingSecret", []string{"hubble.relay.enabled"},
+		{"networkstack-hubble-relay-client", "hubble.relay.tls.client.existingSecret", []string{relay},
 			"*.hubble-relay.cilium.io", "", both[1:]},
-		{"networkstack-hubble-relay-server", "hubble.relay.tls.server.existingSecret", []string{"hubble.relay.enabled", "hubble.relay.tls.server.enabled"},
+		{"networkstack-hubble-relay-server", "hubble.relay.tls.server.existingSecret", []string{relay, relayTLS},
 			"*.hubble-relay.cilium.io", "hubble.relay.tls.server", both[:1]},
 		{"networkstack-hubble-ui-client", "hubble.ui.tls.client.existingSecret",
-			[]string{"hubble.ui.enabled", "hubble.relay.enabled", "hubble.relay.tls.server.enabled"}, "*.hubble-ui.cilium.io", "", both[1:]},
+			[]string{"hubble.ui.enabled", relay, relayTLS}, "*.hubble-ui.cilium.io", "", both[1:]},
 		{"networkstack-hubble-metrics", "hubble.metrics.tls.server.existingSecret", []string{"hubble.metrics.tls.enabled"},
 			cluster + ".hubble-metrics.cilium.io", "hubble.metrics.tls.server", both[:1]},
 	}

@@ -198,6 +198,7 @@ func judgeJob(j *batchv1.Job) (problem string, failed bool) {
 			return "", false
 		case batchv1.JobFailed, batchv1.JobFailureTarget:
 			return fmt.Sprintf("failed: %s: %s", c.Reason, c.Message), true
+		case batchv1.JobSuspended:
 		}
 	}
 	if ptr.Deref(j.Spec.Suspend, false) {
