@@ -3,6 +3,8 @@ package release
 import (
 	"errors"
 	"net/http"
+	"path"
+	"sync"
 	"sync/atomic"
 
 	"helm.sh/helm/v3/pkg/chart"
@@ -39,6 +41,10 @@ type breaker struct {
 	writes   atomic.Int64
 	requests atomic.Int64
 	dead     atomic.Bool
+
+	mu sync.Mutex
+	// sent are the names of the objects that were applied, as far as the requests got through.
+	sent []string
 }
 
 var errDead = errors.New("connection lost")
@@ -59,10 +65,20 @@ func (b *breaker) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		if b.late && n == b.at {
 			if resp, err := b.next.RoundTrip(req.Clone(req.Context())); err == nil {
+				b.note(req)
 				_ = resp.Body.Close()
 			}
 		}
 		return nil, errDead
 	}
+	b.note(req)
 	return b.next.RoundTrip(req)
+}
+
+func (b *breaker) note(req *http.Request) {
+	if req.Method == http.MethodPatch {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.sent = append(b.sent, path.Base(req.URL.Path))
+	}
 }

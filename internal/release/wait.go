@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
+
 // errTimeout is why a wait ended that took longer than it may.
 var errTimeout = errors.New("timed out")
 
