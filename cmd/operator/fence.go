@@ -69,7 +69,9 @@ func (f *fence) guard(cfg *rest.Config) *rest.Config {
 	return cfg
 }
 
-func reads(req *http.Request) bool { return req.Method == http.MethodGet || req.Method == http.MethodHead }
+func reads(req *http.Request) bool {
+	return req.Method == http.MethodGet || req.Method == http.MethodHead
+}
 
 type roundTripper func(*http.Request) (*http.Response, error)
 

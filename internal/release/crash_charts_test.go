@@ -40,7 +40,9 @@ func crashScenarios() []crashScenario {
 		return func(id string) attempt { return attempt{chart: kindsChart(id, version)} }
 	}
 	broad := func(version string) func(string) attempt {
-		return func(id string) attempt { return attempt{chart: broadChart(id, version), values: map[string]any{"version": version}} }
+		return func(id string) attempt {
+			return attempt{chart: broadChart(id, version), values: map[string]any{"version": version}}
+		}
 	}
 	remove := func(string) attempt { return attempt{} }
 	pointer := func(a func(string) attempt) func(string) *attempt {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"k8s.io/client-go/rest"
 )
@@ -32,8 +33,58 @@ func (t *boundTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		req = req.WithContext(t.ctx) //nolint:contextcheck // this is what it is for
 	}
 	resp, err := t.next.RoundTrip(req)
+	for pause := firstPause; err == nil && passes(resp) && pause <= lastPause; pause *= 2 {
+		again, ok := t.again(req, pause)
+		if !ok {
+			break
+		}
+		_ = resp.Body.Close()
+		resp, err = t.next.RoundTrip(again)
+	}
 	t.log.note(req, resp, err)
 	return resp, err
+}
+
+// Pauses before further attempts at a request; together less than a client notices.
+const (
+	firstPause = 50 * time.Millisecond
+	lastPause  = 400 * time.Millisecond
+)
+
+// passes says whether an answer may well be another one in a moment: somebody wrote at the same time, or the API server or
+// its storage was between two leaders. A whole action is too much to repeat for that. Answers that say when to come back
+// are left to the client library, which does. Lost connections are not in here: those are for the action's own retries,
+// because nobody knows what became of the request.
+func passes(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusConflict, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return resp.Header.Get("Retry-After") == ""
+	}
+	return false
+}
+
+// again makes the request anew after a pause. It says no when it cannot be made, or the action is over.
+func (t *boundTransport) again(req *http.Request, pause time.Duration) (*http.Request, bool) {
+	again := req.Clone(req.Context())
+	if req.Body != nil && req.Body != http.NoBody {
+		if req.GetBody == nil {
+			return nil, false
+		}
+		body, err := req.GetBody()
+		if err != nil {
+			return nil, false
+		}
+		again.Body = body
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return again, true
+	case <-t.ctx.Done():
+	case <-req.Context().Done():
+	}
+	return nil, false
 }
 
 // requestLog remembers the first request that failed. Helm turns errors of template lookups into

@@ -13,6 +13,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -58,8 +59,13 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&discoveryv1.EndpointSlice{}, all).
 		Watches(&corev1.ConfigMap{}, all, builder.WithPredicates(clusterConfiguration()))
 	serviceCIDRs := networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR")
-	if _, err := mgr.GetRESTMapper().RESTMapping(serviceCIDRs.GroupKind(), serviceCIDRs.Version); err == nil {
+	_, err := mgr.GetRESTMapper().RESTMapping(serviceCIDRs.GroupKind(), serviceCIDRs.Version)
+	switch {
+	case err == nil:
 		b = b.Watches(&networkingv1.ServiceCIDR{}, all)
+	case !meta.IsNoMatchError(err):
+		// Not knowing is not the same as knowing that there are none.
+		return fmt.Errorf("looking for the kind ServiceCIDR: %w", err)
 	}
 	return b.Complete(r)
 }

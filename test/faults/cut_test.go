@@ -89,7 +89,9 @@ type end struct {
 	writes  int64
 }
 
-func (e *env) endNow(ctx context.Context) end { return end{state: e.endState(ctx), records: e.records(ctx)} }
+func (e *env) endNow(ctx context.Context) end {
+	return end{state: e.endState(ctx), records: e.records(ctx)}
+}
 
 func (e end) differs(got end) []string {
 	out := endstate.Diff(e.state, got.state)

@@ -241,4 +241,3 @@ func (e *env) settles(what string, want end) {
 		return len(last) == 0, fmt.Sprint(last)
 	})
 }
-
