@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
@@ -13,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/networkstack/networkstack/internal/catalog"
@@ -44,6 +41,10 @@ func run(ctx context.Context, o *options) error {
 		f := newFence(o.renewDeadline)
 		lease, cfg = f.lease(cfg), f.guard(cfg)
 	}
+	if err := waitForAPIServer(ctx, cfg, o.probeAddr); err != nil {
+		return fmt.Errorf("waiting for the API server: %w", err)
+	}
+	cfg = patient(cfg, patience, reconnect)
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                        newScheme(),
 		Cache:                         cacheOptions(o.namespace),
@@ -61,15 +62,8 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("setting up: %w", err)
 	}
-	// Only now and not before, so that an operator that starts while the API server is away waits for it, with its
-	// probes answered, instead of ending and being started ever more rarely.
-	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
-		if !apiServerAnswers(ctx, cfg) {
-			return nil
-		}
-		return addControllers(mgr, cfg, o)
-	})); err != nil {
-		return fmt.Errorf("setting up: %w", err)
+	if err := addControllers(mgr, cfg, o); err != nil {
+		return err
 	}
 	for name, add := range map[string]func(string, healthz.Checker) error{"ping": mgr.AddHealthzCheck, "started": mgr.AddReadyzCheck} {
 		if err := add(name, healthz.Ping); err != nil {
@@ -78,27 +72,6 @@ func run(ctx context.Context, o *options) error {
 	}
 	ctrl.Log.Info("starting", "version", version, "namespace", o.namespace, "charts", o.charts)
 	return mgr.Start(ctx)
-}
-
-// apiServerAnswers waits until it does, or ctx ends.
-func apiServerAnswers(ctx context.Context, cfg *rest.Config) bool {
-	const again = time.Second
-	said := false
-	err := wait.PollUntilContextCancel(ctx, again, true, func(context.Context) (bool, error) {
-		client, err := discovery.NewDiscoveryClientForConfig(cfg)
-		if err != nil {
-			return false, err
-		}
-		if _, err := client.ServerVersion(); err != nil {
-			if !said {
-				ctrl.Log.Info("the API server does not answer; waiting for it", "error", err.Error())
-				said = true
-			}
-			return false, nil
-		}
-		return true, nil
-	})
-	return err == nil
 }
 
 func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {

@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -69,6 +70,13 @@ func (s *supervised) running() *run {
 	return s.current
 }
 
+// tally says how often operators ended, and how much all of them complained.
+func (s *supervised) tally() (exits, errors int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.exits, s.errors + s.current.errors()
+}
+
 func (s *supervised) end() {
 	close(s.over)
 	s.running().end()
@@ -77,81 +85,80 @@ func (s *supervised) end() {
 // The API server goes away for a while, in the middle of things or while there is nothing to do. What was under way is
 // finished by itself once it is back. An operator without a lease to lose does not even end.
 func TestAPIServerAway(t *testing.T) {
-	e := newEnv(t)
-	want := e.undisturbed(t)
-	all := phases(t)
+	kill := func(e *env) func() {
+		e.cp.KillAPIServer()
+		return func() { e.check(e.cp.StartAPIServer(context.WithoutCancel(e.t.Context()))) }
+	}
+	hang := func(e *env) func() {
+		e.cp.PauseAPIServer()
+		return e.cp.ResumeAPIServer
+	}
+	var all sync.WaitGroup
 	for _, tc := range []struct {
 		name string
 		args []string
-		away func() (back func())
-		// exits is how often the operator may end.
-		exits int
+		away func(*env) (back func())
+		// ends says that the operator may end, once an outage.
+		ends bool
 	}{
-		{name: "killed", away: func() func() {
-			e.cp.KillAPIServer()
-			return func() { e.check(e.cp.StartAPIServer(context.WithoutCancel(t.Context()))) }
-		}},
-		{name: "hanging", away: func() func() { e.cp.PauseAPIServer(); return e.cp.ResumeAPIServer }},
+		{name: "killed", away: kill},
+		{name: "hanging", away: hang},
 		// It cannot renew its lease, so it ends, and waits for the API server when it is started again.
-		{name: "killed, with leader election", args: []string{"--leader-elect"}, exits: 1, away: func() func() {
-			e.cp.KillAPIServer()
-			return func() { e.check(e.cp.StartAPIServer(context.WithoutCancel(t.Context()))) }
-		}},
+		{name: "killed, with leader election", args: []string{"--leader-elect"}, away: kill, ends: true},
 	} {
-		ok := t.Run(tc.name, func(t *testing.T) {
-			e.in(t, func() {
-				// The signal comes with a write in the middle of a phase.
-				var at, writes atomic.Int64
-				reached := make(chan struct{}, 1)
-				s := e.supervise(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-					if isWrite(r) && writes.Add(1) == at.Load() {
-						reached <- struct{}{}
-					}
-					next.ServeHTTP(w, r)
-				}, tc.args...)
-				defer s.end()
-				for _, p := range []phase{all[0], all[1], {name: "idle", begin: func(*env) {}, done: all[1].done}, all[3], all[len(all)-1]} {
-					middle := want[p.name].writes / 2
-					if p.name == "drift" {
-						e.apply(sample(t)) // as the phase expects it
-						e.eventually("change back", func(ctx context.Context) (bool, string) { return all[0].done(e, ctx) })
-					}
-					at.Store(writes.Load() + middle)
-					p.begin(e)
-					if p.name != "idle" {
-						select {
-						case <-reached:
-						case <-time.After(patience):
-							t.Fatalf("%s: there was no write %d", p.name, middle)
-						}
-					}
-					back := tc.away()
-					time.Sleep(outage())
-					back()
-					returned := time.Now()
-					e.eventually(p.name, func(ctx context.Context) (bool, string) { return p.done(e, ctx) })
-					took := time.Since(returned)
-					name := p.name
-					if name == "idle" {
-						name = "change"
-					}
-					e.settles(p.name, want[name])
-					t.Logf("%s: done %s after the API server was back", p.name, took.Round(100*time.Millisecond))
-				}
-				s.mu.Lock()
-				exits, errors := s.exits, s.errors+s.current.errors()
-				s.mu.Unlock()
-				t.Logf("the operator ended %d times and wrote %d lines of errors", exits, errors)
-				if most := tc.exits * 5; exits > most {
-					t.Errorf("the operator ended %d times, at most %d are right", exits, most)
-				}
-				if errors > 5*mostErrors {
-					t.Errorf("%d lines of errors", errors)
-				}
-			})
-		})
-		if !ok {
-			break
+		// They are at rest most of the time.
+		all.Go(func() { t.Run(tc.name, func(t *testing.T) { outages(t, tc.away, tc.ends, tc.args) }) })
+	}
+	all.Wait()
+}
+
+// outages has the API server away in the middle of each phase of a life, and once between them.
+func outages(t *testing.T, away func(*env) func(), ends bool, args []string) {
+	e := newEnv(t)
+	life := named(t, "install", "change", "change back", "drift", "delete")
+	want := e.undisturbed(t, life)
+	want["idle"] = want["change"]
+	life = slices.Insert(life, 2, phase{name: "idle", begin: func(*env) {}, done: life[1].done})
+	if !full() {
+		life = []phase{life[0], life[2], life[len(life)-1]}
+		want["idle"] = want["install"]
+	}
+	// The sign comes with a write in the middle of a phase.
+	var at, writes atomic.Int64
+	reached := make(chan struct{}, 1)
+	s := e.supervise(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if isWrite(r) && writes.Add(1) == at.Load() {
+			reached <- struct{}{}
 		}
+		next.ServeHTTP(w, r)
+	}, args...)
+	defer s.end()
+	for _, p := range life {
+		at.Store(writes.Load() + want[p.name].writes/2)
+		if p.name == "idle" {
+			reached <- struct{}{}
+		}
+		p.begin(e)
+		select {
+		case <-reached:
+		case <-time.After(patience):
+			t.Fatalf("%s: the operator does nothing", p.name)
+		}
+		back := away(e)
+		<-time.After(outage())
+		back()
+		returned := time.Now()
+		e.eventually(p.name, func(ctx context.Context) (bool, string) { return p.done(e, ctx) })
+		took := time.Since(returned)
+		e.settles(p.name, want[p.name])
+		t.Logf("%s: done %s after the API server was back", p.name, took.Round(100*time.Millisecond))
+	}
+	exits, errors := s.tally()
+	t.Logf("the operator ended %d times and wrote %d lines of errors in %d outages", exits, errors, len(life))
+	if exits > 0 && !ends || exits > len(life) {
+		t.Errorf("the operator ended %d times", exits)
+	}
+	if errors > len(life)*mostErrors {
+		t.Errorf("%d lines of errors", errors)
 	}
 }

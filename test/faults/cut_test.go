@@ -55,6 +55,35 @@ func phases(t *testing.T) []phase {
 	}
 }
 
+// named are the phases of these names, in this order.
+func named(t *testing.T, names ...string) []phase {
+	t.Helper()
+	var out []phase
+	all := phases(t)
+	for _, name := range names {
+		n := slices.IndexFunc(all, func(p phase) bool { return p.name == name })
+		if n < 0 {
+			t.Fatalf("there is no phase %q", name)
+		}
+		out = append(out, all[n])
+	}
+	return out
+}
+
+// goThrough begins a phase and waits for its end.
+func (e *env) goThrough(p phase, want map[string]end) {
+	e.t.Helper()
+	p.begin(e)
+	e.finish(p, want)
+}
+
+// finish waits until a phase is done and has come to what it should.
+func (e *env) finish(p phase, want map[string]end) {
+	e.t.Helper()
+	e.eventually(p.name, func(ctx context.Context) (bool, string) { return p.done(e, ctx) })
+	e.settles(p.name, want[p.name])
+}
+
 // tamper changes a DaemonSet and removes a ConfigMap, as somebody else.
 func (e *env) tamper() {
 	e.t.Helper()
@@ -124,7 +153,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 					// Deleting a namespace takes the cluster seconds. On all planes but one it is there before and stays.
 					e.check(e.client.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: flannelNamespace}}))
 				}
-				want := e.undisturbed(t)
+				want := e.undisturbed(t, phases(t))
 				for at := range work {
 					e.killedLife(t, want, at, &done)
 				}
@@ -194,14 +223,14 @@ func (y *tally) reached(k int64, late bool) bool {
 	return n == 0 || k < n
 }
 
-// undisturbed goes through the phases and returns what each came to.
-func (e *env) undisturbed(t *testing.T) map[string]end {
+// undisturbed goes through phases and returns what each came to. Nothing is left when the last one is the deletion.
+func (e *env) undisturbed(t *testing.T, list []phase) map[string]end {
 	t.Helper()
 	c := &cut{}
 	r := e.start(c.fault)
 	defer r.end()
 	ends := map[string]end{}
-	for _, p := range phases(t) {
+	for _, p := range list {
 		before, began := c.writes.Load(), time.Now()
 		p.begin(e)
 		e.eventually(p.name, func(ctx context.Context) (bool, string) { return p.done(e, ctx) })

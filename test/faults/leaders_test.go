@@ -25,9 +25,8 @@ func (e *env) startElecting(f fault) *run {
 // Of two operators one works. When it is killed in the middle of an installation, the other one finishes it.
 func TestLeaderKilled(t *testing.T) {
 	e := newEnv(t)
-	want := e.undisturbed(t)
-	all := phases(t)
-	install, remove := all[0], all[len(all)-1]
+	life := named(t, "install", "delete")
+	want, install, remove := e.undisturbed(t, life), life[0], life[1]
 
 	c := &cut{at: want[install.name].writes / 2, late: true}
 	first := e.startElecting(c.fault)
@@ -37,8 +36,7 @@ func TestLeaderKilled(t *testing.T) {
 	install.begin(e)
 	<-first.Exited()
 	died := time.Now()
-	e.eventually(install.name, func(ctx context.Context) (bool, string) { return install.done(e, ctx) })
-	e.settles(install.name, want[install.name])
+	e.finish(install, want)
 	began := second.proxy.passed()[0].at
 	if last := first.proxy.passed(); began.Before(last[len(last)-1].at) {
 		t.Error("both operators wrote at the same time")
@@ -47,17 +45,14 @@ func TestLeaderKilled(t *testing.T) {
 	if most := leaseDuration + 2*retryPeriod + 10*time.Second; began.Sub(died) > most {
 		t.Errorf("the other one took over after %s", began.Sub(died))
 	}
-	remove.begin(e)
-	e.eventually(remove.name, func(ctx context.Context) (bool, string) { return remove.done(e, ctx) })
-	e.settles(remove.name, want[remove.name])
+	e.goThrough(remove, want)
 }
 
 // A leader that is stopped for longer than its lease and then goes on writes nothing more: the other one is at work.
 func TestLeaderPaused(t *testing.T) {
 	e := newEnv(t)
-	want := e.undisturbed(t)
-	all := phases(t)
-	install, change, back := all[0], all[1], all[2]
+	life := named(t, "install", "change", "change back", "delete")
+	want, install, change, back := e.undisturbed(t, life), life[0], life[1], life[2]
 
 	var attempts, stopAt atomic.Int64
 	var stopped, resumed atomic.Bool
@@ -76,16 +71,14 @@ func TestLeaderPaused(t *testing.T) {
 		next.ServeHTTP(w, r)
 	})
 	e.leads(first)
-	install.begin(e)
-	e.eventually(install.name, func(ctx context.Context) (bool, string) { return install.done(e, ctx) })
+	e.goThrough(install, want)
 
 	// Stopped in the middle of applying a change, with more to send.
 	stopAt.Store(attempts.Load() + want[change.name].writes/3)
 	change.begin(e)
 	e.eventually("the leader to be stopped", func(context.Context) (bool, string) { return stopped.Load(), "" })
 	second := e.startElecting(nil)
-	e.eventually(change.name, func(ctx context.Context) (bool, string) { return change.done(e, ctx) })
-	e.settles(change.name, want[change.name])
+	e.finish(change, want)
 	mine := len(second.proxy.passed())
 	if mine == 0 {
 		t.Fatal("the other operator did nothing")
@@ -106,8 +99,7 @@ func TestLeaderPaused(t *testing.T) {
 	if n := late.Load(); n > 0 {
 		t.Errorf("the former leader tried %d writes after it had lost the lease", n)
 	}
-	e.eventually(back.name, func(ctx context.Context) (bool, string) { return back.done(e, ctx) })
-	e.settles(back.name, want[back.name])
+	e.finish(back, want)
 }
 
 // leads waits until an operator is the leader.

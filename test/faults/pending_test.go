@@ -3,7 +3,6 @@ package faults
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -19,9 +18,8 @@ import (
 // starts carries on from it without being asked, whether it is its own, or was left by somebody who used Helm by hand.
 func TestPendingRecords(t *testing.T) {
 	e := newEnv(t)
-	want := e.undisturbed(t)
-	install := phases(t)[0]
-	install.begin(e)
+	life := named(t, "install")
+	want, install := e.undisturbed(t, life), life[0]
 	for _, tc := range []struct {
 		status string
 		// only removes the records before it, as those of a first installation that was cut off.
@@ -35,8 +33,7 @@ func TestPendingRecords(t *testing.T) {
 		t.Run(tc.status, func(t *testing.T) {
 			e.in(t, func() {
 				r := e.start(nil)
-				e.eventually(install.name, func(ctx context.Context) (bool, string) { return install.done(e, ctx) })
-				e.settles(install.name, want[install.name])
+				e.finish(install, want)
 				r.end()
 				planted := e.plant(tc.status, tc.only)
 				if records := e.records(t.Context()); !slices.Contains(records, planted) {
