@@ -127,6 +127,10 @@ test-race: ## Run the tests that start no control plane under the race detector 
 	CGO_ENABLED=1 go test -race -timeout 20m $(TEST_FLAGS) \
 	  $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep -v test/controlplane | cut -d' ' -f1)
 
+.PHONY: faults
+faults: ## Run the fault tests in full: kills in every mode, outages of a minute, very slow answers (see docs/architecture.md).
+	NETWORKSTACK_FAULTS=full go test -v -count=1 -timeout 60m $(TEST_FLAGS) ./test/faults
+
 .PHONY: bench
 bench: ## Measure the release engine against the Helm SDK's own actions, as a table (BENCH_ARGS='--chart FILE.tgz').
 	go run ./test/bench $(BENCH_ARGS)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
@@ -21,8 +22,11 @@ type options struct {
 	metricsAddr string
 	probeAddr   string
 	leaderElect bool
-	zap         zap.Options
-	goFlags     *flag.FlagSet
+	// Of the leader lease, as the same flags of Kubernetes' own components say.
+	leaseDuration, renewDeadline, retryPeriod time.Duration
+
+	zap     zap.Options
+	goFlags *flag.FlagSet
 }
 
 func newOptions() *options {
@@ -49,6 +53,11 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 		"address of the metrics endpoint, plain HTTP without authentication, such as 127.0.0.1:9812; 0 turns it off")
 	f.StringVar(&o.probeAddr, "health-probe-bind-address", ":9811", "address of /healthz and /readyz; 0 turns them off")
 	f.BoolVar(&o.leaderElect, "leader-elect", false, "have only one of several operators work, by a Lease in --namespace")
+	f.DurationVar(&o.leaseDuration, "leader-elect-lease-duration", 15*time.Second,
+		"how long the others wait, after the leader's last sign of life, before one of them takes over")
+	f.DurationVar(&o.renewDeadline, "leader-elect-renew-deadline", 10*time.Second,
+		"how long a leader tries to renew its lease before it ends; shorter than the lease's duration")
+	f.DurationVar(&o.retryPeriod, "leader-elect-retry-period", 2*time.Second, "time between two attempts to get or to renew the lease")
 	f.AddGoFlagSet(o.goFlags)
 }
 
@@ -61,6 +70,10 @@ func (o *options) validate() error {
 		if !info.IsDir() {
 			return fmt.Errorf("--charts: %s is no directory", dir)
 		}
+	}
+	if o.leaderElect && (o.retryPeriod <= 0 || o.renewDeadline <= o.retryPeriod || o.leaseDuration <= o.renewDeadline) {
+		return fmt.Errorf("--leader-elect-lease-duration %s must be longer than --leader-elect-renew-deadline %s, "+
+			"and that longer than --leader-elect-retry-period %s", o.leaseDuration, o.renewDeadline, o.retryPeriod)
 	}
 	if o.chartCache == "" {
 		return fmt.Errorf("--chart-cache: there is no user cache directory here, so name one")

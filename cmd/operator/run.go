@@ -36,6 +36,15 @@ func run(ctx context.Context, o *options) error {
 		return fmt.Errorf("finding the cluster: %w", err)
 	}
 	cfg.UserAgent = "networkstack-operator/" + version
+	lease := cfg
+	if o.leaderElect {
+		f := newFence(o.renewDeadline)
+		lease, cfg = f.lease(cfg), f.guard(cfg)
+	}
+	if err := waitForAPIServer(ctx, cfg, o.probeAddr); err != nil {
+		return fmt.Errorf("waiting for the API server: %w", err)
+	}
+	cfg = patient(cfg, patience, reconnect)
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                        newScheme(),
 		Cache:                         cacheOptions(o.namespace),
@@ -45,6 +54,10 @@ func run(ctx context.Context, o *options) error {
 		LeaderElectionID:              leaseName,
 		LeaderElectionNamespace:       o.namespace,
 		LeaderElectionReleaseOnCancel: true,
+		LeaderElectionConfig:          lease,
+		LeaseDuration:                 &o.leaseDuration,
+		RenewDeadline:                 &o.renewDeadline,
+		RetryPeriod:                   &o.retryPeriod,
 	})
 	if err != nil {
 		return fmt.Errorf("setting up: %w", err)

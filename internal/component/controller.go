@@ -114,7 +114,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, wakes *Wakes) error {
 		Watches(&corev1.ConfigMap{}, values, inNamespace).
 		Watches(&corev1.Secret{}, values, inNamespace).
 		WatchesRawSource(source.Channel(wakes.events, &handler.EnqueueRequestForObject{})).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: status.RateLimiter()}).
 		Complete(r)
 }
 

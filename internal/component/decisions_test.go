@@ -3,6 +3,7 @@ package component
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"testing"
 	"time"
 
@@ -35,6 +36,33 @@ func TestClassify(t *testing.T) {
 			if got := classify(err); got != tc.want {
 				t.Errorf("%s, %s: %+v, want %+v", tc.name, wrapping, got, tc.want)
 			}
+		}
+	}
+}
+
+func TestRetryIn(t *testing.T) {
+	answered := func(reason metav1.StatusReason) error {
+		return &release.ApplyError{Causes: []*release.ObjectError{{Verb: "apply", Reason: reason, Err: errors.New("x")}}}
+	}
+	lost := &url.Error{Op: "Patch", URL: "https://x", Err: errors.New("connection refused")}
+	for _, tc := range []struct {
+		name string
+		err  error
+		want time.Duration
+	}{
+		{"a lost connection", &release.ApplyError{Causes: []*release.ObjectError{{Err: lost}}}, passingWait},
+		{"too many requests", answered(metav1.StatusReasonTooManyRequests), passingWait},
+		{"a server without its storage", answered(metav1.StatusReasonInternalError), passingWait},
+		{"an object that is refused", answered(metav1.StatusReasonInvalid), longWait},
+		{"a missing permission", answered(metav1.StatusReasonForbidden), longWait},
+		{"somebody else's object", &release.ConflictError{}, permanentWait},
+		{"a chart source that is down", fmt.Errorf("%w: %w", &chart.SourceError{Temporary: true}, lost), longWait},
+	} {
+		if got := retryIn(tc.err, 20); got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.name, got, tc.want)
+		}
+		if got := retryIn(tc.err, 1); got > permanentWait || !classify(tc.err).permanent && got != firstWait {
+			t.Errorf("%s, the first time: %s", tc.name, got)
 		}
 	}
 }

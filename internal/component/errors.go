@@ -14,6 +14,8 @@ import (
 const (
 	firstWait = 2 * time.Second
 	longWait  = 5 * time.Minute
+	// passingWait is a compromise between an API server that has trouble enough and a network that waits for it.
+	passingWait = 10 * time.Second
 	// permanentWait is short enough for a person who has just put things right.
 	permanentWait = time.Minute
 )
@@ -35,6 +37,15 @@ func (v verdict) wait(failures int32) time.Duration {
 		wait *= 2
 	}
 	return min(wait, longWait)
+}
+
+// retryIn is the wait after an error: the verdict's, but not long when only the API server has to come back.
+func retryIn(err error, failures int32) time.Duration {
+	wait := classify(err).wait(failures)
+	if release.Passing(err) {
+		return min(wait, passingWait)
+	}
+	return wait
 }
 
 // classify is the one place that decides what an error means.

@@ -289,7 +289,7 @@ func (r *Reconciler) failed(rec *record, c *networkstackv1alpha1.NetworkComponen
 	rec.failures++
 	rec.failure, rec.failedFor = out.err, j.inputs
 	verdict := classify(out.err)
-	rec.next = time.Now().Add(verdict.wait(rec.failures))
+	rec.next = time.Now().Add(retryIn(out.err, rec.failures))
 	r.event(c, "Warning", verdict.reason, "Apply", "attempt %d failed: %s", rec.failures, out.err)
 }
 

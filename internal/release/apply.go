@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"helm.sh/helm/v3/pkg/kube"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -249,17 +248,8 @@ func (s *session) apply(m *meta.RESTMapping, u *unstructured.Unstructured) (*met
 	}
 	opts := s.applyOptions()
 	heads := s.heads(m, u.GetNamespace())
-	patch := func() (live *metav1.PartialObjectMetadata, err error) {
-		// A conflict here is not about fields, which are taken by force, but about somebody
-		// writing at the same moment.
-		const attempts = 4
-		for range attempts {
-			live, err = heads.Patch(s.ctx, u.GetName(), types.ApplyPatchType, body, opts)
-			if !apierrors.IsConflict(err) {
-				break
-			}
-		}
-		return live, err
+	patch := func() (*metav1.PartialObjectMetadata, error) {
+		return heads.Patch(s.ctx, u.GetName(), types.ApplyPatchType, body, opts)
 	}
 	live, err := patch()
 	if err == nil && live.DeletionTimestamp != nil {

@@ -3,6 +3,7 @@ package release
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -164,4 +165,20 @@ func Permanent(err error) bool {
 	var unserved *CRDNotServedError
 	var fixed *ImmutableFieldError
 	return errors.As(err, &render) || errors.As(err, &conflict) || errors.As(err, &crd) || errors.As(err, &unserved) || errors.As(err, &fixed)
+}
+
+// Passing says whether err is the API server's trouble and not the release's: it did not answer, was overloaded, or failed
+// by itself. Trying again costs little and helps as soon as that is over.
+func Passing(err error) bool {
+	var lost *url.Error
+	var object *ObjectError
+	if Permanent(err) || !errors.As(err, &object) {
+		return false
+	}
+	switch object.Reason {
+	case metav1.StatusReasonConflict, metav1.StatusReasonServerTimeout, metav1.StatusReasonTimeout,
+		metav1.StatusReasonTooManyRequests, metav1.StatusReasonInternalError, metav1.StatusReasonServiceUnavailable:
+		return true
+	}
+	return errors.As(object.Err, &lost)
 }

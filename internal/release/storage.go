@@ -37,6 +37,9 @@ type records struct {
 	inner           *driver.Secrets
 	name, namespace string
 
+	// guard, when set, is asked before a whole history is dropped.
+	guard func() error
+
 	loaded bool
 	revs   map[int]*helmrelease.Release
 	failed error
@@ -204,6 +207,11 @@ func (r *records) remember(err error) error {
 
 // Delete removes a revision. One that is gone already is as good.
 func (r *records) Delete(key string) (*helmrelease.Release, error) {
+	if r.guard != nil {
+		if err := r.guard(); err != nil {
+			return nil, err
+		}
+	}
 	rel, err := r.Get(key)
 	if err != nil {
 		return nil, err

@@ -1,12 +1,14 @@
 package release
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"k8s.io/client-go/rest"
 )
@@ -31,9 +33,84 @@ func (t *boundTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Context().Done() == nil {
 		req = req.WithContext(t.ctx) //nolint:contextcheck // this is what it is for
 	}
-	resp, err := t.next.RoundTrip(req)
+	resp, err := t.send(req)
+	pause := firstPause
+	for attempt := 1; worthAnother(attempt, req, resp, err); attempt++ {
+		again, ok := t.again(req, pause)
+		if !ok {
+			break
+		}
+		if resp != nil {
+			_ = resp.Body.Close()
+		}
+		resp, err = t.send(again)
+		pause *= 2
+	}
 	t.log.note(req, resp, err)
 	return resp, err
+}
+
+// send sends a request and reads the whole answer, so that one that breaks off is known here. A watch's answer is for
+// others to read.
+func (t *boundTransport) send(req *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(req)
+	if err != nil || req.URL.Query().Has("watch") {
+		return resp, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil {
+		return nil, fmt.Errorf("the answer broke off: %w", err)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+// How often a request is made before its failure is the action's, and the first of the growing pauses in between. All of
+// it takes less than a second.
+const (
+	attemptsRefused = 5
+	attemptsLost    = 3
+	firstPause      = 50 * time.Millisecond
+)
+
+// worthAnother says whether a request may well come to something else in a moment: a whole action is too much to repeat
+// for that. Somebody wrote at the same time, or the API server or its storage was between two leaders; answers that say
+// when to come back are left to the client library, which does. Or the connection was lost: then nobody knows what became
+// of the request, so it must be one that can be made twice.
+func worthAnother(attempt int, req *http.Request, resp *http.Response, err error) bool {
+	if err != nil {
+		return attempt < attemptsLost && req.Method != http.MethodPost
+	}
+	switch resp.StatusCode {
+	case http.StatusConflict, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return attempt < attemptsRefused && resp.Header.Get("Retry-After") == ""
+	}
+	return false
+}
+
+// again makes the request anew after a pause. It says no when it cannot be made, or the action is over.
+func (t *boundTransport) again(req *http.Request, pause time.Duration) (*http.Request, bool) {
+	again := req.Clone(req.Context())
+	if req.Body != nil && req.Body != http.NoBody {
+		if req.GetBody == nil {
+			return nil, false
+		}
+		body, err := req.GetBody()
+		if err != nil {
+			return nil, false
+		}
+		again.Body = body
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return again, true
+	case <-t.ctx.Done():
+	case <-req.Context().Done():
+	}
+	return nil, false
 }
 
 // requestLog remembers the first request that failed. Helm turns errors of template lookups into

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
+
 // errTimeout is why a wait ended that took longer than it may.
 var errTimeout = errors.New("timed out")
 
@@ -31,8 +32,11 @@ func (s *session) watchObject(m *meta.RESTMapping, namespace, name string, timeo
 		}
 		return err
 	}
-	// Every round starts from a list: a watch may be closed by the server at any time.
-	for {
+	// Every round starts from a list: a watch may be closed by the server, or not even begin, at any time.
+	for pause := time.Duration(0); ; pause = min(2*pause+roundPause, mostPause) {
+		if err := sleep(ctx, pause); err != nil {
+			return finish(err)
+		}
 		list, err := ri.List(ctx, opts)
 		if err != nil {
 			return finish(err)
@@ -47,6 +51,9 @@ func (s *session) watchObject(m *meta.RESTMapping, namespace, name string, timeo
 		from := opts
 		from.ResourceVersion = list.GetResourceVersion()
 		w, err := ri.Watch(ctx, from)
+		if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+			continue
+		}
 		if err != nil {
 			return finish(err)
 		}
@@ -55,6 +62,23 @@ func (s *session) watchObject(m *meta.RESTMapping, namespace, name string, timeo
 		if ok || err != nil {
 			return finish(err)
 		}
+	}
+}
+
+// Pauses between rounds grow, so that a server that ends every watch at once is not asked without end.
+const (
+	roundPause = 50 * time.Millisecond
+	mostPause  = time.Second
+)
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -13,10 +13,12 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -56,10 +58,16 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&corev1.Node{}, all, builder.WithPredicates(nodeChanged())).
 		Watches(&appsv1.DaemonSet{}, all, builder.WithPredicates(agentChanged())).
 		Watches(&discoveryv1.EndpointSlice{}, all).
-		Watches(&corev1.ConfigMap{}, all, builder.WithPredicates(clusterConfiguration()))
+		Watches(&corev1.ConfigMap{}, all, builder.WithPredicates(clusterConfiguration())).
+		WithOptions(controller.Options{RateLimiter: status.RateLimiter()})
 	serviceCIDRs := networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR")
-	if _, err := mgr.GetRESTMapper().RESTMapping(serviceCIDRs.GroupKind(), serviceCIDRs.Version); err == nil {
+	_, err := mgr.GetRESTMapper().RESTMapping(serviceCIDRs.GroupKind(), serviceCIDRs.Version)
+	switch {
+	case err == nil:
 		b = b.Watches(&networkingv1.ServiceCIDR{}, all)
+	case !meta.IsNoMatchError(err):
+		// Not knowing is not the same as knowing that there are none.
+		return fmt.Errorf("looking for the kind ServiceCIDR: %w", err)
 	}
 	return b.Complete(r)
 }

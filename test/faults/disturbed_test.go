@@ -1,0 +1,242 @@
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// disturbance is something that goes wrong all the time.
+type disturbance struct {
+	name  string
+	fault fault
+	// beside runs next to the operator until ctx ends.
+	beside func(ctx context.Context, e *env, r *run)
+	// slow ones are left to make faults.
+	slow bool
+}
+
+func disturbances() []disturbance {
+	begin := time.Now()
+	return []disturbance{
+		{name: "a fifth of the requests is throttled, and all are in bursts", fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			const cycle, burst = 8 * time.Second, 2 * time.Second
+			if rand.IntN(5) == 0 || time.Since(begin)%cycle < burst {
+				w.Header().Set("Retry-After", "1")
+				refuse(w, http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests)
+				return
+			}
+			next.ServeHTTP(w, r)
+		}},
+		{name: "a third of the writes is in conflict, and somebody else writes the same DaemonSet", fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if isWrite(r) && rand.IntN(3) == 0 {
+				refuse(w, http.StatusConflict, metav1.StatusReasonConflict)
+				return
+			}
+			next.ServeHTTP(w, r)
+		}, beside: writeBeside},
+		{name: "watches expire and end", fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if !isWatch(r) {
+				next.ServeHTTP(w, r)
+				return
+			}
+			// Rare enough for the client library not to wait half a minute between attempts.
+			if rand.IntN(6) == 0 {
+				refuse(w, http.StatusGone, metav1.StatusReasonExpired)
+				return
+			}
+			ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+			defer cancel()
+			next.ServeHTTP(w, r.WithContext(ctx))
+		}},
+		{name: "answers break off", fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if rand.IntN(8) == 0 {
+				w = &brokenWriter{ResponseWriter: w, left: rand.IntN(300)}
+			}
+			next.ServeHTTP(w, r)
+		}},
+		{name: "connections break", beside: func(ctx context.Context, _ *env, r *run) {
+			for ticker := time.NewTicker(700 * time.Millisecond); ; {
+				select {
+				case <-ctx.Done():
+					ticker.Stop()
+					return
+				case <-ticker.C:
+					r.proxy.server.CloseClientConnections()
+				}
+			}
+		}},
+		{name: "every request takes long", fault: delayed(50*time.Millisecond, 300*time.Millisecond)},
+		{name: "every request takes very long", fault: delayed(200*time.Millisecond, 2*time.Second), slow: true},
+		{name: "every tenth request fails with 500 or 503", fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			switch rand.IntN(20) {
+			case 0:
+				refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError)
+			case 1:
+				refuse(w, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable)
+			default:
+				next.ServeHTTP(w, r)
+			}
+		}},
+	}
+}
+
+// refuse answers as the API server does.
+func refuse(w http.ResponseWriter, code int, reason metav1.StatusReason) {
+	body, _ := json.Marshal(metav1.Status{
+		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
+		Status:   metav1.StatusFailure, Reason: reason, Code: int32(code), Message: "disturbed: " + string(reason),
+	})
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = w.Write(body)
+}
+
+func delayed(least, most time.Duration) fault {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		timer := time.NewTimer(least + rand.N(most-least))
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			next.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		}
+	}
+}
+
+// brokenWriter passes some bytes on and then ends the answer in its middle.
+type brokenWriter struct {
+	http.ResponseWriter
+	left int
+}
+
+func (b *brokenWriter) Write(p []byte) (int, error) {
+	if len(p) <= b.left {
+		b.left -= len(p)
+		return b.ResponseWriter.Write(p)
+	}
+	_, _ = b.ResponseWriter.Write(p[:b.left])
+	b.Flush()
+	panic(http.ErrAbortHandler)
+}
+
+// Flush sends what there is.
+func (b *brokenWriter) Flush() {
+	if f, ok := b.ResponseWriter.(http.Flusher); ok {
+		f.Flush()
+	}
+}
+
+// writeBeside changes an annotation of the DaemonSet all the time, and takes it off in the end.
+func writeBeside(ctx context.Context, e *env, _ *run) {
+	ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: flannelNamespace, Name: "kube-flannel-ds"}}
+	patch := func(ctx context.Context, value string) {
+		body := fmt.Appendf(nil, `{"metadata":{"annotations":{"example.com/rival":%s}}}`, value)
+		_ = e.client.Patch(ctx, ds.DeepCopy(), client.RawPatch(types.MergePatchType, body), client.FieldOwner("rival"))
+	}
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			patch(context.WithoutCancel(ctx), "null")
+			return
+		case <-ticker.C:
+			patch(ctx, strconv.Quote(strconv.Itoa(n)))
+		}
+	}
+}
+
+// mostErrors bounds how many lines of errors an operator may write in a phase: it says what is wrong, and does not repeat
+// it without end.
+const mostErrors = 400
+
+// Whatever disturbs the requests, a stack is installed, changed, repaired and deleted as it would be otherwise.
+func TestDisturbed(t *testing.T) {
+	e := newEnv(t)
+	life := named(t, "install", "change", "change back", "drift", "delete")
+	want := e.undisturbed(t, life)
+	for _, d := range disturbances() {
+		if d.slow && !full() {
+			continue
+		}
+		ok := t.Run(d.name, func(t *testing.T) {
+			e.in(t, func() {
+				r := e.start(d.fault)
+				defer r.end()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				for _, p := range life {
+					beside, stop := context.WithCancel(ctx)
+					done := make(chan struct{})
+					go func() {
+						defer close(done)
+						if d.beside != nil {
+							d.beside(beside, e, r)
+						}
+					}()
+					began, errors := time.Now(), r.errors()
+					p.begin(e)
+					e.eventually(p.name, func(ctx context.Context) (bool, string) {
+						e.mustRun(r)
+						return p.done(e, ctx)
+					})
+					took := time.Since(began)
+					stop()
+					<-done
+					e.settles(p.name, want[p.name])
+					if n := r.errors() - errors; n > mostErrors {
+						t.Errorf("%s: %d lines of errors", p.name, n)
+					} else {
+						t.Logf("%s: %s, %d lines of errors", p.name, took.Round(10*time.Millisecond), n)
+					}
+				}
+			})
+		})
+		if !ok {
+			break
+		}
+	}
+}
+
+// in runs a part of a test so that its failures count as that part's.
+func (e *env) in(t *testing.T, do func()) {
+	outer := e.t
+	e.t = t
+	defer func() { e.t = outer }()
+	do()
+}
+
+// errors counts the lines in which the operator, or the client library, complains.
+func (r *run) errors() int {
+	return r.log.count(`"level":"error"`) + r.log.count(`"level":"warn"`) + r.log.count("\nE1") + r.log.count("\nW1")
+}
+
+func (e *env) mustRun(r *run) {
+	e.t.Helper()
+	select {
+	case <-r.Exited():
+		e.t.Fatalf("the operator ended by itself:\n%s", r.log.tail(3000))
+	default:
+	}
+}
+
+// settles waits until what a phase came to is what it should be.
+func (e *env) settles(what string, want end) {
+	e.t.Helper()
+	var last []string
+	e.eventually(what+" to come to the same end", func(ctx context.Context) (bool, string) {
+		last = want.differs(e.endNow(ctx))
+		return len(last) == 0, fmt.Sprint(last)
+	})
+}

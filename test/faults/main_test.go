@@ -1,0 +1,43 @@
+// Package faults tests the operator, as a process, under everything that can go wrong between it and the API server: it
+// is killed at each of its writes, the API server is away, slow, overloaded or contradicts, watches end, another operator
+// works at the same time. Whatever happened, the end must be that of an undisturbed run.
+package faults
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/networkstack/networkstack/test/operator"
+)
+
+// fullVariable, when set, asks for every mode of every fault. It is what make faults sets.
+const fullVariable = "NETWORKSTACK_FAULTS"
+
+func full() bool { return os.Getenv(fullVariable) == "full" }
+
+// operatorBinary is built once for all tests of the package.
+var operatorBinary string
+
+func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard())
+	os.Exit(runTests(m))
+}
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "networkstack-faults-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if operatorBinary, err = operator.Binary(context.Background(), dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
