@@ -37,6 +37,8 @@ type outcome struct {
 	observed, unwatched bool
 	// checked is the digest of what findings were judged by.
 	checked string
+	// adoption is what was there before and what became of it; nil when that was not looked at.
+	adoption *networkstackv1alpha1.AdoptionStatus
 	// gone says that there is no release any more; partial that some objects may be of a new revision and some of an old one.
 	gone, partial bool
 }
@@ -49,6 +51,7 @@ func wishes(c *networkstackv1alpha1.NetworkComponent, values map[string]any) str
 		"values": values, "sources": spec.Sources,
 		// It decides whether an attempt that failed for it can succeed.
 		"replacement": spec.Replacement,
+		"adopt":       adopts(c),
 	})
 	if err != nil {
 		// Values come from JSON and YAML, which always marshal.
@@ -90,12 +93,20 @@ func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values
 		} else {
 			phase(networkstackv1alpha1.PhaseInstalling)
 		}
+		report, err := r.beforeTakeOver(ctx, c, spec, found)
+		if err != nil {
+			return outcome{err: err, adoption: report}
+		}
 		done, err := r.Engine.Apply(ctx, spec)
 		if err != nil {
-			return outcome{err: err, partial: len(done.Objects) > 0 || !refused(err), replaced: done.Replaced}
+			if report == nil {
+				report = r.afterRefusal(ctx, spec, found, err)
+			}
+			return outcome{err: err, adoption: report, partial: len(done.Objects) > 0 || !refused(err), replaced: done.Replaced}
 		}
 		return outcome{
-			release: releaseStatus(done.State, loaded), applied: done.Objects, manifest: done.Manifest, upgraded: true,
+			adoption: report,
+			release:  releaseStatus(done.State, loaded), applied: done.Objects, manifest: done.Manifest, upgraded: true,
 			checked: check.digest,
 			crds:    done.CRDs, replaced: done.Replaced,
 			unwatched: c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore,
@@ -105,6 +116,7 @@ func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values
 
 func releaseSpec(c *networkstackv1alpha1.NetworkComponent, values map[string]any) release.Spec {
 	spec := release.Spec{
+		Adopt:       adopts(c),
 		Replacement: release.ReplacementPolicy(c.Spec.Replacement),
 		Component:   c.Name, Name: c.Spec.ReleaseName, Namespace: c.Spec.Namespace, NamespaceLabels: c.Spec.NamespaceLabels, Values: values,
 	}
@@ -149,7 +161,12 @@ func (r *Reconciler) withoutChart(ctx context.Context, c *networkstackv1alpha1.N
 func (r *Reconciler) startUninstall(c *networkstackv1alpha1.NetworkComponent) *job {
 	return r.runner.run(c.Name, jobUninstall, "", func(ctx context.Context, phase reporting, slot *slot) outcome {
 		phase(networkstackv1alpha1.PhaseUninstalling)
-		return outcome{err: r.Engine.Uninstall(ctx, c.Spec.ReleaseName, c.Spec.Namespace, c.Name, release.WhileWaiting(slot.waiting))}
+		err := r.Engine.Uninstall(ctx, c.Spec.ReleaseName, c.Spec.Namespace, c.Name, release.WhileWaiting(slot.waiting))
+		var conflict *release.ConflictError
+		if c.Status.Release == nil && errors.As(err, &conflict) && conflict.Adoptable {
+			err = nil // it never was ours
+		}
+		return outcome{err: err}
 	})
 }
 
@@ -203,6 +220,7 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 	for _, p := range out.replaced {
 		r.event(c, "Normal", networkstackv1alpha1.ReasonReplaced, "Replace", "replaced %s", p)
 	}
+	rec.noteAdoption(c, out)
 	if out.err != nil {
 		r.failed(rec, c, j, out)
 		return

@@ -3,6 +3,7 @@ package facts
 import (
 	appsv1 "k8s.io/api/apps/v1"
 
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/ownership"
 )
 
@@ -51,6 +52,7 @@ func recognise(ds *appsv1.DaemonSet) (Installed, bool) {
 				ReleaseName:      mark.ReleaseName,
 				ReleaseNamespace: mark.ReleaseNamespace,
 				Source:           mark.Source(),
+				Layout:           ds.Annotations[networkstackv1alpha1.LayoutAnnotation],
 				Parked:           parked,
 			}, true
 		}

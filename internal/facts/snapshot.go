@@ -81,6 +81,8 @@ type Installed struct {
 	ReleaseName, ReleaseNamespace string
 	// Source is Manager, or who made it and left it ("kubeadm", "kubectl"), or "unknown".
 	Source string
+	// Layout is the value of the annotation networkstack.io/layout: as whose manifest it is written.
+	Layout string
 	// Found is how it is configured, as far as its chart can say the same; nil unless it was looked at.
 	Found *Found
 	// Parked says that a node selector of ours keeps it off every node.
@@ -110,6 +112,8 @@ func (s *Snapshot) KubeProxy() *Installed {
 
 // Found is how an agent that somebody else installed is configured.
 type Found struct {
+	// Ours says that the ConfigMap has the label of a component of ours already.
+	Ours bool
 	// Data is that of the agent's ConfigMap.
 	Data map[string]string
 	// Tolerations and UpdateStrategy are those of its DaemonSet.

@@ -60,6 +60,31 @@ type AdoptionReport struct {
 // Needed says whether there is anything to take over.
 func (r *AdoptionReport) Needed() bool { return r.Source != "" }
 
+// Conflict is why Apply would refuse; nil when it would not.
+func (r *AdoptionReport) Conflict(spec Spec) error {
+	switch {
+	case len(r.Refused) > 0:
+		return r.Refused[0]
+	case r.Needed() && !spec.Adopt:
+		c := &ConflictError{
+			Release: spec.Namespace + "/" + spec.Name, Owner: r.Source, Adoptable: true,
+			Remedy: "set spec.adoption to Adopt to take it over, or remove it first; status.adoption says what taking it over changes",
+		}
+		c.Object = Object{GVK: helmGVK, Namespace: spec.Namespace, Name: spec.Name}
+		for _, o := range r.Objects {
+			if o.State == ObjectNew {
+				continue
+			}
+			c.Object = o.Object
+			if o.Object.GVK.Kind == "DaemonSet" || o.Object.GVK.Kind == "Deployment" {
+				break
+			}
+		}
+		return c
+	}
+	return nil
+}
+
 // Restarts says whether pods would be replaced.
 func (r *AdoptionReport) Restarts() bool {
 	return slices.ContainsFunc(r.Objects, func(o ObjectReport) bool { return o.Restarts })
