@@ -78,8 +78,8 @@ func (c *fieldReporter) sort(entries []metav1.ManagedFieldsEntry, manager string
 
 // bookkeeping are annotations that programs leave for themselves, and marks of ours; they are no difference.
 var bookkeeping = []string{
-	corev1.LastAppliedConfigAnnotation, "deprecated.daemonset.template.generation",
-	releaseNameAnnotation, releaseNamespaceAnnotation, managedByLabel, v1alpha1.ComponentLabel,
+	corev1.LastAppliedConfigAnnotation, "deprecated.daemonset.template.generation", "kubeadm.kubernetes.io/component-config.hash",
+	releaseNameAnnotation, releaseNamespaceAnnotation, managedByLabel, v1alpha1.ComponentLabel, v1alpha1.LayoutAnnotation,
 }
 
 func (c *fieldReporter) metadata() {
