@@ -311,8 +311,12 @@ func (s *state) deriveFoundBackend() {
 }
 
 // validateAdoption refuses agents that cannot be taken over, or may not be without being asked.
-func (s *state) validateAdoption(typ string, path *field.Path, value any, namespace string, leave string) {
+func (s *state) validateAdoption(typ string, path *field.Path, value any, namespace, leave string) {
 	ours, others := s.installed(typ)
+	what := typ
+	if typ == TypeKubeProxy {
+		what = "a kube-proxy"
+	}
 	for _, i := range others {
 		name := i.Namespace + "/" + i.Name
 		at := cmp.Or(i.ReleaseNamespace, i.Namespace)
@@ -325,19 +329,19 @@ func (s *state) validateAdoption(typ string, path *field.Path, value any, namesp
 		switch {
 		case i.Kept:
 			s.refuse(field.Invalid(path, value, fmt.Sprintf(
-				"DaemonSet %s is a %s managed by %q, which would undo every change, so it is never taken over: %s, or remove it where it is managed",
-				name, typ, i.Manager, leave)))
+				"DaemonSet %s is %s, managed by %q, which would undo every change, so it is never taken over: %s, or remove it where it is managed",
+				name, what, i.Manager, leave)))
 		case ours != nil || len(others) > 1:
 			s.refuse(field.Invalid(path, value, fmt.Sprintf(
-				"DaemonSet %s is a %s, %s, beside another one: remove one of them", name, typ, by)))
+				"DaemonSet %s is %s, %s, beside another one: remove one of them", name, what, by)))
 		case namespace != "" && namespace != at:
 			s.refuse(field.Invalid(path, value, fmt.Sprintf(
-				"DaemonSet %s is a %s, %s, and what is there cannot be taken over into another namespace: remove namespace, which is %s now",
-				name, typ, by, at)))
+				"DaemonSet %s is %s, %s, and what is there cannot be taken over into another namespace: remove namespace, which is %s now",
+				name, what, by, at)))
 		case s.spec.Adoption != networkstackv1alpha1.AdoptionAdopt:
 			s.refuseAdoption(field.Invalid(path, value, fmt.Sprintf(
-				"DaemonSet %s is a %s already, %s: set spec.adoption to Adopt to take it over (status.adoption of NetworkComponent %s says what that changes), or %s",
-				name, typ, by, componentName(typ), leave)))
+				"DaemonSet %s is %s already, %s: set spec.adoption to Adopt to take it over (status.adoption of NetworkComponent %s says what that changes), or %s",
+				name, what, by, componentName(typ), leave)))
 		default:
 			s.note(adoptionPath.Key(componentName(typ)), networkstackv1alpha1.AdoptionAdopt, "DaemonSet %s, %s, is taken over", name, by)
 		}
