@@ -122,6 +122,13 @@ func (c *fieldReporter) field(at reportPath, live, wanted, rendered optional) {
 	case isEmpty(live.v) && isEmpty(wanted.v), reflect.DeepEqual(live.v, wanted.v):
 		return
 	case !wanted.is || isEmpty(wanted.v):
+		if l, ok := live.v.(map[string]any); ok && at[len(at)-1].name != "" && !c.all && !at.inText() {
+			// Of a map some of it may be somebody else's.
+			for _, k := range slices.Sorted(maps.Keys(l)) {
+				c.field(at.with(reportStep{name: k}), childOf(l, k), optional{}, rendered.child(k))
+			}
+			return
+		}
 		if rendered.is && !isEmpty(rendered.v) || c.goes(at) {
 			c.add(at, FieldUnknown, live.v, nil)
 		}
