@@ -33,7 +33,9 @@ func (r *Reconciler) beforeTakeOver(ctx context.Context, c *networkstackv1alpha1
 
 // afterRefusal compares what is there when it stood in the way of a component that says nothing about adoption. Without an
 // answer the refusal stands by itself.
-func (r *Reconciler) afterRefusal(ctx context.Context, spec release.Spec, found release.State, err error) *networkstackv1alpha1.AdoptionStatus {
+func (r *Reconciler) afterRefusal(
+	ctx context.Context, spec release.Spec, found release.State, err error,
+) *networkstackv1alpha1.AdoptionStatus {
 	var conflict *release.ConflictError
 	if found.Component == spec.Component || !errors.As(err, &conflict) {
 		return nil
@@ -78,7 +80,8 @@ func adoptionStatus(report *release.AdoptionReport) *networkstackv1alpha1.Adopti
 				continue
 			}
 			if o.Problem != "" {
-				add(networkstackv1alpha1.AdoptionDifference{Object: o.Object.String(), State: string(release.ObjectDiffers), Live: o.Problem})
+				add(networkstackv1alpha1.AdoptionDifference{
+					Object: o.Object.String(), State: string(release.ObjectDiffers), Live: o.Problem})
 			}
 			if o.State == release.ObjectUnknown {
 				add(networkstackv1alpha1.AdoptionDifference{Object: o.Object.String(), State: string(o.State)})

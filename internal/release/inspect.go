@@ -133,7 +133,7 @@ func (e *Engine) Inspect(ctx context.Context, spec Spec) (AdoptionReport, error)
 	}
 	s.take(spec)
 	s.adopt, s.inspecting = true, true
-	report, err := s.inspect(spec) //nolint:contextcheck // the session holds ctx
+	report, err := s.inspect(spec)
 	return report, s.verdict("inspect", err)
 }
 
@@ -229,6 +229,7 @@ func (s *session) judge(i *resource.Info, live metav1.Object) (*ownership.Mark, 
 	case nobodys:
 		mark := ownership.Of(live)
 		return &mark, nil
+	case ours:
 	}
 	return nil, nil
 }
