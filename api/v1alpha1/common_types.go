@@ -15,6 +15,9 @@ const (
 	// CRDSourceAnnotation is on every CustomResourceDefinition of a component; its value is the chart it came from and
 	// the chart's version, "chart/version".
 	CRDSourceAnnotation = "networkstack.io/crd-source"
+	// LayoutAnnotation is on the DaemonSet of a component that was taken over and is still written as whoever installed it
+	// writes it. Its value names that form.
+	LayoutAnnotation = "networkstack.io/layout"
 	// NodeMTUAnnotation on a Node states the MTU of its underlay interface in bytes. It is read, never written.
 	NodeMTUAnnotation = "networkstack.io/mtu"
 	// Finalizer keeps a NetworkStack or NetworkComponent until its deletion policy has been carried out.
@@ -83,6 +86,18 @@ const (
 	DeletionOrphan DeletionPolicy = "Orphan"
 	// DeletionDelete uninstalls the components, in reverse order of their installation.
 	DeletionDelete DeletionPolicy = "Delete"
+)
+
+// AdoptionPolicy says what to do with a component that is there already.
+// +kubebuilder:validation:Enum=Adopt;Refuse
+type AdoptionPolicy string
+
+// The adoption policies.
+const (
+	// AdoptionAdopt takes it over, unless somebody else still looks after it.
+	AdoptionAdopt AdoptionPolicy = "Adopt"
+	// AdoptionRefuse leaves it alone and reports what taking it over would change. It is the default.
+	AdoptionRefuse AdoptionPolicy = "Refuse"
 )
 
 // ComponentSettings are the knobs that every component takes.

@@ -92,6 +92,10 @@ type NetworkComponentSpec struct {
 	// +optional
 	ProgressDeadline *metav1.Duration `json:"progressDeadline,omitempty"`
 
+	// adoption of objects and of a release that are there already. Left out, Refuse.
+	// +optional
+	Adoption AdoptionPolicy `json:"adoption,omitempty"`
+
 	// deletionPolicy when this object is deleted. Left out, Orphan.
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
@@ -244,6 +248,10 @@ type NetworkComponentStatus struct {
 	// +kubebuilder:validation:MaxItems=100
 	CRDs []CRDStatus `json:"crds,omitempty"`
 
+	// adoption is what was there before the component, and what became of it. Absent when there was nothing.
+	// +optional
+	Adoption *AdoptionStatus `json:"adoption,omitempty"`
+
 	// failures counts attempts that failed since the last success; the wait between attempts grows with it.
 	// +optional
 	Failures int32 `json:"failures,omitempty"`
@@ -251,6 +259,73 @@ type NetworkComponentStatus struct {
 	// nextAttempt is when the next attempt starts, after a failure.
 	// +optional
 	NextAttempt *metav1.Time `json:"nextAttempt,omitempty"`
+}
+
+// AdoptionState is what became of what was there before.
+// +kubebuilder:validation:Enum=Reported;Adopted;Refused
+type AdoptionState string
+
+// The states of an adoption.
+const (
+	// AdoptionReported means that it was compared and left alone, because spec.adoption is not Adopt.
+	AdoptionReported AdoptionState = "Reported"
+	// AdoptionAdopted means that it was taken over.
+	AdoptionAdopted AdoptionState = "Adopted"
+	// AdoptionRefused means that it belongs to somebody who looks after it, and is never taken over.
+	AdoptionRefused AdoptionState = "Refused"
+)
+
+// AdoptionStatus compares what was there with what the component renders, as it was before it was taken over.
+type AdoptionStatus struct {
+	// state of the adoption.
+	// +required
+	State AdoptionState `json:"state,omitempty"`
+	// source is who made it: "Helm release kube-system/cilium", "kubeadm", "kubectl", "unknown".
+	// +optional
+	Source string `json:"source,omitempty"`
+	// same is how many objects no field of which changes.
+	// +optional
+	Same int32 `json:"same"`
+	// differs is how many objects change.
+	// +optional
+	Differs int32 `json:"differs"`
+	// unknown is how many objects of the old release nothing renders; they are removed.
+	// +optional
+	Unknown int32 `json:"unknown"`
+	// new is how many objects are not there yet.
+	// +optional
+	New int32 `json:"new"`
+	// restarts says whether pods are replaced, because a pod template changes.
+	// +optional
+	Restarts bool `json:"restarts"`
+	// differences are fields that change and objects that go; at most 32.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Differences []AdoptionDifference `json:"differences,omitempty"`
+	// more is how many differences are not listed.
+	// +optional
+	More int32 `json:"more,omitempty"`
+}
+
+// AdoptionDifference is one difference between what is there and what the component renders.
+type AdoptionDifference struct {
+	// object, as "Kind namespace/name".
+	// +required
+	Object string `json:"object,omitempty"`
+	// path of the field; empty for an object as a whole.
+	// +optional
+	Path string `json:"path,omitempty"`
+	// state is Differs when the field gets another value, Unknown when nothing renders the field or the object, so that it
+	// is removed or falls back to its default, and Refused when the object belongs to somebody else.
+	// +required
+	State string `json:"state,omitempty"`
+	// live value, shortened; secrets are blacked out.
+	// +optional
+	Live string `json:"live,omitempty"`
+	// wanted value, shortened; secrets are blacked out.
+	// +optional
+	Wanted string `json:"wanted,omitempty"`
 }
 
 // ReleaseStatus is a Helm release as last written.

@@ -88,7 +88,7 @@ func trimDaemonSet(obj any) (any, error) {
 	if !ok {
 		return obj, nil
 	}
-	ds.ManagedFields = nil
+	ds.ManagedFields = managersOf(ds.ManagedFields)
 	delete(ds.Annotations, corev1.LastAppliedConfigAnnotation)
 	pod := &ds.Spec.Template.Spec
 	containers := make([]corev1.Container, 0, len(pod.Containers))
@@ -97,4 +97,13 @@ func trimDaemonSet(obj any) (any, error) {
 	}
 	ds.Spec.Template = corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: containers, NodeSelector: pod.NodeSelector}}
 	return ds, nil
+}
+
+// managersOf keeps who wrote to an object and drops what.
+func managersOf(fields []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
+	var out []metav1.ManagedFieldsEntry
+	for _, f := range fields {
+		out = append(out, metav1.ManagedFieldsEntry{Manager: f.Manager, Operation: f.Operation, Subresource: f.Subresource})
+	}
+	return out
 }

@@ -141,7 +141,7 @@ func TestTrimDaemonSet(t *testing.T) {
 		Namespace: "kube-system", Name: "cilium", Generation: 3, ResourceVersion: "7", Labels: map[string]string{networkstackv1alpha1.ComponentLabel: "cilium"},
 		// Managers leave their marks in annotations.
 		Annotations:   map[string]string{"meta.helm.sh/release-name": "cilium", corev1.LastAppliedConfigAnnotation: "{}"},
-		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "helm"}},
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "helm", Operation: "Update", FieldsV1: &metav1.FieldsV1{}, Time: &metav1.Time{}}},
 	}}
 	pod := &ds.Spec.Template
 	pod.Labels = map[string]string{"a": "b"}
@@ -153,7 +153,9 @@ func TestTrimDaemonSet(t *testing.T) {
 
 	want := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "kube-system", Name: "cilium", Generation: 3, ResourceVersion: "7", Labels: ds.Labels,
-		Annotations: map[string]string{"meta.helm.sh/release-name": "cilium"}}}
+		Annotations: map[string]string{"meta.helm.sh/release-name": "cilium"},
+		// Who wrote says whether somebody else looks after it.
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "helm", Operation: "Update"}}}}
 	want.Spec.Template.Spec.NodeSelector = pod.Spec.NodeSelector
 	want.Spec.Template.Spec.Containers = []corev1.Container{{Name: "cilium-agent", Image: "cilium:1"}}
 	want.Status = ds.Status

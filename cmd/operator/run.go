@@ -107,7 +107,7 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 	}
 	stacks := &stack.Reconciler{
 		Client:   mgr.GetClient(),
-		Facts:    &facts.Discoverer{Reader: mgr.GetClient(), Version: version},
+		Facts:    &facts.Discoverer{Reader: mgr.GetClient(), Version: version, Live: mgr.GetAPIReader()},
 		Catalog:  catalog.Default(),
 		Recorder: recorder,
 	}

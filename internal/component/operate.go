@@ -38,6 +38,8 @@ type outcome struct {
 	observed, unwatched bool
 	// checked is the digest of what findings were judged by.
 	checked string
+	// adoption is what was there before and what became of it; nil when that was not looked at.
+	adoption *networkstackv1alpha1.AdoptionStatus
 	// gone says that there is no release any more; partial that some objects may be of a new revision and some of an old one.
 	gone, partial bool
 	// certificates are those of the component, if the job looked after them.
@@ -52,6 +54,7 @@ func wishes(c *networkstackv1alpha1.NetworkComponent, values map[string]any) str
 		"values": values, "sources": spec.Sources, "certificates": spec.Certificates,
 		// It decides whether an attempt that failed for it can succeed.
 		"replacement": spec.Replacement,
+		"adopt":       adopts(c),
 	})
 	if err != nil {
 		// Values come from JSON and YAML, which always marshal.
@@ -102,15 +105,25 @@ func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values
 		} else {
 			phase(networkstackv1alpha1.PhaseInstalling)
 		}
+		report, err := r.beforeTakeOver(ctx, c, spec, found)
+		if err != nil {
+			return outcome{err: err, adoption: report, certificates: kept}
+		}
 		done, err := r.Engine.Apply(ctx, spec)
 		if err != nil {
-			return outcome{err: err, partial: len(done.Objects) > 0 || !refused(err), replaced: done.Replaced, certificates: kept}
+			if report == nil {
+				report = r.afterRefusal(ctx, spec, found, err)
+			}
+			return outcome{
+				err: err, partial: len(done.Objects) > 0 || !refused(err), replaced: done.Replaced, certificates: kept, adoption: report,
+			}
 		}
 		if err := r.dropCertificates(ctx, c); err != nil {
-			return outcome{err: err, partial: true, replaced: done.Replaced, certificates: kept}
+			return outcome{err: err, partial: true, replaced: done.Replaced, certificates: kept, adoption: report}
 		}
 		return outcome{
-			release: releaseStatus(done.State, loaded), applied: done.Objects, manifest: done.Manifest, upgraded: true,
+			adoption: report,
+			release:  releaseStatus(done.State, loaded), applied: done.Objects, manifest: done.Manifest, upgraded: true,
 			checked:      check.digest,
 			certificates: kept,
 			crds:         done.CRDs, replaced: done.Replaced,
@@ -121,6 +134,7 @@ func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values
 
 func releaseSpec(c *networkstackv1alpha1.NetworkComponent, values map[string]any) release.Spec {
 	spec := release.Spec{
+		Adopt:       adopts(c),
 		Replacement: release.ReplacementPolicy(c.Spec.Replacement),
 		Component:   c.Name, Name: c.Spec.ReleaseName, Namespace: c.Spec.Namespace, NamespaceLabels: c.Spec.NamespaceLabels, Values: values,
 	}
@@ -169,7 +183,12 @@ func (r *Reconciler) startUninstall(c *networkstackv1alpha1.NetworkComponent) *j
 		if err := r.Certificates.Prune(ctx, c.Name, c.Spec.Namespace, nil); err != nil {
 			return outcome{err: err}
 		}
-		return outcome{err: r.Engine.Uninstall(ctx, c.Spec.ReleaseName, c.Spec.Namespace, c.Name, release.WhileWaiting(slot.waiting))}
+		err := r.Engine.Uninstall(ctx, c.Spec.ReleaseName, c.Spec.Namespace, c.Name, release.WhileWaiting(slot.waiting))
+		var conflict *release.ConflictError
+		if c.Status.Release == nil && errors.As(err, &conflict) && conflict.Adoptable {
+			err = nil // it never was ours
+		}
+		return outcome{err: err}
 	})
 }
 
@@ -227,6 +246,7 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 	if j.kind == jobCertificates {
 		return
 	}
+	rec.noteAdoption(c, out)
 	if out.err != nil {
 		r.failed(rec, c, j, out)
 		return

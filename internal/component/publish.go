@@ -59,7 +59,7 @@ func (r *Reconciler) fill(ctx context.Context, rec *record, c *networkstackv1alp
 		return nil
 	}
 	s.ObservedGeneration = c.Generation
-	s.Release = rec.release
+	s.Release, s.Adoption = rec.release, rec.adoption
 	s.Failures, s.NextAttempt = rec.failures, nil
 	if rec.failure != nil {
 		next := metav1.NewTime(rec.next.Truncate(time.Second))

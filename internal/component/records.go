@@ -42,6 +42,8 @@ type record struct {
 	failures  int32
 	next      time.Time
 
+	adoption *networkstackv1alpha1.AdoptionStatus
+
 	drift    networkstackv1alpha1.DriftStatus
 	contests drift.Contests
 	// uninstalled says that the release is gone, so the finalizer may go too; waitingFor names who goes before.
@@ -98,7 +100,7 @@ func (r *records) of(c *networkstackv1alpha1.NetworkComponent, latest *networkst
 	defer r.mu.Unlock()
 	rec := r.m[c.Name]
 	if rec == nil || rec.uid != c.UID {
-		rec = &record{uid: c.UID, release: latest.Release}
+		rec = &record{uid: c.UID, release: latest.Release, adoption: latest.Adoption}
 		if latest.Drift != nil {
 			rec.drift = *latest.Drift
 			rec.contests.Restore(latest.Drift.Contested)

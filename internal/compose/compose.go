@@ -18,7 +18,11 @@ import (
 func Compose(in Input) Result {
 	s, releases := run(in, true)
 	if len(s.errs) > 0 {
-		return Result{Errors: s.errs, Warnings: s.warnings}
+		result := Result{Errors: s.errs, Warnings: s.warnings}
+		if s.onlyAdoption() {
+			result.Inspect = s.inspected(releases)
+		}
+		return result
 	}
 	return Result{
 		Warnings:      s.warnings,
@@ -87,6 +91,11 @@ type state struct {
 	facts     *facts.Snapshot
 	catalog   catalog.Catalog
 	withFacts bool
+	// existing are the specs of the components there are, and inheritance what those of each type bring along.
+	existing    map[string]networkstackv1alpha1.NetworkComponentSpec
+	inheritance map[string]*inherited
+	// adoptable counts the errors that adoption Adopt would take away.
+	adoptable int
 	// nodes are the cluster's, and linux those that a data plane of ours can run on.
 	nodes, linux []facts.Node
 
@@ -122,6 +131,7 @@ type state struct {
 func newState(in Input, withFacts bool) *state {
 	s := &state{
 		facts: in.Facts, catalog: in.Catalog, withFacts: withFacts,
+		existing: in.Existing, inheritance: map[string]*inherited{},
 		masks:      map[networkstackv1alpha1.IPFamily]int{},
 		nat:        map[networkstackv1alpha1.IPFamily]bool{},
 		userValues: map[string]map[string]any{},

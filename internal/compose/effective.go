@@ -45,6 +45,11 @@ func displayed(value any) string {
 	switch v := value.(type) {
 	case nil:
 		return "null"
+	case string:
+		if lines := strings.Count(strings.TrimSpace(v), "\n") + 1; lines > 1 {
+			return fmt.Sprintf("a text of %d lines", lines)
+		}
+		return v
 	case []any:
 		parts := make([]string, len(v))
 		for i := range v {

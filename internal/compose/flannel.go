@@ -189,12 +189,16 @@ func (s *state) validateFlannelMTU(path *field.Path) {
 // flannelValues are the chart values of Flannel, with the keys of its upstream chart.
 func (s *state) flannelValues() *valuesBuilder {
 	b := newValues("flannel")
+	found := s.inheritedValues(string(s.cni), cniPath, b)
+	network, _ := networkOf(found)
 	for _, f := range []networkstackv1alpha1.IPFamily{ipv4, ipv6} {
-		key := "podCidr"
+		key, there := "podCidr", network.Network
 		if f == ipv6 {
-			key = "podCidrv6"
+			key, there = "podCidrv6", network.IPv6Network
 		}
-		if prefixes := s.poolsOf(f); s.has(f) && len(prefixes) > 0 {
+		if len(s.spec.IPPools) == 0 && found != nil {
+			b.control(key, "spec.ipPools", there, "kept from the Flannel that was there")
+		} else if prefixes := s.poolsOf(f); s.has(f) && len(prefixes) > 0 {
 			b.control(key, "spec.ipPools", prefixes[0].String(), "the %s range of ipPools", f)
 		} else {
 			b.control(key, "spec.ipPools", "", "%s is not wanted", f)
@@ -208,6 +212,8 @@ func (s *state) flannelValues() *valuesBuilder {
 		b.control("flannel.backend", "spec.cni.encapsulation", backend, "encapsulation %s", s.encapsulation)
 	}
 	switch {
+	case found != nil && s.spec.MTU == 0:
+		b.reserve("flannel.mtu", "spec.mtu") // as it was found
 	case s.mtu.pod > 0 && backend != "host-gw":
 		b.control("flannel.mtu", "spec.mtu", s.mtu.pod+s.flannelSubtracts(),
 			"pods get %d; Flannel subtracts %d from this value", s.mtu.pod, s.flannelSubtracts())

@@ -36,16 +36,45 @@ func (s *state) kubeProxyValues() *valuesBuilder {
 	} else {
 		b.reserve("image.tag", "spec.kubeProxy.version")
 	}
-	if s.endpoint.Host != "" {
+	found := s.inheritedValues(TypeKubeProxy, kubeProxyPath, b)
+	if e, ok := foundEndpoint(found); ok && s.pinned().APIServer == nil {
+		b.control("apiServer.host", "spec.cluster.apiServer", e.Host, "kept from the kube-proxy that was there")
+		b.control("apiServer.port", "spec.cluster.apiServer", int64(e.Port), "kept from the kube-proxy that was there")
+	} else if s.endpoint.Host != "" {
 		b.control("apiServer.host", "spec.cluster.apiServer", s.endpoint.Host, "%s; kube-proxy cannot reach Services before it runs", s.endpointReason())
 		b.control("apiServer.port", "spec.cluster.apiServer", int64(s.endpoint.Port), "%s", s.endpointReason())
 	} else {
 		b.reserve("apiServer.host", "spec.cluster.apiServer")
 		b.reserve("apiServer.port", "spec.cluster.apiServer")
 	}
+	if found != nil {
+		s.foundClusterCIDR(b)
+		return b
+	}
 	b.set("bindAddress", bindAll(s.primary()), "the primary family is %s", s.primary())
 	s.detectLocal(b)
 	return b
+}
+
+// foundClusterCIDR leaves it to the configuration that was found how pods are told from others, unless the spec says.
+func (s *state) foundClusterCIDR(b *valuesBuilder) {
+	const path, by = "clusterCIDR", "spec.ipPools"
+	var cidrs []string
+	for _, f := range s.families {
+		pools := s.poolsOf(f)
+		if len(pools) > 1 {
+			b.reserve(path, by)
+			return
+		}
+		for _, p := range pools {
+			cidrs = append(cidrs, p.String())
+		}
+	}
+	if len(s.spec.IPPools) == 0 || len(cidrs) == 0 {
+		b.reserve(path, by)
+		return
+	}
+	b.control(path, by, strings.Join(cidrs, ","), "the CIDRs of ipPools, the primary family first")
 }
 
 // detectLocal says how kube-proxy tells the pods' traffic to Services from that of others, whose source it

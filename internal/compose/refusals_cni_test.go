@@ -30,7 +30,7 @@ func cniFindings() []finding {
 			`spec.cni.type: Invalid value: "Flannel": DaemonSet kube-system/cilium is Cilium, installed by NetworkStack as component cilium; two network plugins break every pod: set cni.type to External to leave it there, or remove it first`,
 		}},
 		{name: "42 foreign of the same type", in: flannel(found(facts.Installed{Type: facts.InstalledFlannel, Namespace: "kube-flannel", Name: "kube-flannel-ds"})), errors: []string{
-			`spec.cni.type: Invalid value: "Flannel": DaemonSet kube-flannel/kube-flannel-ds is Flannel already, which NetworkStack did not install; taking it over is not supported yet: set cni.type to External to leave it there`,
+			`spec.cni.type: Invalid value: "Flannel": DaemonSet kube-flannel/kube-flannel-ds is Flannel already, made by somebody unknown: set spec.adoption to Adopt to take it over (status.adoption of NetworkComponent flannel says what that changes), or set cni.type to External to leave it there`,
 		}},
 		{name: "42 External and none there", in: input(CNIExternal), warnings: []string{
 			"spec.cni.type: External, and no network plugin was found: pods get no network until one is installed",

@@ -11,7 +11,7 @@ func kubeProxyFindings() []finding {
 	kernel := func(v string) func(*Input) { return cluster(func(s *facts.Snapshot) { s.Nodes[1].KernelVersion = v }) }
 	apiServer := func(host string) func(*Input) { return pinned(PinnedFacts{APIServer: &Endpoint{Host: host}}) }
 	foundProxy := func(manager string) func(*Input) {
-		return cluster(func(s *facts.Snapshot) { s.Installed[0].Manager = manager })
+		return cluster(func(s *facts.Snapshot) { s.Installed[0].Manager, s.Installed[0].Kept = manager, true })
 	}
 	return []finding{
 		{name: "25 unknown mode", in: cilium(mode("userspace")), errors: []string{
@@ -110,10 +110,10 @@ func kubeProxyFindings() []finding {
 			`spec.kubeProxy.version: Required value: the API server's version "" does not say which kube-proxy to install: set it`,
 		}},
 		{name: "38 foreign kube-proxy without a manager", in: flannel(mode(KubeProxyIPTables)), errors: []string{
-			`spec.kubeProxy.mode: Invalid value: "IPTables": DaemonSet kube-system/kube-proxy is a kube-proxy that NetworkStack did not install, and no other manager marked it: set kubeProxy.mode to Unmanaged to leave it there, or remove it`,
+			`spec.kubeProxy.mode: Invalid value: "IPTables": DaemonSet kube-system/kube-proxy is a kube-proxy already, made by somebody unknown: set spec.adoption to Adopt to take it over (status.adoption of NetworkComponent kube-proxy says what that changes), or set kubeProxy.mode to Unmanaged to leave it there`,
 		}},
 		{name: "38 foreign kube-proxy of EKS", in: flannel(mode(KubeProxyNFTables), foundProxy("EKS add-on")), errors: []string{
-			`spec.kubeProxy.mode: Invalid value: "NFTables": DaemonSet kube-system/kube-proxy is a kube-proxy managed by "EKS add-on": set kubeProxy.mode to Unmanaged to leave it there, or remove it where it is managed`,
+			`spec.kubeProxy.mode: Invalid value: "NFTables": DaemonSet kube-system/kube-proxy is a kube-proxy, managed by "EKS add-on", which would undo every change, so it is never taken over: set kubeProxy.mode to Unmanaged to leave it there, or remove it where it is managed`,
 		}},
 		{name: "38 Replaced parks a kube-proxy of nobody's", in: cilium(mode(KubeProxyReplaced))},
 		{name: "38 Replaced cannot park that of Argo CD", in: cilium(mode(KubeProxyReplaced), foundProxy("Argo CD application network")), errors: []string{

@@ -19,7 +19,7 @@ type finding struct {
 
 func TestFindings(t *testing.T) {
 	seen := map[string]bool{}
-	for _, tc := range slices.Concat(addressFindings(), familyFindings(), mtuFindings(), kubeProxyFindings(), cniFindings(), objectFindings()) {
+	for _, tc := range slices.Concat(addressFindings(), familyFindings(), mtuFindings(), kubeProxyFindings(), cniFindings(), objectFindings(), adoptionFindings()) {
 		if seen[tc.name] {
 			t.Errorf("two cases are named %q", tc.name)
 		}

@@ -29,14 +29,14 @@ const TypeKubeProxy = "KubeProxy"
 func (s *state) releases() []Release {
 	var out []Release
 	if s.managesKubeProxy() {
-		out = append(out, s.release("kube-proxy", TypeKubeProxy, stageKubeProxy, kubeProxyPath,
+		out = append(out, s.release(nameKubeProxy, TypeKubeProxy, stageKubeProxy, kubeProxyPath,
 			s.spec.KubeProxy.ComponentSettings, s.kubeProxyValues()))
 	}
 	switch s.cni {
 	case networkstackv1alpha1.CNIFlannel:
-		out = append(out, s.release("flannel", string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.flannelValues()))
+		out = append(out, s.release(nameFlannel, string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.flannelValues()))
 	case networkstackv1alpha1.CNICilium:
-		out = append(out, s.release("cilium", string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.ciliumValues()))
+		out = append(out, s.release(nameCilium, string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.ciliumValues()))
 	case networkstackv1alpha1.CNIExternal:
 		// Somebody else installs it.
 	}
@@ -65,7 +65,17 @@ func (s *state) release(name, typ string, stage int32, path *field.Path, c netwo
 
 	usual := cmp.Or(entry.Namespace, sharedNamespace)
 	namespace := cmp.Or(c.Namespace, usual)
-	if c.Namespace == "" {
+	releaseName := cmp.Or(entry.ReleaseName, name)
+	in := s.inherit(typ)
+	if in != nil {
+		releaseName = cmp.Or(in.releaseName, releaseName)
+	}
+	switch {
+	case c.Namespace != "":
+	case in != nil && in.namespace != "" && in.namespace != usual:
+		namespace = in.namespace
+		s.note(path.Child("namespace"), namespace, "where %s is installed", typ)
+	default:
 		s.note(path.Child("namespace"), namespace, "the usual namespace of %s", typ)
 	}
 	var labels map[string]string
@@ -76,7 +86,7 @@ func (s *state) release(name, typ string, stage int32, path *field.Path, c netwo
 		Type:             typ,
 		Stage:            stage,
 		Chart:            s.chart(typ, entry, path, c),
-		ReleaseName:      cmp.Or(entry.ReleaseName, name),
+		ReleaseName:      releaseName,
 		Namespace:        namespace,
 		NamespaceLabels:  labels,
 		DerivedValues:    derived,
@@ -89,6 +99,7 @@ func (s *state) release(name, typ string, stage int32, path *field.Path, c netwo
 		DriftIgnore:      s.driftIgnore(name),
 		Replacement:      s.replacement(),
 		ProgressDeadline: s.progressDeadline(),
+		Adoption:         s.spec.Adoption,
 		DeletionPolicy:   networkstackv1alpha1.DeletionOrphan,
 		Suspend:          s.spec.Suspend || c.Suspend,
 	}}

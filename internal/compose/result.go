@@ -15,6 +15,8 @@ type Input struct {
 	Stack   *networkstackv1alpha1.NetworkStack
 	Facts   *facts.Snapshot
 	Catalog catalog.Catalog
+	// Existing are the specs of the components there are, by name. What was settled when one of them was taken over stays.
+	Existing map[string]networkstackv1alpha1.NetworkComponentSpec
 }
 
 // Result is what to install, or why not.
@@ -28,6 +30,9 @@ type Result struct {
 	Effective []networkstackv1alpha1.EffectiveSetting
 	// Releases to have, in order of installation.
 	Releases []Release
+	// Inspect are releases to compare with what is there, and not to install: nothing but spec.adoption stands in their
+	// way. They are set beside Errors.
+	Inspect []Release
 	// KubeProxy is the mode in effect.
 	KubeProxy networkstackv1alpha1.KubeProxyMode
 	// ParkKubeProxy says that a kube-proxy which the operator did not install is to be parked once

@@ -23,12 +23,13 @@ func (s *state) deriveCNI() {
 		return
 	}
 	s.encryption = networkstackv1alpha1.EncryptionNone
+	s.encapsulation = c.Encapsulation
+	s.deriveFoundBackend()
 	if c.Encryption != nil {
 		s.encryption = c.Encryption.Type
 	} else {
 		s.note(cniPath.Child("encryption", "type"), s.encryption, "default")
 	}
-	s.encapsulation = c.Encapsulation
 	switch {
 	case s.encapsulation != "":
 	case s.flannelWireGuard():
@@ -108,18 +109,13 @@ func (s *state) validateFoundCNIs() {
 		case found.Manager != "":
 			by = fmt.Sprintf("managed by %q", found.Manager)
 		}
-		switch {
-		case same && found.Component != "":
-		case same:
-			s.refuse(field.Invalid(path, s.cni, fmt.Sprintf(
-				"DaemonSet %s is %s already, %s; taking it over is not supported yet: set cni.type to External to leave it there",
-				name, found.Type, by)))
-		default:
+		if !same {
 			s.refuse(field.Invalid(path, s.cni, fmt.Sprintf(
 				"DaemonSet %s is %s, %s; two network plugins break every pod: set cni.type to External to leave it there, or remove it first",
 				name, found.Type, by)))
 		}
 	}
+	s.validateAdoption(string(s.cni), path, s.cni, s.spec.CNI.Namespace, "set cni.type to External to leave it there")
 }
 
 // validateInstalledVersion holds Cilium to what its project tests: one minor at a time, and never down one.
@@ -129,7 +125,7 @@ func (s *state) validateInstalledVersion() {
 	}
 	wanted := parseVersion(s.cniVersion)
 	i := slices.IndexFunc(s.facts.Installed, func(i facts.Installed) bool {
-		return i.Type == facts.InstalledCilium && i.Component != ""
+		return i.Type == facts.InstalledCilium
 	})
 	if wanted == nil || i < 0 {
 		return

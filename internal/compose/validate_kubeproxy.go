@@ -102,18 +102,14 @@ func (s *state) validateKubeProxy() {
 }
 
 func (s *state) validateForeignKubeProxy(path *field.Path) {
+	if s.managesKubeProxy() {
+		s.validateAdoption(TypeKubeProxy, path, s.kubeProxyMode, s.spec.KubeProxy.Namespace,
+			"set kubeProxy.mode to Unmanaged to leave it there")
+		return
+	}
 	for _, p := range s.foreignKubeProxies() {
 		name := p.Namespace + "/" + p.Name
-		switch {
-		case s.managesKubeProxy() && p.Manager != "":
-			s.refuse(field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
-				"DaemonSet %s is a kube-proxy managed by %q: set kubeProxy.mode to Unmanaged to leave it there, or remove it where it is managed",
-				name, p.Manager)))
-		case s.managesKubeProxy():
-			s.refuse(field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
-				"DaemonSet %s is a kube-proxy that NetworkStack did not install, and no other manager marked it: set kubeProxy.mode to Unmanaged to leave it there, or remove it",
-				name)))
-		case s.kubeProxyMode == networkstackv1alpha1.KubeProxyReplaced && p.Manager != "":
+		if s.kubeProxyMode == networkstackv1alpha1.KubeProxyReplaced && p.Manager != "" {
 			s.refuse(field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
 				"DaemonSet %s is managed by %q, which would undo its parking: turn kube-proxy off there, or set kubeProxy.mode to Unmanaged",
 				name, p.Manager)))

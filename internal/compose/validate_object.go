@@ -46,6 +46,7 @@ func (s *state) validateEnums() {
 			networkstackv1alpha1.DriftCorrect, networkstackv1alpha1.DriftWarn, networkstackv1alpha1.DriftIgnore)
 		s.validateIgnoreRules(d.Ignore)
 	}
+	optionalOneOf(s, adoptionPath, s.spec.Adoption, networkstackv1alpha1.AdoptionAdopt, networkstackv1alpha1.AdoptionRefuse)
 	optionalOneOf(s, specPath.Child("deletionPolicy"), s.spec.DeletionPolicy,
 		networkstackv1alpha1.DeletionOrphan, networkstackv1alpha1.DeletionDelete)
 }

@@ -137,6 +137,9 @@ func jsonKind(v any) string {
 	}
 }
 
+// rawJSON is JSON as the API has it.
+func rawJSON(data []byte) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: data} }
+
 // valuesBuilder collects the derived values of one component.
 type valuesBuilder struct {
 	component  string

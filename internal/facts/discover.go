@@ -34,6 +34,8 @@ type VersionReader interface {
 type Discoverer struct {
 	Reader  client.Reader
 	Version VersionReader
+	// Live reads from the API server; Examine alone does.
+	Live client.Reader
 
 	mu          sync.Mutex
 	version     string

@@ -2,6 +2,7 @@ package facts
 
 import (
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -61,7 +62,7 @@ func TestRecogniseType(t *testing.T) {
 				}
 				return
 			}
-			want := Installed{Type: tc.want, Namespace: "somewhere", Name: tc.daemonSet, Image: "example.com/" + tc.container + ":1"}
+			want := Installed{Type: tc.want, Namespace: "somewhere", Name: tc.daemonSet, Image: "example.com/" + tc.container + ":1", Source: "unknown"}
 			if diff := cmp.Diff(want, got); !ok || diff != "" {
 				t.Errorf("recognised: %v (-want +got):\n%s", ok, diff)
 			}
@@ -102,6 +103,10 @@ func TestRecogniseManager(t *testing.T) {
 			ds := daemonSet("kube-system", "cilium", "cilium-agent")
 			ds.Labels, ds.Annotations = tc.labels, tc.annotations
 			got, ok := recognise(ds)
+			kept := tc.want != "" && tc.component == "" && !strings.HasPrefix(tc.want, "Helm release")
+			if got.Kept != kept {
+				t.Errorf("kept by its manager: %v", got.Kept)
+			}
 			if !ok || got.Manager != tc.want || got.Component != tc.component {
 				t.Errorf("manager %q, component %q (recognised: %v); want %q, %q", got.Manager, got.Component, ok, tc.want, tc.component)
 			}

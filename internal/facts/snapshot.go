@@ -4,6 +4,9 @@ package facts
 import (
 	"net/netip"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 )
 
@@ -72,6 +75,16 @@ type Installed struct {
 	// Manager is who else owns it, as its marks say ("Helm release kube-system/cilium", "Argo CD application x",
 	// "EKS add-on", "AKS add-on manager"); empty when there is no mark.
 	Manager string
+	// Kept says that Manager goes on keeping it as they want it, so that it can never be taken over.
+	Kept bool
+	// ReleaseName and ReleaseNamespace are those of the Helm release it is part of; empty when it is of none.
+	ReleaseName, ReleaseNamespace string
+	// Source is Manager, or who made it and left it ("kubeadm", "kubectl"), or "unknown".
+	Source string
+	// Layout is the value of the annotation networkstack.io/layout: as whose manifest it is written.
+	Layout string
+	// Found is how it is configured, as far as its chart can say the same; nil unless it was looked at.
+	Found *Found
 	// Parked says that a node selector of ours keeps it off every node.
 	Parked bool
 }
@@ -95,4 +108,15 @@ func (s *Snapshot) KubeProxy() *Installed {
 		}
 	}
 	return nil
+}
+
+// Found is how an agent that somebody else installed is configured.
+type Found struct {
+	// Ours says that the ConfigMap has the label of a component of ours already.
+	Ours bool
+	// Data is that of the agent's ConfigMap.
+	Data map[string]string
+	// Tolerations and UpdateStrategy are those of its DaemonSet.
+	Tolerations    []corev1.Toleration
+	UpdateStrategy appsv1.DaemonSetUpdateStrategy
 }

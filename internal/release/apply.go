@@ -118,7 +118,7 @@ func (s *session) applyAll(list kube.ResourceList) error {
 	var errs []error
 	for _, batch := range byKind(list) {
 		errs = append(errs, inParallel(s, batch, func(i *resource.Info) error {
-			m, err := s.applyInfo(i)
+			m, err := s.settle(i.Mapping, s.known[infoKey(i)], func() (*metav1.PartialObjectMetadata, error) { return s.applyInfo(i) })
 			if err != nil {
 				return objectError("apply", infoObject(i), err)
 			}

@@ -63,15 +63,24 @@ func (s *session) Run(in *bytes.Buffer) (*bytes.Buffer, error) {
 	s.rendered = true
 	s.target = out.String()
 	s.parsed[s.target] = objs
-	list, err := s.infos(objs, true)
+	list, err := s.infos(objs, !s.inspecting)
 	if err != nil {
 		return nil, s.fail(err)
+	}
+	if s.inspecting {
+		s.inspected = list
+		return out, nil
 	}
 	if err := s.checkOwners(list); err != nil {
 		return nil, s.fail(err)
 	}
 	if _, err := s.planCRDs(crds); err != nil {
 		return nil, s.fail(err)
+	}
+	if s.beforeRecord != nil {
+		if err := s.beforeRecord(); err != nil {
+			return nil, s.fail(err)
+		}
 	}
 	return out, nil
 }
@@ -109,7 +118,7 @@ func (s *session) Build(reader io.Reader, hook bool) (kube.ResourceList, error) 
 		}
 	}
 	// What earlier revisions applied, and hooks to be deleted, may be of kinds that are gone.
-	list, err := s.infos(objs, hook || text == s.target && s.target != "")
+	list, err := s.infos(objs, hook && !s.inspecting || text == s.target && s.target != "" && !s.inspecting)
 	if err != nil {
 		return nil, s.fail(err)
 	}

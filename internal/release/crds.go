@@ -186,8 +186,14 @@ func (s *session) applyCRDs(c *chart.Chart) error {
 			s.ownCRDs = append(s.ownCRDs, p.wanted)
 		}
 	}
+	if len(rest) == 0 {
+		return nil
+	}
 	list, err := s.infos(rest, true)
 	if err != nil {
+		return err
+	}
+	if err := s.ensureOwnNamespace(); err != nil {
 		return err
 	}
 	if err := s.applyAll(list); err != nil {
@@ -263,7 +269,7 @@ func (s *session) planCRD(u *unstructured.Unstructured) (*crdPlan, error) {
 	p.choice = chooseCRD(s.marks.component, s.id(), has, wanted)
 	switch c := p.choice; {
 	case c.foreign != "":
-		return nil, s.conflict(p.outcome.Object, foreign, "Helm release "+c.foreign)
+		return nil, s.conflict(p.outcome.Object, foreign, owner{who: "Helm release " + c.foreign})
 	case len(c.lost) > 0:
 		return nil, &CRDVersionError{CRD: name, Versions: c.lost}
 	case len(c.missing) > 0:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
 	helmrelease "helm.sh/helm/v3/pkg/release"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -85,8 +86,7 @@ func (e *Engine) Apply(ctx context.Context, spec Spec) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	s.registry, s.values, s.namespaceLabels, s.rules = spec.ImageRegistry, spec.Values, spec.NamespaceLabels, spec.Rules
-	s.waiting, s.announce, s.replacement = spec.Waiting, spec.Announce, spec.Replacement
+	s.take(spec)
 	out, err := s.applyRelease(spec, e.Inputs(spec)) //nolint:contextcheck // the session holds ctx
 	out.Objects, out.CRDs, out.Replaced = s.appliedObjects(), s.settledCRDs(), s.replacedObjects()
 	if err == nil {
@@ -109,6 +109,13 @@ func (o *Outcome) include(crds []*unstructured.Unstructured) error {
 	return nil
 }
 
+// take notes what the session needs of the Spec.
+func (s *session) take(spec Spec) {
+	s.registry, s.values, s.namespaceLabels = spec.ImageRegistry, spec.Values, spec.NamespaceLabels
+	s.rules, s.adopt = spec.Rules, spec.Adopt
+	s.waiting, s.announce, s.replacement = spec.Waiting, spec.Announce, spec.Replacement
+}
+
 func (s *session) applyRelease(spec Spec, inputs string) (Outcome, error) {
 	if spec.Chart == nil || spec.Component == "" {
 		return Outcome{}, &RenderError{Release: s.id(), Err: errors.New("a chart and a component are required")}
@@ -121,11 +128,6 @@ func (s *session) applyRelease(spec Spec, inputs string) (Outcome, error) {
 		return Outcome{}, err
 	}
 	s.resumes = len(revs) > 0
-	if spec.NamespaceLabels != nil {
-		if err := s.ensureNamespace(spec.NamespaceLabels); err != nil {
-			return Outcome{}, err
-		}
-	}
 	chrt, remote := copyChart(spec.Chart)
 	if len(remote) > 0 {
 		s.log.Info("values are not checked against schemas that refer to other documents", "charts", remote)
@@ -138,42 +140,35 @@ func (s *session) applyRelease(spec Spec, inputs string) (Outcome, error) {
 	if err := s.applyCRDs(enabled); err != nil {
 		return Outcome{}, err
 	}
-	if err := s.recoverRecords(revs); err != nil {
-		return Outcome{}, err
-	}
+	writeRecords := s.recoverRecords(revs)
 	if last := revs.last(); last != nil && last.Info.Status == helmrelease.StatusDeployed && last.Labels[InputsLabel] == inputs {
+		if err := errors.Join(writeRecords(), s.ensureOwnNamespace()); err != nil {
+			return Outcome{}, err
+		}
 		return s.reapply(last)
 	}
 	if err := s.loadPrevious(revs); err != nil {
 		return Outcome{}, err
 	}
-	s.trimHistory(revs)
+	// Nothing is written before it is known that no object belongs to somebody else.
+	s.beforeRecord = func() error {
+		if s.claiming {
+			if err := s.takeRecords(revs); err != nil {
+				return err
+			}
+		}
+		if err := writeRecords(); err != nil {
+			return err
+		}
+		s.trimHistory(revs)
+		return s.ensureOwnNamespace()
+	}
 
 	caps, err := s.engine.cluster.capabilities()
 	if err != nil {
 		return Outcome{}, err
 	}
-	labels := map[string]string{InputsLabel: inputs, v1alpha1.ComponentLabel: s.marks.component}
-	cfg := s.configuration(caps)
-	values := copyValues(spec.Values)
-	var rel *helmrelease.Release
-	// The context is in the clients. Given to Helm, it would have Helm return while its own
-	// goroutine carries on.
-	if revs.installed() {
-		up := action.NewUpgrade(cfg)
-		up.Namespace, up.Labels, up.Timeout = s.marks.namespace, labels, s.engine.opts.HookTimeout
-		up.ResetValues, up.SkipCRDs, up.DisableOpenAPIValidation, up.TakeOwnership = true, true, true, true
-		up.PostRenderer = s
-		rel, err = up.Run(spec.Name, chrt, values)
-	} else {
-		// A release none of whose revisions ever came through is installed again, so that its
-		// pre-install hooks run.
-		in := action.NewInstall(cfg)
-		in.ReleaseName, in.Namespace, in.Labels, in.Timeout = spec.Name, s.marks.namespace, labels, s.engine.opts.HookTimeout
-		in.Replace, in.SkipCRDs, in.DisableOpenAPIValidation, in.TakeOwnership = true, true, true, true
-		in.PostRenderer = s
-		rel, err = in.Run(chrt, values)
-	}
+	rel, err := s.act(spec, chrt, revs, caps, map[string]string{InputsLabel: inputs, v1alpha1.ComponentLabel: s.marks.component})
 	if err != nil {
 		return Outcome{State: s.stateOf(rel)}, err
 	}
@@ -182,6 +177,37 @@ func (s *session) applyRelease(spec Spec, inputs string) (Outcome, error) {
 		return Outcome{State: s.stateOf(rel)}, err
 	}
 	return Outcome{State: s.stateOf(rel), Manifest: m}, s.letGo(rel)
+}
+
+// act has Helm upgrade the release, or install it. While inspecting, Helm stops after rendering.
+func (s *session) act(spec Spec, chrt *chart.Chart, revs revisions, caps *chartutil.Capabilities, labels map[string]string) (
+	*helmrelease.Release, error,
+) {
+	cfg := s.configuration(caps)
+	values := copyValues(spec.Values)
+	const dryRun = "server" // with lookups
+	// The context is in the clients. Given to Helm, it would have Helm return while its own
+	// goroutine carries on.
+	if revs.installed() {
+		up := action.NewUpgrade(cfg)
+		up.Namespace, up.Labels, up.Timeout = s.marks.namespace, labels, s.engine.opts.HookTimeout
+		up.ResetValues, up.SkipCRDs, up.DisableOpenAPIValidation, up.TakeOwnership = true, true, true, true
+		up.PostRenderer = s
+		if s.inspecting {
+			up.DryRun, up.DryRunOption = true, dryRun
+		}
+		return up.Run(spec.Name, chrt, values)
+	}
+	// A release none of whose revisions ever came through is installed again, so that its
+	// pre-install hooks run.
+	in := action.NewInstall(cfg)
+	in.ReleaseName, in.Namespace, in.Labels, in.Timeout = spec.Name, s.marks.namespace, labels, s.engine.opts.HookTimeout
+	in.Replace, in.SkipCRDs, in.DisableOpenAPIValidation, in.TakeOwnership = true, true, true, true
+	in.PostRenderer = s
+	if s.inspecting {
+		in.DryRun, in.DryRunOption = true, dryRun
+	}
+	return in.Run(chrt, values)
 }
 
 // configuration is what a Helm action works with.

@@ -33,6 +33,8 @@ type ConflictError struct {
 	Owner string
 	// Remedy is what a person can do about it.
 	Remedy string
+	// Adoptable says that Spec.Adopt would have taken it over: nobody looks after it.
+	Adoptable bool
 }
 
 func (e *ConflictError) Error() string {

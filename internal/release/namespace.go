@@ -14,6 +14,14 @@ import (
 	"github.com/networkstack/networkstack/api/v1alpha1"
 )
 
+// ensureOwnNamespace is ensureNamespace for a release that has a namespace of its own.
+func (s *session) ensureOwnNamespace() error {
+	if s.namespaceLabels == nil {
+		return nil
+	}
+	return s.ensureNamespace(s.namespaceLabels)
+}
+
 // ensureNamespace makes sure that the release's namespace exists and has the labels. Our
 // component's label goes on it only when it was made here: that label is what says, later, that
 // the namespace may be deleted with the release.

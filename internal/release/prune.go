@@ -127,7 +127,7 @@ func (s *session) deleteOne(m *meta.RESTMapping, namespace, name string) error {
 		return objectError("get", o, err)
 	}
 	if who, owner := s.ownerOf(live, m.GroupVersionKind.GroupKind()); who != ours {
-		s.log.Info("not deleted: it belongs to somebody else by now", "object", o.String(), "owner", owner)
+		s.log.Info("not deleted: it belongs to somebody else by now", "object", o.String(), "owner", owner.who)
 		return nil
 	}
 	// The live object may have been marked to be kept since.

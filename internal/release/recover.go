@@ -56,7 +56,7 @@ func (r revisions) relevant() revisions {
 	return slices.DeleteFunc(slices.Clone(r), func(rel *helmrelease.Release) bool { return rel.Version < d.Version })
 }
 
-// claim refuses a release that somebody else made.
+// claim refuses a release that somebody else made, unless it may be adopted.
 func (s *session) claim(revs revisions) error {
 	last := revs.last()
 	if last == nil {
@@ -75,8 +75,13 @@ func (s *session) claim(revs revisions) error {
 		c.Remedy = "give one of the two components another release name or namespace"
 		return c
 	}
+	if s.adopt {
+		s.claiming = true
+		return nil
+	}
+	c.Adoptable = true
 	c.Owner = "whoever installed it with Helm"
-	c.Remedy = "uninstall it, or hand it over with: kubectl label secret --namespace " + s.marks.namespace +
+	c.Remedy = "set spec.adoption to Adopt to take it over, uninstall it, or hand it over with: kubectl label secret --namespace " + s.marks.namespace +
 		" --selector owner=helm,name=" + s.marks.release + " " + v1alpha1.ComponentLabel + "=" + s.marks.component
 	return c
 }
@@ -85,9 +90,10 @@ func (s *session) claim(revs revisions) error {
 var helmGVK = helmObject.WithKind("Helm release")
 
 // recoverRecords ends what an interrupted action left open. Nothing is taken out of the cluster:
-// server-side apply finds its way from any half-done state.
-func (s *session) recoverRecords(revs revisions) error {
-	store := s.records.storage()
+// server-side apply finds its way from any half-done state. The records are changed in memory; the
+// result writes those that changed.
+func (s *session) recoverRecords(revs revisions) (write func() error) {
+	var changed revisions
 	newest := revs.deployed()
 	for _, rel := range revs {
 		st := rel.Info.Status
@@ -101,7 +107,31 @@ func (s *session) recoverRecords(revs revisions) error {
 		default:
 			continue
 		}
-		if err := store.Update(rel); err != nil {
+		changed = append(changed, rel)
+	}
+	return func() error {
+		store := s.records.storage()
+		for _, rel := range changed {
+			if err := store.Update(rel); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// takeRecords puts our labels on the records of a release that somebody else made, so that it is ours
+// whichever revision somebody goes back to with Helm.
+func (s *session) takeRecords(revs revisions) error {
+	for _, rel := range revs {
+		if rel.Labels[v1alpha1.ComponentLabel] == s.marks.component {
+			continue
+		}
+		if rel.Labels == nil {
+			rel.Labels = map[string]string{}
+		}
+		rel.Labels[v1alpha1.ComponentLabel] = s.marks.component
+		if err := s.records.label(rel.Version, v1alpha1.ComponentLabel, s.marks.component); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"helm.sh/helm/v3/pkg/kube"
 	helmrelease "helm.sh/helm/v3/pkg/release"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -51,6 +52,16 @@ type session struct {
 	replacement ReplacementPolicy
 	// sources are the charts that rendered objects come from, by path.
 	sources map[string]string
+	// adopt is that of the Spec; claiming says that the release was made by somebody else and is being taken over.
+	adopt, claiming bool
+	// known are the heads of live objects that were looked at before they are applied. It is not written while objects
+	// are applied.
+	known map[key]*metav1.PartialObjectMetadata
+	// beforeRecord is what has to happen once nothing stands in the way of the release any more, and before it is recorded.
+	beforeRecord func() error
+	// inspecting renders and stops there; inspected is what was rendered.
+	inspecting bool
+	inspected  kube.ResourceList
 	// previous are the objects of all revisions that count for pruning, by key.
 	previous map[key]*resource.Info
 	// parsed are manifests that were read already.
@@ -89,6 +100,7 @@ func (e *Engine) newSession(ctx context.Context, name, namespace, component stri
 		requests:  &requestLog{},
 		parsed:    map[string][]*unstructured.Unstructured{},
 		hooks:     map[*resource.Info]bool{},
+		known:     map[key]*metav1.PartialObjectMetadata{},
 		uids:      map[types.UID]bool{},
 		transient: map[Object]bool{},
 	}

@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/metadata"
 )
@@ -220,6 +222,18 @@ func (r *records) Delete(key string) (*helmrelease.Release, error) {
 		return nil, r.remember(err)
 	}
 	return rel, nil
+}
+
+// label puts a label on a revision's record without writing the record again.
+func (r *records) label(version int, name, value string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]string{name: value}}})
+	if err != nil {
+		return err
+	}
+	if _, err := r.secrets.Patch(r.ctx, r.key(version), types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		return r.recordError("label the record", version, err)
+	}
+	return nil
 }
 
 // drop removes a revision. It does not matter much to the caller whether that works.

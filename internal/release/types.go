@@ -29,6 +29,9 @@ type Spec struct {
 	ChartDigest string
 	// Values are the complete user-supplied values. Values of earlier revisions are never reused.
 	Values map[string]any
+	// Adopt takes over what is there already and nobody looks after: a release that somebody installed with Helm's command
+	// line, and objects that carry no mark of another manager's. It is no part of the inputs.
+	Adopt bool
 	// ImageRegistry, when set, replaces the registry host of every container image.
 	ImageRegistry string
 	// Rules say which fields others may change. Those that somebody else has taken are left to him.

@@ -452,11 +452,15 @@ func TestOwnerOf(t *testing.T) {
 	}
 	controller, yes := meta("", "", ""), true
 	controller.OwnerReferences = []metav1.OwnerReference{{Kind: "Foo", Name: "x", Controller: &yes}}
+	argo := meta("", "r", "ns")
+	argo.Annotations["argocd.argoproj.io/tracking-id"] = "app:x"
+	hijacked := meta("c", "r", "ns")
+	hijacked.Annotations["argocd.argoproj.io/tracking-id"] = "app:x"
 	configMap, crds := coreV1.WithKind("ConfigMap").GroupKind(), crdGVK.GroupKind()
 	for name, tc := range map[string]struct {
 		live  *metav1.PartialObjectMetadata
 		crd   bool
-		want  ownership
+		want  whose
 		owner string
 	}{
 		"this release":                   {meta("c", "r", "ns"), false, ours, ""},
@@ -469,12 +473,14 @@ func TestOwnerOf(t *testing.T) {
 		"a CRD of a release":             {meta("", "x", "ns"), true, foreign, "Helm release ns/x"},
 		"a controller's":                 {controller, false, foreign, "Foo x"},
 		"nobody's":                       {meta("", "", ""), false, nobodys, "nobody that left a mark"},
+		"a manager that runs Helm":       {argo, false, foreign, "Argo CD application app"},
+		"ours, marked by a manager":      {hijacked, false, ours, ""},
 	} {
 		gk := configMap
 		if tc.crd {
 			gk = crds
 		}
-		if got, owner := s.ownerOf(tc.live, gk); got != tc.want || owner != tc.owner {
+		if got, owner := s.ownerOf(tc.live, gk); got != tc.want || owner.who != tc.owner {
 			t.Errorf("%s: %v %q, want %v %q", name, got, owner, tc.want, tc.owner)
 		}
 	}

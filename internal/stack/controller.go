@@ -154,9 +154,18 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		s.requeueIn = factsRetry
 		return
 	}
-	result := compose.Compose(compose.Input{Stack: s.stack, Facts: s.facts, Catalog: r.Catalog})
+	in := compose.Input{Stack: s.stack, Facts: s.facts, Catalog: r.Catalog, Existing: specsOf(s.components)}
+	if s.factsErr = r.examine(ctx, in); s.factsErr != nil {
+		s.requeueIn = factsRetry
+		return
+	}
+	result := compose.Compose(in)
 	s.result = &result
-	if len(result.Errors) > 0 || s.stack.Spec.Suspend {
+	if s.stack.Spec.Suspend {
+		return
+	}
+	if len(result.Errors) > 0 {
+		s.writeErr = r.inspect(ctx, s)
 		return
 	}
 	s.steps = plan.Make(result.Releases, s.components)

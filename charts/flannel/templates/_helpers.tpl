@@ -17,8 +17,37 @@
 {{- fail "kubeApi.port is set and kubeApi.host is not: set both, or neither" }}
 {{- end }}
 {{- end }}
+{{- if include "flannel.layout" . }}
+{{- if not (get (($.Values.found | default dict).netConf | default "" | fromJson) "Backend") }}
+{{- fail "layout needs found.netConf, the net-conf.json of the Flannel that is there: set it, or leave layout empty" }}
+{{- end }}
+{{- end }}
 {{- with (.Values.flannel.cniConf | fromJson).Error }}
 {{- fail (printf "flannel.cniConf is not a JSON object: %s" .) }}
+{{- end }}
+{{- end }}
+
+{{/* flannel.layout is whose objects these look like: manifest, chart, or nothing. */}}
+{{- define "flannel.layout" -}}
+{{- .Values.layout | default "" }}
+{{- end }}
+
+{{/* flannel.objectLabels are on the objects, where layouts differ; pods have flannel.labels in all of them. */}}
+{{- define "flannel.objectLabels" -}}
+{{- include "flannel.labels" . }}
+{{- if eq (include "flannel.layout" .) "manifest" }}
+k8s-app: flannel
+{{- end }}
+{{- end }}
+
+{{/* flannel.accessLabels are on the objects that give flanneld access to the API server. */}}
+{{- define "flannel.accessLabels" -}}
+{{- if eq (include "flannel.layout" .) "manifest" -}}
+labels:
+  k8s-app: flannel
+{{- else if eq (include "flannel.layout" .) "" -}}
+labels:
+  {{- include "flannel.labels" . | nindent 2 }}
 {{- end }}
 {{- end }}
 
@@ -69,12 +98,38 @@ backend reads it, so that values meant for another backend cannot change the pod
 {{- $conf | toPrettyJson }}
 {{- end }}
 
+{{/* flannel.foundNetConf is the network configuration that was found, with what the values state over it. */}}
+{{- define "flannel.foundNetConf" -}}
+{{- $text := .Values.found.netConf | default "" }}
+{{- $found := fromJson $text }}
+{{- $merged := mustMergeOverwrite (mustDeepCopy $found) (include "flannel.netConf" . | fromJson) }}
+{{- if ne (get (get $found "Backend" | default dict) "Type") .Values.flannel.backend }}
+{{- /* Settings of another backend mean nothing to this one. */}}
+{{- $_ := set $merged "Backend" (get (include "flannel.netConf" . | fromJson) "Backend") }}
+{{- end }}
+{{- if eq (toJson $found) (toJson $merged) }}
+{{- $text }}
+{{- else }}
+{{- toPrettyJson $merged }}
+{{- end }}
+{{- end }}
+
+{{/* flannel.changed says that the configuration is not the one that was found, or nothing. */}}
+{{- define "flannel.changed" -}}
+{{- $found := .Values.found | default dict }}
+{{- if not (and (eq .Values.flannel.cniConf ($found.cniConf | default "")) (eq (include "flannel.foundNetConf" .) ($found.netConf | default ""))) }}yes{{ end }}
+{{- end }}
+
 {{/* flannel.configData is the ConfigMap's data, in one place for the ConfigMap and its checksum. */}}
 {{- define "flannel.configData" -}}
+{{- if include "flannel.layout" . }}
+{{- toYaml (dict "cni-conf.json" .Values.flannel.cniConf "net-conf.json" (include "flannel.foundNetConf" .)) }}
+{{- else -}}
 cni-conf.json: |
   {{- .Values.flannel.cniConf | trim | nindent 2 }}
 net-conf.json: |
   {{- include "flannel.netConf" . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{/* flannel.args are flanneld's arguments, one per line. */}}

@@ -78,12 +78,69 @@ users:
     tokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token
 {{- end }}
 
+{{/* kubeProxy.asKubeadm says whether the objects are those of kubeadm, or nothing. */}}
+{{- define "kubeProxy.asKubeadm" -}}
+{{- if eq (.Values.layout | default "") "kubeadm" }}yes{{ end }}
+{{- end }}
+
+{{/*
+kubeProxy.overrides are the fields of KubeProxyConfiguration that the values state. An empty mode is
+iptables before 1.40, so it stays when that is wanted.
+*/}}
+{{- define "kubeProxy.overrides" -}}
+{{- $config := include "kubeProxy.config" . | fromYaml }}
+{{- $found := .Values.found.config | default "" | fromYaml }}
+{{- if not .Values.bindAddress }}{{ $_ := unset $config "bindAddress" }}{{ end }}
+{{- if and (hasKey $config "ipvs") (not .Values.ipvs.strictARP) }}{{ $_ := unset $config.ipvs "strictARP" }}{{ end }}
+{{- $tag := regexFind "^v?[0-9]+\\.[0-9]+\\.[0-9]+" .Values.image.tag }}
+{{- if and (eq .Values.mode "iptables") (not (get $found "mode")) $tag }}
+{{- if semverCompare "<1.40.0-0" $tag }}{{ $_ := unset $config "mode" }}{{ end }}
+{{- end }}
+{{- toYaml $config }}
+{{- end }}
+
+{{/* kubeProxy.foundConfig is the configuration that was found, with what the values state over it. */}}
+{{- define "kubeProxy.foundConfig" -}}
+{{- $text := .Values.found.config | default "" }}
+{{- $found := fromYaml $text }}
+{{- $merged := mustMergeOverwrite (mustDeepCopy $found) (include "kubeProxy.overrides" . | fromYaml) }}
+{{- if eq (toJson $found) (toJson $merged) }}
+{{- $text }}
+{{- else }}
+{{- toYaml $merged }}
+{{- end }}
+{{- end }}
+
+{{/* kubeProxy.foundKubeconfig is the one that was found, unless it names another API server. */}}
+{{- define "kubeProxy.foundKubeconfig" -}}
+{{- $text := .Values.found.kubeconfig | default "" }}
+{{- $server := "" }}
+{{- range (fromYaml $text).clusters }}{{ $server = .cluster.server }}{{ end }}
+{{- $host := .Values.apiServer.host | trimPrefix "[" | trimSuffix "]" }}
+{{- if contains ":" $host }}{{ $host = printf "[%s]" $host }}{{ end }}
+{{- if eq $server (printf "https://%s:%d" $host (int .Values.apiServer.port)) }}
+{{- $text }}
+{{- else }}
+{{- include "kubeProxy.kubeconfig" . }}
+{{- end }}
+{{- end }}
+
+{{/* kubeProxy.changed says that the configuration is not the one that was found, or nothing. */}}
+{{- define "kubeProxy.changed" -}}
+{{- $found := .Values.found | default dict }}
+{{- if not (and (eq (include "kubeProxy.foundConfig" .) ($found.config | default "")) (eq (include "kubeProxy.foundKubeconfig" .) ($found.kubeconfig | default ""))) }}yes{{ end }}
+{{- end }}
+
 {{/* kubeProxy.configData is the ConfigMap's data, in one place for the ConfigMap and its checksum. */}}
 {{- define "kubeProxy.configData" -}}
+{{- if include "kubeProxy.asKubeadm" . }}
+{{- toYaml (dict "config.conf" (include "kubeProxy.foundConfig" .) "kubeconfig.conf" (include "kubeProxy.foundKubeconfig" .)) }}
+{{- else -}}
 config.conf: |
   {{- include "kubeProxy.config" . | nindent 2 }}
 kubeconfig.conf: |
   {{- include "kubeProxy.kubeconfig" . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{/*

@@ -31,6 +31,11 @@
 {{- if and (has "primary" ($v.nodePortAddresses | default list)) (gt (len $v.nodePortAddresses) 1) }}
 {{- fail "nodePortAddresses is either the single word primary or a list of CIDRs, not both" }}
 {{- end }}
+{{- if include "kubeProxy.asKubeadm" . }}
+{{- if ne (get (($v.found | default dict).config | default "" | fromYaml) "kind") "KubeProxyConfiguration" }}
+{{- fail "layout kubeadm needs found.config, the config.conf of the kube-proxy that is there: set it, or leave layout empty" }}
+{{- end }}
+{{- end }}
 {{- range $v.extraArgs }}
 {{- if regexMatch "^--?(config|hostname-override|init-only|cleanup|write-config-to)(=|$)" . }}
 {{- fail (printf "extraArgs may not hold %s: this chart sets it itself" .) }}
