@@ -76,8 +76,8 @@ func (e *env) watched() (*Engine, *observed) {
 	return eng, o
 }
 
-// settled waits until a workload's pods are there and answers what must not change.
-func (e *env) settled(namespace, selector string, pods int) []string {
+// podsOf waits until a workload's pods are there and answers what must not change.
+func (e *env) podsOf(namespace, selector string, pods int) []string {
 	e.t.Helper()
 	var got []string
 	e.eventually("the pods of "+selector, func(ctx context.Context) (bool, error) {
@@ -191,7 +191,7 @@ func TestAdoptPlainObjects(t *testing.T) {
 			e := newEnv(t)
 			c := e.plain()
 			e.preinstall(&tc)
-			before := e.settled(tc.namespace, tc.selector, tc.pods)
+			before := e.podsOf(tc.namespace, tc.selector, tc.pods)
 			versions, err := preinstalled.Versions(t.Context(), c, tc.manifest)
 			if err != nil {
 				t.Fatal(err)
@@ -230,7 +230,7 @@ func TestAdoptPlainObjects(t *testing.T) {
 			unchanged := func(when string) {
 				t.Helper()
 				e.caughtUp(tc.kind, tc.namespace, tc.workload)
-				if diff := cmp.Diff(before, e.settled(tc.namespace, tc.selector, tc.pods)); diff != "" {
+				if diff := cmp.Diff(before, e.podsOf(tc.namespace, tc.selector, tc.pods)); diff != "" {
 					t.Errorf("pods were restarted %s:\n%s", when, diff)
 				}
 			}
@@ -290,7 +290,7 @@ func TestAdoptPlainObjects(t *testing.T) {
 			if err := preinstalled.Delete(t.Context(), c, tc.manifest); err != nil {
 				t.Fatal(err)
 			}
-			e.settled(tc.namespace, tc.selector, 0)
+			e.podsOf(tc.namespace, tc.selector, 0)
 		})
 	}
 }
@@ -325,7 +325,7 @@ func TestAdoptHelmRelease(t *testing.T) {
 	values := names("a", "b")
 	values["plain"] = "hunter22"
 	e.helmInstalled("maps", mapsChart(), values)
-	before := e.settled(e.ns, "app=x", 1)
+	before := e.podsOf(e.ns, "app=x", 1)
 	// Helm changes something, so that there is a history.
 	up := action.NewUpgrade(e.stock())
 	up.Namespace = e.ns
@@ -382,7 +382,7 @@ func TestAdoptHelmRelease(t *testing.T) {
 		t.Errorf("state: %+v", out.State)
 	}
 	e.caughtUp("Deployment", e.ns, "maps")
-	if diff := cmp.Diff(before, e.settled(e.ns, "app=x", 1)); diff != "" {
+	if diff := cmp.Diff(before, e.podsOf(e.ns, "app=x", 1)); diff != "" {
 		t.Errorf("pods were restarted: %s", diff)
 	}
 	if maps := e.configMaps(); !slices.Equal(maps, []string{"a", "b", "new"}) {
@@ -582,7 +582,7 @@ func TestAdoptKilledAtEveryWrite(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		for k := int64(1); ; k++ {
 			e.helmInstalled("maps", mapsChart(), names("a", "old"))
-			before := e.settled(e.ns, "app=x", 1)
+			before := e.podsOf(e.ns, "app=x", 1)
 			spec := e.spec("maps", mapsChart(), names("a", "new"))
 			spec.Adopt = true
 			b := &breaker{at: k, late: late}
@@ -593,7 +593,7 @@ func TestAdoptKilledAtEveryWrite(t *testing.T) {
 			eng := e.engine()
 			e.apply(eng, spec)
 			e.caughtUp("Deployment", e.ns, "maps")
-			if diff := cmp.Diff(before, e.settled(e.ns, "app=x", 1)); diff != "" {
+			if diff := cmp.Diff(before, e.podsOf(e.ns, "app=x", 1)); diff != "" {
 				t.Errorf("killed at write %d (late %v): pods were restarted: %s", k, late, diff)
 			}
 			if maps := e.configMaps(); !slices.Equal(maps, []string{"a", "new"}) {
@@ -618,7 +618,7 @@ func TestAdoptKilledAtEveryWrite(t *testing.T) {
 			if err := eng.Uninstall(t.Context(), "maps", e.ns, "maps"); err != nil {
 				t.Fatal(err)
 			}
-			e.settled(e.ns, "app=x", 0)
+			e.podsOf(e.ns, "app=x", 0)
 			if !b.dead.Load() {
 				t.Logf("%d writes", b.writes.Load())
 				break
