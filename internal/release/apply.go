@@ -197,7 +197,8 @@ func (s *session) applyInfo(i *resource.Info) (*metav1.PartialObjectMetadata, er
 // back. It looks at the live object only if there are rules about it.
 func (s *session) leaveToOthers(m *meta.RESTMapping, u *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	rules := s.rules.For(u.GetKind(), u.GetNamespace(), u.GetName())
-	fresh := s.previous != nil && s.previous[key{u.GroupVersionKind().GroupKind(), u.GetNamespace(), u.GetName()}] == nil
+	k := key{u.GroupVersionKind().GroupKind(), u.GetNamespace(), u.GetName()}
+	fresh := s.previous != nil && s.previous[k] == nil && s.known[k] == nil
 	if len(rules) == 0 || fresh {
 		return u, nil
 	}

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/ownership"
 )
 
 // establishTimeout bounds the wait for the API server to serve a new kind.
@@ -267,7 +268,10 @@ func (s *session) planCRD(u *unstructured.Unstructured) (*crdPlan, error) {
 	}
 	p.live, p.established = metadataOf(live), established(live)
 	p.choice = chooseCRD(s.marks.component, s.id(), has, wanted)
+	mark := ownership.Of(live)
 	switch c := p.choice; {
+	case c.apply && mark.Component == "" && mark.Manager != "":
+		return nil, s.conflict(p.outcome.Object, foreign, owner{who: mark.Manager, remedy: mark.Remedy})
 	case c.foreign != "":
 		return nil, s.conflict(p.outcome.Object, foreign, owner{who: "Helm release " + c.foreign})
 	case len(c.lost) > 0:

@@ -113,7 +113,7 @@ func (s *session) handOver(m *meta.RESTMapping, live *metav1.PartialObjectMetada
 
 // settle applies an object until nobody who installs things owns fields of it. An object whose managed fields are known
 // has them handed over first, so that it changes once. For any other the answer to the apply tells, which is also where
-// an object without managed fields shows those it had before.
+// an object without managed fields shows those it had before. Like apply, it returns nil for an object that is not applied.
 func (s *session) settle(m *meta.RESTMapping, known *metav1.PartialObjectMetadata,
 	apply func() (*metav1.PartialObjectMetadata, error),
 ) (*metav1.PartialObjectMetadata, error) {
@@ -124,7 +124,7 @@ func (s *session) settle(m *meta.RESTMapping, known *metav1.PartialObjectMetadat
 	}
 	live, err := apply()
 	for range maxHandOvers {
-		if err != nil || !s.hasInstallers(live) {
+		if err != nil || live == nil || !s.hasInstallers(live) {
 			break
 		}
 		if err := s.handOver(m, live); err != nil {

@@ -35,7 +35,7 @@ func (s *session) replace(i *resource.Info, wanted, shared *unstructured.Unstruc
 	if err != nil {
 		return nil, err
 	}
-	if who, owner := s.ownerOf(live, o.GVK.GroupKind()); who != ours {
+	if who, owner := s.ownerOf(live, o.GVK.GroupKind()); who == foreign || who == nobodys && !s.adopt {
 		return nil, s.conflict(o, who, owner)
 	}
 	r := planReplacement(o, live, wanted, fields)
