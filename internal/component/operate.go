@@ -226,7 +226,9 @@ func crdStatuses(crds []release.AppliedCRD) []networkstackv1alpha1.CRDStatus {
 		if named || len(out) == mostCRDs {
 			continue
 		}
-		out = append(out, networkstackv1alpha1.CRDStatus{Name: a.Object.Name, Served: a.Served, Source: a.Source, Kept: a.Kept, Owner: a.Owner})
+		out = append(out, networkstackv1alpha1.CRDStatus{
+			Name: a.Object.Name, Served: a.Served, Source: a.Source, Kept: a.Kept, Owner: a.Owner,
+		})
 	}
 	return out
 }

@@ -13,7 +13,10 @@ import (
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// One goroutine starts all control planes and lives as long as the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/networkstack/networkstack/test/controlplane.init.func1.1"))
+}
 
 // The tests of the runner run in bubbles: synctest.Wait returns when every goroutine waits for something, so that
 // "nothing more happens" can be tested without waiting for it.

@@ -37,7 +37,9 @@ type definition struct {
 
 func definitionOf(u *unstructured.Unstructured) definition {
 	a := u.GetAnnotations()
-	d := definition{source: a[v1alpha1.CRDSourceAnnotation], component: u.GetLabels()[v1alpha1.ComponentLabel], bundles: map[string]string{}}
+	d := definition{
+		source: a[v1alpha1.CRDSourceAnnotation], component: u.GetLabels()[v1alpha1.ComponentLabel], bundles: map[string]string{},
+	}
 	if name := a[releaseNameAnnotation]; name != "" {
 		d.release = a[releaseNamespaceAnnotation] + "/" + name
 	}

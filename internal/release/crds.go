@@ -396,7 +396,8 @@ func (s *session) letGoOfCRDs(rel *helmrelease.Release) error {
 		}
 		s.log.Info("the chart no longer carries a CustomResourceDefinition; it stays, without this component's marks", "crd", live.Name)
 		s.engine.crds.forget(s.marks.component + "/" + live.Name)
-		_, err = s.heads(m, "").Patch(s.ctx, live.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: s.engine.opts.FieldManager})
+		opts := metav1.PatchOptions{FieldManager: s.engine.opts.FieldManager}
+		_, err = s.heads(m, "").Patch(s.ctx, live.Name, types.MergePatchType, body, opts)
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			return objectError("let go of", Object{GVK: crdGVK, Name: live.Name}, err)
 		}
@@ -465,11 +466,11 @@ func (e *Engine) ownCRDs(ctx context.Context, spec Spec) ([]*unstructured.Unstru
 	if err != nil {
 		return nil, s.verdict("read", err)
 	}
-	crds, _, err := s.readCRDs(enabled) //nolint:contextcheck // the session holds ctx
+	crds, _, err := s.readCRDs(enabled)
 	if err != nil {
 		return nil, s.verdict("read", err)
 	}
-	plans, err := s.planCRDs(crds) //nolint:contextcheck // the session holds ctx
+	plans, err := s.planCRDs(crds)
 	if err != nil {
 		return nil, s.verdict("plan", err)
 	}

@@ -322,7 +322,6 @@ func TestCRDsOfSubcharts(t *testing.T) {
 	for body, path := range map[string]string{
 		`{"metadata":{"annotations":{"` + v1alpha1.CRDSourceAnnotation + `":"top/99.0.0"}}}`: v1alpha1.CRDSourceAnnotation,
 		`{"metadata":{"labels":{"` + v1alpha1.ComponentLabel + `":null}}}`:                   v1alpha1.ComponentLabel,
-		`{"spec":{"names":{"shortNames":["fi"],"listKind":"Firstling"}}}`:                    "",
 		`{"spec":{"names":{"singular":"one"}}}`:                                              "singular",
 	} {
 		before := d.says("firsts")

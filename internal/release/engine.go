@@ -79,7 +79,8 @@ func NewEngine(cfg *rest.Config, opts Options) (*Engine, error) {
 // generate certificates or passwords keep them.
 //
 // The error is a *RenderError, *ConflictError, *CRDVersionError, *CRDNotServedError,
-// *ImmutableFieldError, *ApplyError, or one that wraps the context's. After a cancelled context the record may say pending; the next Apply recovers it.
+// *ImmutableFieldError, *ApplyError, or one that wraps the context's. After a cancelled context the
+// record may say pending; the next Apply recovers it.
 func (e *Engine) Apply(ctx context.Context, spec Spec) (Outcome, error) {
 	defer e.locks.lock(spec.Namespace + "/" + spec.Name)()
 	s, err := e.newSession(ctx, spec.Name, spec.Namespace, spec.Component)

@@ -166,7 +166,8 @@ func Permanent(err error) bool {
 	var crd *CRDVersionError
 	var unserved *CRDNotServedError
 	var fixed *ImmutableFieldError
-	return errors.As(err, &render) || errors.As(err, &conflict) || errors.As(err, &crd) || errors.As(err, &unserved) || errors.As(err, &fixed)
+	return errors.As(err, &render) || errors.As(err, &conflict) || errors.As(err, &crd) ||
+		errors.As(err, &unserved) || errors.As(err, &fixed)
 }
 
 // Passing says whether err is the API server's trouble and not the release's: it did not answer, was overloaded, or failed

@@ -210,7 +210,8 @@ func podTrouble(pod *corev1.Pod) (container, state string) {
 			t = c.LastTerminationState.Terminated
 		}
 		if t != nil && t.ExitCode != 0 {
-			return c.Name, fmt.Sprintf("container %s ended with exit code %d, %s", c.Name, t.ExitCode, describe(cmp.Or(t.Reason, "Error"), t.Message))
+			why := describe(cmp.Or(t.Reason, "Error"), t.Message)
+			return c.Name, fmt.Sprintf("container %s ended with exit code %d, %s", c.Name, t.ExitCode, why)
 		}
 	}
 	for _, c := range statuses {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"helm.sh/helm/v3/pkg/kube"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -46,8 +45,10 @@ func (s *session) intentsName() string { return "networkstack-replacing-" + s.ma
 // intend writes down that live is about to give way to wanted.
 func (s *session) intend(live, wanted *unstructured.Unstructured, removePods bool) (intent, error) {
 	gvk := live.GroupVersionKind()
-	n := intent{Group: gvk.Group, Version: gvk.Version, Kind: gvk.Kind, Namespace: live.GetNamespace(), Name: live.GetName(), UID: live.GetUID(),
-		RemovePods: removePods}
+	n := intent{
+		Group: gvk.Group, Version: gvk.Version, Kind: gvk.Kind, Namespace: live.GetNamespace(), Name: live.GetName(),
+		UID: live.GetUID(), RemovePods: removePods,
+	}
 	for _, u := range []*unstructured.Unstructured{live, wanted} {
 		text, err := selectorText(u)
 		if err != nil {
@@ -87,7 +88,7 @@ func (s *session) writeIntent(n intent) (intent, error) {
 	}
 	s.intents[n.key()] = n
 	body, err := json.Marshal(slices.SortedFunc(maps.Values(s.intents), func(a, b intent) int {
-		return strings.Compare(fmt.Sprint(a.key()), fmt.Sprint(b.key()))
+		return slices.Compare([]string{a.Kind, a.Group, a.Namespace, a.Name}, []string{b.Kind, b.Group, b.Namespace, b.Name})
 	}))
 	if err != nil {
 		return n, err
@@ -122,8 +123,8 @@ func (s *session) clearIntents() error {
 	return nil
 }
 
-// adoptOrphans finishes what an interrupted replacement left, if there was any action before this one: orphans of a workload in target are made adoptable before it is
-// applied, those of any other are deleted, as they would have been together with it.
+// adoptOrphans finishes what an interrupted replacement left, if there was any action before this one: orphans of a workload
+// in target are made adoptable before it is applied, those of any other are deleted, as they would have been together with it.
 func (s *session) adoptOrphans(target kube.ResourceList) error {
 	if !s.resumes {
 		return nil

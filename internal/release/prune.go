@@ -1,7 +1,6 @@
 package release
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -100,15 +99,17 @@ func (s *session) deleteOurs(list kube.ResourceList) error {
 // waitFinalized gives the controllers of custom resources that are being deleted time to clean up after them, before the
 // controllers themselves are deleted: nobody else would take their finalizers off. What takes too long is left to itself.
 func (s *session) waitFinalized(list kube.ResourceList) {
-	ctx, cancel := context.WithTimeout(s.ctx, goneTimeout)
-	defer cancel()
+	deadline := time.Now().Add(goneTimeout)
 	_ = inParallel(s, list, func(i *resource.Info) error {
-		live, err := s.heads(i.Mapping, i.Namespace).Get(ctx, i.Name, metav1.GetOptions{})
-		if err != nil || live.DeletionTimestamp == nil || len(live.Finalizers) == 0 {
-			return nil // gone, or not deleted by us
+		live, err := s.heads(i.Mapping, i.Namespace).Get(s.ctx, i.Name, metav1.GetOptions{})
+		if err != nil {
+			return err // gone
 		}
-		deadline, _ := ctx.Deadline()
-		if err := s.waitGone(i.Mapping, i.Namespace, i.Name, time.Until(deadline)); err != nil {
+		if live.DeletionTimestamp == nil || len(live.Finalizers) == 0 {
+			return nil // not deleted by us, or about to be gone
+		}
+		left := time.Until(deadline)
+		if err := s.waitGone(i.Mapping, i.Namespace, i.Name, left); err != nil {
 			s.log.Info("its controller is deleted although it has not cleaned up", "object", infoObject(i).String(), "finalizers", live.Finalizers)
 		}
 		return nil

@@ -26,7 +26,8 @@ const replaceTimeout = 2 * time.Minute
 // is applied as if it had never been there, and what was to be adopted is found by adoptOrphans.
 //
 // shared is wanted without the fields that others hold and may.
-func (s *session) replace(i *resource.Info, wanted, shared *unstructured.Unstructured, fields []string) (*metav1.PartialObjectMetadata, error) {
+func (s *session) replace(i *resource.Info, wanted, shared *unstructured.Unstructured, fields []string,
+) (*metav1.PartialObjectMetadata, error) {
 	o := infoObject(i)
 	live, err := s.objects(i.Mapping, i.Namespace).Get(s.ctx, i.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -128,7 +129,9 @@ func (s *session) disown(i *resource.Info, m *metav1.PartialObjectMetadata, path
 		}
 		patch, err := json.Marshal([]any{
 			map[string]any{"op": "replace", "path": "/metadata/resourceVersion", "value": m.ResourceVersion},
-			map[string]any{"op": "replace", "path": fmt.Sprintf("/metadata/managedFields/%d/fieldsV1", index), "value": json.RawMessage(fields)},
+			map[string]any{
+				"op": "replace", "path": fmt.Sprintf("/metadata/managedFields/%d/fieldsV1", index), "value": json.RawMessage(fields),
+			},
 		})
 		if err != nil {
 			return nil, err
@@ -175,7 +178,7 @@ func releaseAllocations(live, u *unstructured.Unstructured) {
 		}
 	}
 	if found {
-		_ = unstructured.SetNestedSlice(u.Object, wanted, "spec", "ports") //nolint:errcheck // it was read from there
+		_ = unstructured.SetNestedSlice(u.Object, wanted, "spec", "ports")
 	}
 	for _, f := range []string{"clusterIP", "clusterIPs", "healthCheckNodePort"} {
 		has, ok, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", f)

@@ -23,7 +23,8 @@ func WhileWaiting(w Waiting) UninstallOption { return func(s *session) { s.waiti
 // idempotent, and after a crash the next call carries on.
 //
 // What stays: objects with helm.sh/resource-policy: keep, CustomResourceDefinitions wherever they
-// came from (without the component's marks, so that another one may have them), objects that belong to somebody else by now, and hooks whose deletion policies don't
+// came from (without the component's marks, so that another one may have them), objects that
+// belong to somebody else by now, and hooks whose deletion policies don't
 // ask for their removal.
 //
 // The release's namespace is deleted at the end if the engine made it (it carries the component's
@@ -43,7 +44,7 @@ func (e *Engine) Uninstall(ctx context.Context, name, namespace, component strin
 	for _, o := range opts {
 		o(s)
 	}
-	return s.verdict("uninstall", s.uninstall())
+	return s.verdict("uninstall", s.uninstall()) //nolint:contextcheck // the session holds ctx
 }
 
 func (s *session) uninstall() error {
