@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-
 // errTimeout is why a wait ended that took longer than it may.
 var errTimeout = errors.New("timed out")
 
