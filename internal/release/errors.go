@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -178,10 +179,10 @@ func Passing(err error) bool {
 	if Permanent(err) || !errors.As(err, &object) {
 		return false
 	}
-	switch object.Reason {
-	case metav1.StatusReasonConflict, metav1.StatusReasonServerTimeout, metav1.StatusReasonTimeout,
-		metav1.StatusReasonTooManyRequests, metav1.StatusReasonInternalError, metav1.StatusReasonServiceUnavailable:
-		return true
-	}
-	return errors.As(object.Err, &lost)
+	return slices.Contains(passingReasons, object.Reason) || errors.As(object.Err, &lost)
+}
+
+var passingReasons = []metav1.StatusReason{
+	metav1.StatusReasonConflict, metav1.StatusReasonServerTimeout, metav1.StatusReasonTimeout,
+	metav1.StatusReasonTooManyRequests, metav1.StatusReasonInternalError, metav1.StatusReasonServiceUnavailable,
 }

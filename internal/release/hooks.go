@@ -90,16 +90,13 @@ func (s *session) waitForHook(i *resource.Info, timeout time.Duration) error {
 	if errors.Is(err, errTimeout) {
 		err = fmt.Errorf("not finished after %s", timeout)
 	}
-	failed := objectError(waitVerb, infoObject(i), err)
+	failed := objectError("wait for", infoObject(i), err)
 	failed.Hook = true
 	if s.ctx.Err() == nil && !errors.Is(err, errHookGone) {
 		failed.Detail = s.hookDetail(infoObject(i))
 	}
 	return failed
 }
-
-// waitVerb is the verb of errors of a wait for a hook.
-const waitVerb = "wait for"
 
 var errHookGone = errors.New("it was deleted before it had finished")
 

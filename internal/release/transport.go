@@ -83,7 +83,8 @@ func worthAnother(attempt int, req *http.Request, resp *http.Response, err error
 		return attempt < attemptsLost && req.Method != http.MethodPost
 	}
 	switch resp.StatusCode {
-	case http.StatusConflict, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusConflict, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return attempt < attemptsRefused && resp.Header.Get("Retry-After") == ""
 	}
 	return false

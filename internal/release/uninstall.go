@@ -2,13 +2,10 @@ package release
 
 import (
 	"context"
-	"errors"
-	"net/url"
 	"slices"
 
 	"helm.sh/helm/v3/pkg/action"
 	helmrelease "helm.sh/helm/v3/pkg/release"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/cli-runtime/pkg/resource"
 )
@@ -97,21 +94,12 @@ func (s *session) runUninstall(revs revisions) error {
 }
 
 // passing is the error of an action that failed for a reason that passes, nil when it did not. Helm drops the records
-// whatever became of the hooks after the deletion. While trying again helps, they have to stay, or nobody would try.
+// whatever became of the hooks after the deletion. While only the API server has to come back they have to stay, or nobody
+// would try again. A hook that has failed by itself would again; Helm leaves it at that, and so does this.
 func (s *session) passing() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var object *ObjectError
-	if !errors.As(s.typed, &object) {
-		return nil
-	}
-	switch object.Reason {
-	case metav1.StatusReasonForbidden, metav1.StatusReasonInvalid, metav1.StatusReasonBadRequest, metav1.StatusReasonMethodNotAllowed:
-		return nil
-	}
-	var lost *url.Error
-	if object.Verb == waitVerb && object.Reason == metav1.StatusReasonUnknown && !errors.As(object.Err, &lost) {
-		// The hook itself has failed, and would again. Helm leaves it at that, too.
+	if !Passing(s.typed) {
 		return nil
 	}
 	return s.typed
