@@ -132,8 +132,12 @@ faults: ## Run the fault tests in full: kills in every mode, outages of a minute
 	NETWORKSTACK_FAULTS=full go test -v -count=1 -timeout 60m $(TEST_FLAGS) ./test/faults
 
 .PHONY: bench
-bench: ## Measure the release engine against the Helm SDK's own actions, as a table (BENCH_ARGS='--chart FILE.tgz').
+bench: ## Measure the release engine against the Helm SDK's own actions, as a table (BENCH_ARGS='--rounds 10').
 	go run ./test/bench $(BENCH_ARGS)
+
+.PHONY: bench-operator
+bench-operator: ## Measure the operator as a process: drift, idling, memory (PERF_ARGS='drift --count 50' for one of them; takes half an hour).
+	$(if $(PERF_ARGS),go run ./test/perf $(PERF_ARGS),go run ./test/perf drift && go run ./test/perf idle && go run ./test/perf memory)
 
 .PHONY: e2e
 e2e: ## End-to-end tests on real nodes: do not exist yet.

@@ -2,8 +2,10 @@ package component
 
 import (
 	"context"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 )
@@ -14,6 +16,9 @@ type runner struct {
 	wake func(component string)
 	// slots are for jobs that render, quick for those that put single objects right: these must not wait for the others.
 	slots, quick chan struct{}
+	// busy counts the jobs other than quick ones; rested is called some time after the last of them.
+	busy   atomic.Int64
+	rested func()
 
 	mu      sync.Mutex
 	ctx     context.Context // the life of the process, set once by Start
@@ -43,7 +48,21 @@ const (
 )
 
 func newRunner(limit int, wake func(string)) *runner {
-	return &runner{wake: wake, slots: make(chan struct{}, limit), quick: make(chan struct{}, workers), started: make(chan struct{})}
+	return &runner{wake: wake, slots: make(chan struct{}, limit), quick: make(chan struct{}, workers), started: make(chan struct{}),
+		rested: debug.FreeOSMemory}
+}
+
+// restDelay is how long after the last job memory is given back: what the job came to is taken up first.
+const restDelay = 2 * time.Second
+
+// rest gives back to the system what rendering took, unless there is more to do. The garbage collector would keep it for the
+// next time, which may be months away.
+func (r *runner) rest() {
+	time.AfterFunc(restDelay, func() {
+		if r.busy.Load() == 0 {
+			r.rested()
+		}
+	})
 }
 
 // Start lets jobs run until ctx ends, then waits for them to stop. A job that is cut off leaves a state from
@@ -67,12 +86,20 @@ func (r *runner) run(component string, kind jobKind, inputs string,
 ) *job {
 	j := &job{kind: kind, inputs: inputs, done: make(chan struct{})}
 	slots := r.slots
+	done := func() {
+		if r.busy.Add(-1) == 0 {
+			r.rest()
+		}
+	}
 	if kind == jobCorrect {
-		slots = r.quick
+		slots, done = r.quick, func() {}
+	} else {
+		r.busy.Add(1)
 	}
 	r.running.Add(1)
 	go func() {
 		defer r.running.Done()
+		defer done()
 		defer r.wake(component)
 		defer close(j.done)
 		<-r.started

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -259,5 +260,46 @@ func TestWakeNeverBlocks(t *testing.T) {
 		if len(w.events) != 0 {
 			t.Errorf("%d wake-ups too many", len(w.events))
 		}
+	})
+}
+
+// TestRunnerRests gives memory back once, after the last of the jobs that take much of it.
+func TestRunnerRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, stop := startRunner(t, 2, func(string) {})
+		defer stop()
+		rests := 0
+		r.rested = func() { rests++ }
+		release := make(chan struct{})
+		run := func(kind jobKind) {
+			r.run("x", kind, "", func(context.Context, reporting, *slot) outcome {
+				<-release
+				return outcome{}
+			})
+		}
+		after := func(what string, want int) {
+			t.Helper()
+			time.Sleep(2 * restDelay) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			if rests != want {
+				t.Errorf("%s: rested %d times, want %d", what, rests, want)
+			}
+		}
+		run(jobApply)
+		run(jobVerify)
+		release <- struct{}{}
+		after("one of two jobs is done", 0)
+		release <- struct{}{}
+		after("both are done", 1)
+		run(jobCorrect)
+		release <- struct{}{}
+		after("a single object was put right", 1)
+		run(jobUninstall)
+		release <- struct{}{}
+		synctest.Wait()
+		run(jobApply)
+		after("the next job began at once", 1)
+		release <- struct{}{}
+		after("it is done, too", 2)
 	})
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"compress/flate"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"slices"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -43,13 +45,24 @@ func (m *Manifest) Transient(o Object) bool {
 	return slices.ContainsFunc(m.references, func(r reference) bool { return r.transient && r.object == o })
 }
 
+// packers are used again: each is a hundred times the size of what it packs.
+var packers = sync.Pool{New: func() any {
+	w, err := flate.NewWriter(io.Discard, flate.BestSpeed)
+	if err != nil {
+		panic(err) // the level is a constant
+	}
+	return w
+}}
+
 // add puts an object into the manifest.
 func (m *Manifest) add(u *unstructured.Unstructured) error {
 	var b bytes.Buffer
-	w, err := flate.NewWriter(&b, flate.BestSpeed)
-	if err != nil {
-		return err
+	w, ok := packers.Get().(*flate.Writer)
+	if !ok {
+		return errors.New("no packer")
 	}
+	defer packers.Put(w)
+	w.Reset(&b)
 	if err := json.NewEncoder(w).Encode(u.Object); err != nil {
 		return err
 	}

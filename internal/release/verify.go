@@ -285,7 +285,8 @@ func (v *verification) restore(i *resource.Info, live, wanted *unstructured.Unst
 		if err != nil {
 			return nil, err
 		}
-		if _, err := objects.Patch(v.ctx, i.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: v.engine.opts.FieldManager}); err != nil {
+		_, err = objects.Patch(v.ctx, i.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: v.engine.opts.FieldManager})
+		if err != nil {
 			return nil, err
 		}
 	}

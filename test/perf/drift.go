@@ -104,7 +104,7 @@ func (o driftOptions) run(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	b, _, err := bed(ctx, controlplane.Options{}, log)
+	b, err := bed(ctx, controlplane.Options{}, log)
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,8 @@ func (o driftOptions) choose(ctx context.Context, b *testbed.Bed, clients dynami
 			if !slices.Contains(r.Verbs, "list") || !slices.Contains(r.Verbs, "watch") || r.Kind == "Namespace" {
 				continue
 			}
-			found, err := clients.Resource(gv.WithResource(r.Name)).List(ctx, metav1.ListOptions{LabelSelector: networkstackv1alpha1.ComponentLabel})
+			ours := metav1.ListOptions{LabelSelector: networkstackv1alpha1.ComponentLabel}
+			found, err := clients.Resource(gv.WithResource(r.Name)).List(ctx, ours)
 			if err != nil {
 				return nil, err
 			}
@@ -454,7 +455,7 @@ func summarize(results []measured) bool {
 			}
 		}
 		slices.Sort(times)
-		ms := func(q float64) string { return fmt.Sprint(quantile(times, q).Round(time.Millisecond)) }
+		ms := func(q float64) string { return quantile(times, q).Round(time.Millisecond).String() }
 		t.AppendRow(table.Row{name, len(of), restored, ms(0.5), ms(0.9), ms(0.99), ms(1), logged, shown, noted})
 		return restored == len(of), logged == len(of), times
 	}

@@ -37,7 +37,7 @@ func idleCommand() *cobra.Command {
 }
 
 func idle(ctx context.Context, window time.Duration) (missed bool, err error) {
-	b, _, err := bed(ctx, controlplane.Options{}, nil)
+	b, err := bed(ctx, controlplane.Options{}, nil)
 	if err != nil {
 		return false, err
 	}

@@ -80,37 +80,43 @@ func fullStack() ([]testcharts.Real, error) {
 	fmt.Printf("%d of the %d charts of a full stack are not in the chart cache (such as %s): measuring with the operator's own charts\n",
 		len(missing), len(wanted), missing[0])
 	return []testcharts.Real{
-		{Name: "flannel", Version: "0.28.9", Embedded: true, Release: "flannel", Namespace: "kube-flannel", Values: map[string]any{"podCidr": "10.244.0.0/16"}},
-		{Name: "kube-proxy", Version: "1.0.0", Embedded: true, Release: "kube-proxy", Namespace: "kube-system", Shared: true, Values: map[string]any{
-			"mode": "nftables", "clusterCIDR": "10.244.0.0/16", "image": map[string]any{"tag": "v1.37.1"},
-			"apiServer": map[string]any{"host": "192.0.2.1", "port": 6443},
-		}},
+		{
+			Name: "flannel", Version: "0.28.9", Embedded: true, Release: "flannel", Namespace: "kube-flannel",
+			Values: map[string]any{"podCidr": "10.244.0.0/16"},
+		},
+		{
+			Name: "kube-proxy", Version: "1.0.0", Embedded: true, Release: "kube-proxy", Namespace: "kube-system", Shared: true,
+			Values: map[string]any{
+				"mode": "nftables", "clusterCIDR": "10.244.0.0/16", "image": map[string]any{"tag": "v1.37.1"},
+				"apiServer": map[string]any{"host": "192.0.2.1", "port": 6443},
+			},
+		},
 	}, nil
 }
 
 // bed starts a control plane and the operator with a full stack, and waits until there is nothing left to do.
-func bed(ctx context.Context, o controlplane.Options, logTo io.Writer, args ...string) (*testbed.Bed, []testcharts.Real, error) {
+func bed(ctx context.Context, o controlplane.Options, logTo io.Writer, args ...string) (*testbed.Bed, error) {
 	charts, err := fullStack()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	dir, err := testcharts.CacheDir()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	fmt.Println("starting a control plane and the operator")
 	o.Out = os.Stdout
 	b, err := testbed.Start(ctx, testbed.Options{ControlPlane: o, Args: append([]string{"--charts", dir}, args...), Log: logTo})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := install(ctx, b, charts); err != nil {
-		return nil, nil, errors.Join(err, b.Stop())
+		return nil, errors.Join(err, b.Stop())
 	}
-	return b, charts, nil
+	return b, nil
 }
 
 func install(ctx context.Context, b *testbed.Bed, charts []testcharts.Real) error {

@@ -55,7 +55,7 @@ func memoryCommand() *cobra.Command {
 
 func (o memoryOptions) run(ctx context.Context) (missed bool, err error) {
 	// Ranges with room for the nodes of the large cluster.
-	b, _, err := bed(ctx, controlplane.Options{PodCIDRs: []string{"10.128.0.0/12", "fd00:10:244::/48"}}, nil)
+	b, err := bed(ctx, controlplane.Options{PodCIDRs: []string{"10.128.0.0/12", "fd00:10:244::/48"}}, nil)
 	if err != nil {
 		return false, err
 	}
@@ -96,7 +96,9 @@ func (o memoryOptions) run(ctx context.Context) (missed bool, err error) {
 	return installed.Resident > settledTarget || installed.Peak > peakTarget || growth > growthTarget, nil
 }
 
-func (o memoryOptions) restart(ctx context.Context, b *testbed.Bed, take func(string) (testbed.Memory, error), what string) (testbed.Memory, error) {
+func (o memoryOptions) restart(ctx context.Context, b *testbed.Bed, take func(string) (testbed.Memory, error), what string) (
+	testbed.Memory, error,
+) {
 	if err := errors.Join(b.StopOperator(), b.StartOperator()); err != nil {
 		return testbed.Memory{}, err
 	}
@@ -128,7 +130,8 @@ func (o memoryOptions) enlarge(ctx context.Context, b *testbed.Bed) error {
 					continue
 				}
 				meta := metav1.ObjectMeta{
-					Namespace: fmt.Sprintf("team-%d", n%namespaces), Name: fmt.Sprintf("unrelated-%d", n), Labels: map[string]string{"app": "unrelated"},
+					Namespace: fmt.Sprintf("team-%d", n%namespaces), Name: fmt.Sprintf("unrelated-%d", n),
+					Labels: map[string]string{"app": "unrelated"},
 				}
 				var obj client.Object = &corev1.ConfigMap{ObjectMeta: meta, BinaryData: map[string][]byte{"data": make([]byte, size)}}
 				if n%2 == 1 {

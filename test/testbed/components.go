@@ -71,11 +71,12 @@ func (b *Bed) WaitApplied(ctx context.Context, name string) error {
 	return b.Eventually(ctx, "component "+name+" to be applied", func(ctx context.Context) (bool, string, error) {
 		c, err := b.Get(ctx, name)
 		if err != nil {
-			return false, err.Error(), nil
+			return false, err.Error(), nil //nolint:nilerr // the API server may be busy; asked again, and shown at the end
 		}
 		done := c.Status.ObservedGeneration == c.Generation &&
 			(c.Status.Phase == networkstackv1alpha1.PhaseReady || c.Status.Phase == networkstackv1alpha1.PhaseRollingOut)
-		if c.Status.Phase == networkstackv1alpha1.PhaseFailed && meta.IsStatusConditionTrue(c.Status.Conditions, networkstackv1alpha1.ConditionStalled) {
+		stalled := meta.IsStatusConditionTrue(c.Status.Conditions, networkstackv1alpha1.ConditionStalled)
+		if stalled && c.Status.Phase == networkstackv1alpha1.PhaseFailed {
 			return false, "", errors.New(Describe(c))
 		}
 		return done, Describe(c), nil
@@ -87,7 +88,7 @@ func (b *Bed) WaitReady(ctx context.Context, name string) error {
 	return b.Eventually(ctx, "component "+name+" to be Ready", func(ctx context.Context) (bool, string, error) {
 		c, err := b.Get(ctx, name)
 		if err != nil {
-			return false, err.Error(), nil
+			return false, err.Error(), nil //nolint:nilerr // the API server may be busy; asked again, and shown at the end
 		}
 		return Ready(c), Describe(c), nil
 	})
