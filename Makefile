@@ -120,7 +120,7 @@ control-plane: ## Build the Kubernetes control plane that tests, demo and cluste
 # and all dependencies built a second time; see test-race.
 .PHONY: go-test
 go-test: ## Run all Go tests, those on a real control plane included; TEST_FLAGS='…' for go test.
-	$(call tool,gotestsum) --format=standard-quiet -- -p 2 -timeout 20m $(TEST_FLAGS) ./...
+	$(call tool,gotestsum) --format=standard-quiet -- -p 2 -timeout 40m $(TEST_FLAGS) ./...
 
 .PHONY: test-race
 test-race: ## Run the tests that start no control plane under the race detector (needs a C compiler).

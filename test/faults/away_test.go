@@ -95,6 +95,7 @@ func (s *supervised) end() {
 // The API server goes away for a while, in the middle of things or while there is nothing to do. What was under way is
 // finished by itself once it is back. An operator without a lease to lose does not even end.
 func TestAPIServerAway(t *testing.T) {
+	t.Parallel()
 	kill := func(e *env) func() {
 		e.cp.KillAPIServer()
 		return func() { e.check(e.cp.StartAPIServer(context.WithoutCancel(e.t.Context()))) }

@@ -133,6 +133,7 @@ func (e end) differs(got end) []string {
 // TestKilledAtEveryWrite kills the operator at each write of each phase of a stack's life, starts it anew, and compares
 // what it comes to with what an undisturbed life came to.
 func TestKilledAtEveryWrite(t *testing.T) {
+	t.Parallel()
 	modes := []bool{true}
 	if full() {
 		// A write that never got through leaves what the lost answer of the one before it leaves, but for what was

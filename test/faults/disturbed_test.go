@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -163,48 +164,74 @@ const mostErrors = 400
 
 // Whatever disturbs the requests, a stack is installed, changed, repaired and deleted as it would be otherwise.
 func TestDisturbed(t *testing.T) {
-	e := newEnv(t)
-	life := named(t, "install", "change", "change back", "drift", "delete")
-	want := e.undisturbed(t, life)
-	for _, d := range disturbances() {
-		if d.slow && !full() {
-			continue
-		}
-		ok := t.Run(d.name, func(t *testing.T) {
-			e.in(t, func() {
-				r := e.start(d.fault)
-				defer r.end()
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				for _, p := range life {
-					beside, stop := context.WithCancel(ctx)
-					done := make(chan struct{})
-					go func() {
-						defer close(done)
-						if d.beside != nil {
-							d.beside(beside, e, r)
-						}
-					}()
-					began, errors := time.Now(), r.errors()
-					p.begin(e)
-					e.eventually(p.name, func(ctx context.Context) (bool, string) {
-						e.mustRun(r)
-						return p.done(e, ctx)
-					})
-					took := time.Since(began)
-					stop()
-					<-done
-					e.settles(p.name, want[p.name])
-					if n := r.errors() - errors; n > mostErrors {
-						t.Errorf("%s: %d lines of errors", p.name, n)
-					} else {
-						t.Logf("%s: %s, %d lines of errors", p.name, took.Round(10*time.Millisecond), n)
+	t.Parallel()
+	names := []string{"install", "change", "drift", "delete"}
+	if full() {
+		names = []string{"install", "change", "change back", "drift", "delete"}
+	}
+	// Two control planes share the work, most of which is waiting.
+	const planes = 2
+	work := make(chan disturbance)
+	var all sync.WaitGroup
+	for n := range planes {
+		all.Go(func() {
+			t.Run(fmt.Sprintf("plane %d", n), func(t *testing.T) {
+				e := newEnv(t)
+				life := named(t, names...)
+				want := e.undisturbed(t, life)
+				for d := range work {
+					t.Run(d.name, func(t *testing.T) { e.in(t, func() { e.disturbedLife(d, life, want) }) })
+					if t.Failed() {
+						return
 					}
 				}
 			})
 		})
-		if !ok {
-			break
+	}
+	go func() {
+		defer close(work)
+		for _, d := range disturbances() {
+			if d.slow && !full() {
+				continue
+			}
+			select {
+			case work <- d:
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	all.Wait()
+}
+
+// disturbedLife goes through the phases of a life under a disturbance.
+func (e *env) disturbedLife(d disturbance, life []phase, want map[string]end) {
+	e.t.Helper()
+	r := e.start(d.fault)
+	defer r.end()
+	for _, p := range life {
+		beside, stop := context.WithCancel(e.t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if d.beside != nil {
+				d.beside(beside, e, r)
+			}
+		}()
+		began, errors := time.Now(), r.errors()
+		p.begin(e)
+		e.eventually(p.name, func(ctx context.Context) (bool, string) {
+			e.mustRun(r)
+			return p.done(e, ctx)
+		})
+		took := time.Since(began)
+		stop()
+		<-done
+		e.settles(p.name, want[p.name])
+		n := r.errors() - errors
+		e.t.Logf("%s: %s, %d lines of errors", p.name, took.Round(10*time.Millisecond), n)
+		if n > mostErrors {
+			e.t.Errorf("%s: %d lines of errors", p.name, n)
 		}
 	}
 }

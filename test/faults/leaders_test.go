@@ -24,6 +24,7 @@ func (e *env) startElecting(f fault) *run {
 
 // Of two operators one works. When it is killed in the middle of an installation, the other one finishes it.
 func TestLeaderKilled(t *testing.T) {
+	t.Parallel()
 	e := newEnv(t)
 	life := named(t, "install", "delete")
 	want, install, remove := e.undisturbed(t, life), life[0], life[1]
@@ -50,6 +51,7 @@ func TestLeaderKilled(t *testing.T) {
 
 // A leader that is stopped for longer than its lease and then goes on writes nothing more: the other one is at work.
 func TestLeaderPaused(t *testing.T) {
+	t.Parallel()
 	e := newEnv(t)
 	life := named(t, "install", "change", "change back", "delete")
 	want, install, change, back := e.undisturbed(t, life), life[0], life[1], life[2]

@@ -17,6 +17,7 @@ import (
 // A record that says that an action is under way, of a process that is no more, is in nobody's way: an operator that
 // starts carries on from it without being asked, whether it is its own, or was left by somebody who used Helm by hand.
 func TestPendingRecords(t *testing.T) {
+	t.Parallel()
 	e := newEnv(t)
 	life := named(t, "install")
 	want, install := e.undisturbed(t, life), life[0]
