@@ -52,7 +52,8 @@ func (r *Reconciler) judgeHealth(ctx context.Context, rec *record, c *networksta
 	case result.Failed:
 		return networkstackv1alpha1.PhaseRollingOut, stuck(networkstackv1alpha1.ReasonNotHealthy, message), nil
 	case !now.Before(due):
-		return networkstackv1alpha1.PhaseRollingOut, stuck(networkstackv1alpha1.ReasonRolloutStalled, stalledText(progress, deadline, message)), nil
+		text := stalledText(progress, deadline, message)
+		return networkstackv1alpha1.PhaseRollingOut, stuck(networkstackv1alpha1.ReasonRolloutStalled, text), nil
 	}
 	return networkstackv1alpha1.PhaseRollingOut, working(networkstackv1alpha1.ReasonNotHealthy, message), nil
 }

@@ -129,7 +129,6 @@ func TestRolloutStalledOnce(t *testing.T) {
 	objects := stuckDaemonSet()
 	r := rollingOut(t, time.Hour, nil, objects...)
 	reconcileOnce(t, r, "cni")
-	stalled := get(t, r, "cni")
 	if got := eventsOf(t, r); len(got) != 1 {
 		t.Fatalf("events: %q", got)
 	}
@@ -145,7 +144,7 @@ func TestRolloutStalledOnce(t *testing.T) {
 	if got := said(get(t, r, "cni").Status.Conditions)["Ready"]; !strings.HasSuffix(got, " on b)") {
 		t.Fatalf("without the pod on c: %s", got)
 	}
-	stalled = get(t, r, "cni")
+	stalled := get(t, r, "cni")
 	// Another process, which has to find everything out anew, and says nothing until it has.
 	next := &Reconciler{
 		Client: r.Client, Live: r.Live, Namespace: r.Namespace, Recorder: r.Recorder, Drift: r.Drift,

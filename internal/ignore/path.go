@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-	"sigs.k8s.io/structured-merge-diff/v6/value"
 )
 
 // Path is a way into an object. It is written as
@@ -85,7 +84,7 @@ func fromElement(e fieldpath.PathElement) Step {
 		}
 		return keyStep(keys)
 	case e.Value != nil:
-		return Step("[=" + quote(value.Value(*e.Value).Unstructured()) + "]")
+		return Step("[=" + quote((*e.Value).Unstructured()) + "]")
 	case e.Index != nil:
 		return Step("[" + strconv.Itoa(*e.Index) + "]")
 	}
