@@ -254,3 +254,41 @@ func TestContested(t *testing.T) {
 		t.Errorf("contested although something else is wanted: %+v", rec.contests)
 	}
 }
+
+// TestStuck wants an object that cannot be restored to hold up no other, and an upgrade's failure to outlive corrections.
+func TestStuck(t *testing.T) {
+	r, rec, c := newReconciler(t), &record{settled: "x", tracked: true}, installed("cni", 0)
+	refused := &release.ApplyError{Causes: []*release.ObjectError{{Object: agent("a"), Err: errors.New("immutable")}}}
+	restored := release.Finding{Object: agent("b"), Missing: true, Manager: release.UnknownManager}
+	rec.job = newJob(jobCorrect, "x", outcome{err: refused, only: []release.Object{agent("a"), agent("b")}, findings: []release.Finding{restored}})
+	r.collect(t.Context(), rec, c)
+	if rec.failure == nil || rec.drift.Count != 1 {
+		t.Errorf("failure %v, %d drifts", rec.failure, rec.drift.Count)
+	}
+	if diff := cmp.Diff([]release.Object{agent("b")}, rec.notStuck([]release.Object{agent("a"), agent("b")})); diff != "" {
+		t.Error(diff)
+	}
+	// The next correction is about others, and says nothing about the one that is stuck.
+	rec.job = newJob(jobCorrect, "x", outcome{only: []release.Object{agent("b")}, findings: []release.Finding{restored}})
+	r.collect(t.Context(), rec, c)
+	if rec.failure == nil || rec.drift.Count != 2 {
+		t.Errorf("failure %v, %d drifts", rec.failure, rec.drift.Count)
+	}
+	rec.job = newJob(jobVerify, "x", outcome{})
+	r.collect(t.Context(), rec, c)
+	if rec.failure != nil || len(rec.stuck) > 0 {
+		t.Errorf("failure %v, stuck %v", rec.failure, rec.stuck)
+	}
+	// What is wanted cannot be had, whatever is corrected meanwhile.
+	for _, out := range []outcome{{only: []release.Object{agent("b")}}, {err: refused, only: []release.Object{agent("a")}}} {
+		rec.failure, rec.failedFor = errors.New("no chart"), "new"
+		rec.job = newJob(jobCorrect, "x", out)
+		r.collect(t.Context(), rec, c)
+		if rec.failedFor != "new" || rec.failure.Error() != "no chart" {
+			t.Errorf("the failure of what is wanted is gone: %v", rec.failure)
+		}
+	}
+	if got := blamed(&release.ApplyError{Err: errors.New("away"), Causes: refused.Causes}); got != nil {
+		t.Errorf("blamed %v for what others are about, too", got)
+	}
+}

@@ -71,6 +71,9 @@ func (r *Reconciler) watchDrift(rec *record, c *networkstackv1alpha1.NetworkComp
 	}
 	failed := rec.failure != nil && rec.failedFor == rec.settled
 	if failed && time.Now().Before(rec.next) {
+		if len(rec.stuck) > 0 && rec.tracked {
+			r.correct(rec, c, r.checking(rec, c))
+		}
 		return
 	}
 	ended := rec.contests.Expire(time.Now())
@@ -80,7 +83,13 @@ func (r *Reconciler) watchDrift(rec *record, c *networkstackv1alpha1.NetworkComp
 		rec.job = r.startVerify(c.DeepCopy(), rec.settled, rec.manifest, check)
 		return
 	}
-	if objects := slices.DeleteFunc(r.Drift.Drifted(c.Name), rec.isCertificate); len(objects) > 0 {
+	r.correct(rec, c, check)
+}
+
+// correct starts a correction of what the watches say differs.
+func (r *Reconciler) correct(rec *record, c *networkstackv1alpha1.NetworkComponent, check checking) {
+	objects := rec.notStuck(slices.DeleteFunc(r.Drift.Drifted(c.Name), rec.isCertificate))
+	if len(objects) > 0 {
 		rec.job = r.startCorrect(c.DeepCopy(), rec.settled, rec.manifest, objects, check)
 	}
 }

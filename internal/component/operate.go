@@ -253,7 +253,7 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 		r.failed(rec, c, j, out)
 		return
 	}
-	if j.kind != jobVerify || rec.failedFor == j.inputs {
+	if !j.looks() || rec.failedFor == j.inputs && (j.kind == jobVerify || len(rec.stuck) == 0) {
 		rec.succeeded()
 	}
 	if j.kind == jobUninstall {
@@ -299,7 +299,10 @@ func (r *Reconciler) failed(rec *record, c *networkstackv1alpha1.NetworkComponen
 		rec.settled, rec.tracked, rec.manifest = "", false, nil
 		r.Drift.Forget(c.Name)
 	}
-	if j.kind == jobVerify && rec.failure != nil && rec.failedFor != j.inputs {
+	if j.looks() && !out.gone && !out.observed && len(out.findings) > 0 {
+		r.report(rec, c, out) // what could be restored
+	}
+	if j.looks() && rec.failure != nil && rec.failedFor != j.inputs {
 		// What is wanted cannot be had, and that is what the status goes on saying.
 		r.event(c, "Warning", classify(out.err).reason, "Restore", "%s", out.err)
 		return
@@ -310,9 +313,25 @@ func (r *Reconciler) failed(rec *record, c *networkstackv1alpha1.NetworkComponen
 	}
 	rec.failures++
 	rec.failure, rec.failedFor = out.err, j.inputs
+	if j.looks() {
+		rec.stuck = append(rec.stuck, rec.notStuck(blamed(out.err))...)
+	}
 	verdict := classify(out.err)
 	rec.next = time.Now().Add(retryIn(out.err, rec.failures))
 	r.event(c, "Warning", verdict.reason, "Apply", "attempt %d failed: %s", rec.failures, out.err)
+}
+
+// blamed are the objects that an error is about; none when it is about something else as well.
+func blamed(err error) []release.Object {
+	var apply *release.ApplyError
+	if !errors.As(err, &apply) || apply.Err != nil {
+		return nil
+	}
+	out := make([]release.Object, 0, len(apply.Causes))
+	for _, cause := range apply.Causes {
+		out = append(out, cause.Object)
+	}
+	return out
 }
 
 // renew replaces what is known of objects that were applied again.

@@ -1,6 +1,7 @@
 package component
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +42,8 @@ type record struct {
 	failedFor string
 	failures  int32
 	next      time.Time
+	// stuck are the objects that could not be restored, so that they alone are waited for.
+	stuck []release.Object
 
 	adoption *networkstackv1alpha1.AdoptionStatus
 
@@ -83,7 +86,12 @@ func (rec *record) awaitsRetry(c *networkstackv1alpha1.NetworkComponent) bool {
 
 // succeeded forgets the last failure.
 func (rec *record) succeeded() {
-	rec.failure, rec.failedFor, rec.failures, rec.next = nil, "", 0, time.Time{}
+	rec.failure, rec.failedFor, rec.failures, rec.next, rec.stuck = nil, "", 0, time.Time{}, nil
+}
+
+// notStuck are the objects that nothing is known to stand in the way of.
+func (rec *record) notStuck(objects []release.Object) []release.Object {
+	return slices.DeleteFunc(objects, func(o release.Object) bool { return slices.Contains(rec.stuck, o) })
 }
 
 // records holds the records by component name.

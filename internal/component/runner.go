@@ -152,6 +152,9 @@ func (s *slot) waiting() (resume func()) {
 	return func() { s.take() }
 }
 
+// looks says whether a job compares what is installed with what was applied.
+func (j *job) looks() bool { return j.kind == jobVerify || j.kind == jobCorrect }
+
 func (j *job) finished() bool {
 	select {
 	case <-j.done:
