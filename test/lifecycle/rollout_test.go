@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/test/controlplane"
@@ -84,6 +85,15 @@ func TestStalledRollout(t *testing.T) {
 	e.check(e.client.List(t.Context(), &nodes))
 	i := slices.IndexFunc(nodes.Items, func(n corev1.Node) bool { return strings.HasPrefix(n.Name, "dead-") })
 	e.check(e.client.Delete(t.Context(), &nodes.Items[i]))
+	// Nobody tells DaemonSets of a node that is gone: they are counted anew when its pods go, which takes the garbage
+	// collector a minute or more.
+	var pods corev1.PodList
+	e.check(e.client.List(t.Context(), &pods))
+	for j := range pods.Items {
+		if pods.Items[j].Status.Phase == corev1.PodPending {
+			e.check(client.IgnoreNotFound(e.client.Delete(t.Context(), &pods.Items[j], client.GracePeriodSeconds(0))))
+		}
+	}
 	e.waitReady(stack.Name)
 }
 
