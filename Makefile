@@ -84,7 +84,7 @@ vet: ## Run go vet.
 
 .PHONY: lint
 lint: ## Run golangci-lint; what it looks for, and why, is in .golangci.yml.
-	$(GOLANGCI_LINT) run ./...
+	$(GOLANGCI_LINT) run --allow-parallel-runners ./...
 
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities in what the code calls (asks vuln.go.dev).
