@@ -45,6 +45,9 @@ func (s *session) replace(i *resource.Info, wanted, shared *unstructured.Unstruc
 	}
 	if live.GetDeletionTimestamp() == nil {
 		if err := s.rehearse(i.Mapping, live, wanted); err != nil {
+			if !apierrors.IsInvalid(err) && !apierrors.IsForbidden(err) && !apierrors.IsBadRequest(err) {
+				return nil, err // it did not say no, it said nothing
+			}
 			return nil, r.refusal(fmt.Sprintf("a new one would be refused: %v", objectError("create", o, err).Err))
 		}
 		s.log.Info("replacing an object", "object", o.String(), "class", r.Class, "fields", r.Fields)

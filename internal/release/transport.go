@@ -79,6 +79,11 @@ const (
 // when to come back are left to the client library, which does. Or the connection was lost: then nobody knows what became
 // of the request, so it must be one that can be made twice.
 func worthAnother(attempt int, req *http.Request, resp *http.Response, err error) bool {
+	if req.Method == http.MethodPost && req.URL.Query().Has("dryRun") || strings.HasSuffix(req.URL.Path, "/log") {
+		// That there is such an object already is the answer looked for, see rehearse; a kubelet that cannot be reached is
+		// none the nearer for it.
+		return false
+	}
 	if err != nil {
 		return attempt < attemptsLost && req.Method != http.MethodPost
 	}
