@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -142,7 +143,7 @@ func (s *session) applyRelease(spec Spec, inputs string) (Outcome, error) {
 		return Outcome{}, err
 	}
 	writeRecords := s.recoverRecords(revs)
-	if last := revs.last(); last != nil && last.Info.Status == helmrelease.StatusDeployed && last.Labels[InputsLabel] == inputs {
+	if last := revs.last(); last != nil && last.Info.Status == helmrelease.StatusDeployed && inputsOf(last) == inputs {
 		if err := errors.Join(writeRecords(), s.ensureOwnNamespace()); err != nil {
 			return Outcome{}, err
 		}
@@ -169,7 +170,9 @@ func (s *session) applyRelease(spec Spec, inputs string) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	rel, err := s.act(spec, chrt, revs, caps, map[string]string{InputsLabel: inputs, v1alpha1.ComponentLabel: s.marks.component})
+	rel, err := s.act(spec, chrt, revs, caps, map[string]string{
+		InputsLabel: inputs, revisionLabel: strconv.Itoa(revs.next()), v1alpha1.ComponentLabel: s.marks.component,
+	})
 	if err != nil {
 		return Outcome{State: s.stateOf(rel)}, err
 	}
@@ -235,6 +238,14 @@ func (e *Engine) State(ctx context.Context, name, namespace string) (State, erro
 	return s.stateOf(rel), nil
 }
 
+// inputsOf is what a revision was rendered from; empty when somebody else made it.
+func inputsOf(rel *helmrelease.Release) string {
+	if n, ok := rel.Labels[revisionLabel]; ok && n != strconv.Itoa(rel.Version) {
+		return ""
+	}
+	return rel.Labels[InputsLabel]
+}
+
 func (s *session) stateOf(rel *helmrelease.Release) State {
 	if rel == nil {
 		return State{}
@@ -242,7 +253,7 @@ func (s *session) stateOf(rel *helmrelease.Release) State {
 	st := State{
 		Exists:    true,
 		Revision:  rel.Version,
-		Inputs:    rel.Labels[InputsLabel],
+		Inputs:    inputsOf(rel),
 		Component: rel.Labels[v1alpha1.ComponentLabel],
 	}
 	st.Ours = st.Inputs != "" || st.Component != ""
@@ -283,7 +294,7 @@ func (s *session) manifestOf(rel *helmrelease.Release) (*Manifest, error) {
 	}
 	m := &Manifest{
 		Name: rel.Name, Namespace: rel.Namespace, Revision: rel.Version,
-		Component: rel.Labels[v1alpha1.ComponentLabel], Inputs: rel.Labels[InputsLabel],
+		Component: rel.Labels[v1alpha1.ComponentLabel], Inputs: inputsOf(rel),
 	}
 	for _, o := range objs {
 		if err := normalize(o, s.marks, false); err != nil {

@@ -20,6 +20,14 @@ func (r revisions) last() *helmrelease.Release {
 	return r[len(r)-1]
 }
 
+// next is the number that Helm will give to the next revision.
+func (r revisions) next() int {
+	if last := r.last(); last != nil {
+		return last.Version + 1
+	}
+	return 1
+}
+
 // deployed is the newest revision that came through, nil when there is none.
 func (r revisions) deployed() *helmrelease.Release {
 	for _, rel := range slices.Backward(r) {

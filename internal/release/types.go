@@ -14,6 +14,10 @@ import (
 // the revision was rendered from.
 const InputsLabel = "networkstack.io/inputs"
 
+// revisionLabel is beside InputsLabel and holds the number of the revision that the inputs are those of. Helm's own tool
+// copies the labels of a record to the revisions it makes.
+const revisionLabel = "networkstack.io/revision"
+
 // Spec is a release as it should be.
 type Spec struct {
 	// Component is the value of the label networkstack.io/component on everything of this release.
