@@ -121,6 +121,8 @@ func TestStart(t *testing.T) {
 				}
 				if tc.drift {
 					w.wakes("cni")
+					// The first event may come before the list is complete; then there is another wake when it is.
+					eventually(t, "the object to differ", func() bool { return len(w.Drifted("cni")) == 1 })
 					w.differing(config)
 					return
 				}
