@@ -31,7 +31,7 @@ func TestHelmCLI(t *testing.T) {
 	spec.Values = names("a", "c")
 	e.apply(eng, spec)
 	for _, tc := range []struct{ args, want string }{
-		{"ls -A", "maps-1.0.0"},
+		{"ls -n " + e.ns, "maps-1.0.0"},
 		{"get values maps -n " + e.ns, "- c"},
 		{"get values --all maps -n " + e.ns, "- c"},
 		{"get manifest maps -n " + e.ns, "# Source: maps/templates/maps.yaml"},
