@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 )
 
@@ -86,6 +87,10 @@ func worthAnother(attempt int, req *http.Request, resp *http.Response, err error
 	}
 	if err != nil {
 		return attempt < attemptsLost && req.Method != http.MethodPost
+	}
+	if resp.StatusCode == http.StatusConflict && req.Header.Get("Content-Type") == string(types.JSONPatchType) {
+		// It was made for one version of the object, which is to be read again.
+		return false
 	}
 	switch resp.StatusCode {
 	case http.StatusConflict, http.StatusInternalServerError,
