@@ -2,9 +2,6 @@ package component
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -51,12 +48,7 @@ func (r *Reconciler) checking(rec *record, c *networkstackv1alpha1.NetworkCompon
 }
 
 func digestOf(c *networkstackv1alpha1.NetworkComponent) string {
-	data, err := json.Marshal([]any{c.Spec.DriftMode, c.Spec.DriftIgnore})
-	if err != nil {
-		panic(fmt.Sprintf("marshalling strings: %v", err))
-	}
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
+	return digest([]any{c.Spec.DriftMode, c.Spec.DriftIgnore})
 }
 
 // watchDrift starts a verification when the watches say that an object is not what was applied.
@@ -131,8 +123,9 @@ func (r *Reconciler) verify(ctx context.Context, c *networkstackv1alpha1.Network
 		Component: c.Name, Manifest: m, Only: only, DryRun: observe, Rules: check.rules, Secrets: check.secrets,
 	})
 	out := outcome{err: err, findings: findings, applied: applied, manifest: m, only: only, observed: observe, checked: check.digest}
-	if err == nil && len(findings) > 0 {
-		// Whoever changed objects may have changed the release itself: with Helm's own tool, say.
+	if err == nil && len(findings) > 0 && !observe {
+		// Whoever changed objects may have changed the release itself: with Helm's own tool, say. What is only to be
+		// reported stays as he made it.
 		if found, err := r.Engine.State(ctx, c.Spec.ReleaseName, c.Spec.Namespace); err == nil && found.Revision != m.Revision {
 			out.err, out.gone = errReleaseReplaced, true
 		}

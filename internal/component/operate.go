@@ -49,16 +49,21 @@ type outcome struct {
 // wishes is a digest of everything that decides what is applied.
 func wishes(c *networkstackv1alpha1.NetworkComponent, values map[string]any) string {
 	spec := c.Spec
-	data, err := json.Marshal(map[string]any{
+	return digest(map[string]any{
 		"chart": spec.Chart, "release": spec.ReleaseName, "namespace": spec.Namespace, "labels": spec.NamespaceLabels,
 		"values": values, "sources": spec.Sources, "certificates": spec.Certificates,
 		// It decides whether an attempt that failed for it can succeed.
 		"replacement": spec.Replacement,
 		"adopt":       adopts(c),
 	})
+}
+
+// digest identifies what is made of JSON values.
+func digest(v any) string {
+	data, err := json.Marshal(v)
 	if err != nil {
 		// Values come from JSON and YAML, which always marshal.
-		panic(fmt.Sprintf("marshalling a component's wishes: %v", err))
+		panic(fmt.Sprintf("marshalling what a component asks for: %v", err))
 	}
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
@@ -299,7 +304,7 @@ func (r *Reconciler) failed(rec *record, c *networkstackv1alpha1.NetworkComponen
 		rec.settled, rec.tracked, rec.manifest = "", false, nil
 		r.Drift.Forget(c.Name)
 	}
-	if j.looks() && !out.gone && !out.observed && len(out.findings) > 0 {
+	if j.looks() && !out.observed && len(out.findings) > 0 {
 		r.report(rec, c, out) // what could be restored
 	}
 	if j.looks() && rec.failure != nil && rec.failedFor != j.inputs {

@@ -289,6 +289,6 @@ func metadataOf(u *unstructured.Unstructured) *metav1.PartialObjectMetadata {
 func appliedOf(o Object, m metav1.Object, manager string) Applied {
 	return Applied{
 		Object: o, ResourceVersion: m.GetResourceVersion(), UID: string(m.GetUID()), Generation: m.GetGeneration(),
-		Fingerprint: Fingerprint(m, manager), Traces: Traces(m, manager),
+		Fingerprint: Fingerprint(m, manager),
 	}
 }

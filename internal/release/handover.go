@@ -27,16 +27,14 @@ const maxHandOvers = 5
 // place: the manager applies its own fields again anyway, and the API server converts the entry that was there before.
 // The rest stays for another round.
 func takeFields(entries []metav1.ManagedFieldsEntry, manager string) (out []metav1.ManagedFieldsEntry, from []string, err error) {
-	isOurs := func(f metav1.ManagedFieldsEntry) bool {
-		return f.Manager == manager && f.Operation == metav1.ManagedFieldsOperationApply && f.Subresource == ""
-	}
+	ours := func(f metav1.ManagedFieldsEntry) bool { return isOurs(f, manager) }
 	isInstallers := func(f metav1.ManagedFieldsEntry) bool { return f.Manager != manager && ownership.IsInstaller(&f) }
 	first := slices.IndexFunc(entries, isInstallers)
 	if first < 0 {
 		return nil, nil, nil
 	}
 	version := entries[first].APIVersion
-	if own := slices.IndexFunc(entries, isOurs); own >= 0 {
+	if own := slices.IndexFunc(entries, ours); own >= 0 {
 		same := func(f metav1.ManagedFieldsEntry) bool {
 			return isInstallers(f) && f.APIVersion == entries[own].APIVersion
 		}
@@ -61,7 +59,7 @@ func takeFields(entries []metav1.ManagedFieldsEntry, manager string) (out []meta
 				f.FieldsV1.SetRawBytes([]byte("{}"))
 			}
 			names.Insert(f.Manager)
-		case isOurs(f) && f.APIVersion != version:
+		case ours(f) && f.APIVersion != version:
 			continue
 		}
 		holder.ManagedFields = append(holder.ManagedFields, f)

@@ -84,13 +84,14 @@ func (o Object) String() string {
 type Applied struct {
 	Object               Object
 	ResourceVersion, UID string
-	// Fingerprint and Traces are those of the object, see the functions of these names.
-	Fingerprint, Traces string
+	// Fingerprint is that of the object, see the function of this name.
+	Fingerprint string
 	// Generation of the object; 0 for kinds that have none.
 	Generation int64
 	// Open says that the object was looked at and left although it differs, or although somebody else holds a field of it,
-	// so that its next change may leave no trace in our entry.
-	Open bool
+	// so that its next change may leave no trace in our entry. Traces then are those of the object, see the function.
+	Open   bool
+	Traces string
 	// Transient says that the cluster removes the object by itself when it is done: that it is gone is no drift.
 	Transient bool
 }

@@ -123,7 +123,17 @@ func (v *verification) all(list kube.ResourceList) error {
 		}
 		return nil
 	}
-	// In the order of installation: a binding cannot be made again before its role, for example.
+	list = inInstallOrder(list)
+	var errs []error
+	for _, batch := range byKind(list) {
+		errs = append(errs, inParallel(v.session, batch, verify)...)
+	}
+	slices.SortFunc(v.findings, func(a, b Finding) int { return strings.Compare(a.Object.String(), b.Object.String()) })
+	return v.collect(errs)
+}
+
+// inInstallOrder sorts by kind: a binding cannot be made again before its role, for example.
+func inInstallOrder(list kube.ResourceList) kube.ResourceList {
 	place := func(i *resource.Info) int {
 		if n := slices.Index(releaseutil.InstallOrder, i.Mapping.GroupVersionKind.Kind); n >= 0 {
 			return n
@@ -134,12 +144,7 @@ func (v *verification) all(list kube.ResourceList) error {
 	slices.SortStableFunc(list, func(a, b *resource.Info) int {
 		return cmp.Or(place(a)-place(b), strings.Compare(a.Mapping.GroupVersionKind.String(), b.Mapping.GroupVersionKind.String()))
 	})
-	var errs []error
-	for _, batch := range byKind(list) {
-		errs = append(errs, inParallel(v.session, batch, verify)...)
-	}
-	slices.SortFunc(v.findings, func(a, b Finding) int { return strings.Compare(a.Object.String(), b.Object.String()) })
-	return v.collect(errs)
+	return list
 }
 
 // one looks at an object, and restores it when it differs.
@@ -198,7 +203,7 @@ func (v *verification) look(i *resource.Info, wanted *unstructured.Unstructured)
 	}
 	if v.dryRun {
 		left := appliedOf(o, live, v.engine.opts.FieldManager)
-		left.Open = true
+		left.Open, left.Traces = true, Traces(live, v.engine.opts.FieldManager)
 		v.noteApplied(left)
 	} else {
 		v.noteApplied(appliedOf(o, after, v.engine.opts.FieldManager))

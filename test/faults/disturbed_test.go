@@ -246,14 +246,14 @@ func (e *env) in(t *testing.T, do func()) {
 
 // errors counts the lines in which the operator, or the client library, complains.
 func (r *run) errors() int {
-	return r.log.count(`"level":"error"`) + r.log.count(`"level":"warn"`) + r.log.count("\nE1") + r.log.count("\nW1")
+	return r.log.Count(`"level":"error"`) + r.log.Count(`"level":"warn"`) + r.log.Count("\nE1") + r.log.Count("\nW1")
 }
 
 func (e *env) mustRun(r *run) {
 	e.t.Helper()
 	select {
 	case <-r.Exited():
-		e.t.Fatalf("the operator ended by itself:\n%s", r.log.tail(3000))
+		e.t.Fatalf("the operator ended by itself:\n%s", r.log.Tail(3000))
 	default:
 	}
 }

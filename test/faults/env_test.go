@@ -1,15 +1,11 @@
 package faults
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,13 +13,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/test/controlplane"
@@ -57,11 +49,8 @@ func newEnv(t *testing.T) *env {
 	e := &env{t: t, cp: cp, cfg: cp.RESTConfig(), dir: t.TempDir()}
 	e.cfg.QPS = -1
 	e.check(operator.Install(t.Context(), e.cfg))
-	scheme := runtime.NewScheme()
-	e.check(clientgoscheme.AddToScheme(scheme))
-	e.check(networkstackv1alpha1.AddToScheme(scheme))
 	var err error
-	e.client, err = client.New(e.cfg, client.Options{Scheme: scheme})
+	e.client, err = operator.Client(e.cfg)
 	e.check(err)
 	e.account = filepath.Join(e.dir, "operator.kubeconfig")
 	e.check(operator.Kubeconfig(t.Context(), cp.Kubeconfig(), e.account))
@@ -84,7 +73,7 @@ func (e *env) check(err error) {
 type run struct {
 	*operator.Process
 	proxy *proxy
-	log   *lockedBuffer
+	log   *operator.Log
 }
 
 // start starts an operator. What it prints is shown when the test fails.
@@ -96,14 +85,14 @@ func (e *env) start(f fault, args ...string) *run {
 	e.names++
 	path := filepath.Join(e.dir, fmt.Sprintf("proxy-%d.kubeconfig", e.names))
 	e.check(p.kubeconfig(e.account, path))
-	r := &run{proxy: p, log: &lockedBuffer{}}
+	r := &run{proxy: p, log: &operator.Log{}}
 	args = append([]string{"--chart-cache", filepath.Join(e.dir, "charts")}, args...)
 	r.Process, err = operator.Start(operator.Options{Binary: operatorBinary, Kubeconfig: path, Args: args, Log: r.log})
 	e.check(err)
 	e.t.Cleanup(func() {
 		r.end()
 		if e.t.Failed() {
-			e.t.Logf("operator %d said:\n%s", r.PID(), r.log.tail(4000))
+			e.t.Logf("operator %d said:\n%s", r.PID(), r.log.Tail(4000))
 		}
 	})
 	return r
@@ -118,29 +107,19 @@ func (r *run) end() {
 // sample is the demo's stack, to be deleted with all it brought.
 func sample(t *testing.T) *networkstackv1alpha1.NetworkStack {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(operator.Root(), "config", "samples", "networkstack_flannel.yaml"))
+	stack, err := operator.Sample("networkstack_flannel.yaml")
 	if err != nil {
-		t.Fatal(err)
-	}
-	var stack networkstackv1alpha1.NetworkStack
-	if err := yaml.UnmarshalStrict(data, &stack); err != nil {
 		t.Fatal(err)
 	}
 	stack.Name = stackName
 	stack.Spec.DeletionPolicy = networkstackv1alpha1.DeletionDelete
-	return &stack
+	return stack
 }
 
 // apply applies the stack the way kubectl apply --server-side does.
 func (e *env) apply(stack *networkstackv1alpha1.NetworkStack) {
 	e.t.Helper()
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&networkstackv1alpha1.NetworkStack{Spec: stack.Spec})
-	e.check(err)
-	obj := &unstructured.Unstructured{Object: map[string]any{"spec": content["spec"]}}
-	obj.SetAPIVersion(networkstackv1alpha1.GroupVersion.String())
-	obj.SetKind("NetworkStack")
-	obj.SetName(stack.Name)
-	e.check(operator.Apply(e.t.Context(), e.client, obj))
+	e.check(operator.ApplyStack(e.t.Context(), e.client, stack))
 }
 
 func (e *env) delete() {
@@ -254,28 +233,3 @@ func toJSON(v any) string {
 	data, _ := json.Marshal(v)
 	return string(data)
 }
-
-// lockedBuffer collects what a process prints.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-func (b *lockedBuffer) tail(n int) string {
-	s := b.String()
-	return s[max(0, len(s)-n):]
-}
-
-func (b *lockedBuffer) count(text string) int { return strings.Count(b.String(), text) }

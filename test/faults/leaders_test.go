@@ -108,6 +108,6 @@ func TestLeaderPaused(t *testing.T) {
 func (e *env) leads(r *run) {
 	e.t.Helper()
 	e.eventually("the operator to lead", func(context.Context) (bool, string) {
-		return r.log.count("successfully acquired lease") > 0 || r.log.count("Starting workers") > 1, r.log.tail(300)
+		return r.log.Count("successfully acquired lease") > 0 || r.log.Count("Starting workers") > 1, r.log.Tail(300)
 	})
 }

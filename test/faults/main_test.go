@@ -4,13 +4,8 @@
 package faults
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"testing"
-
-	"github.com/go-logr/logr"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/networkstack/networkstack/test/operator"
 )
@@ -23,21 +18,4 @@ func full() bool { return os.Getenv(fullVariable) == "full" }
 // operatorBinary is built once for all tests of the package.
 var operatorBinary string
 
-func TestMain(m *testing.M) {
-	log.SetLogger(logr.Discard())
-	os.Exit(runTests(m))
-}
-
-func runTests(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "networkstack-faults-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	if operatorBinary, err = operator.Binary(context.Background(), dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(operator.RunTests(m, &operatorBinary)) }

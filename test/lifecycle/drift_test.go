@@ -112,7 +112,7 @@ func secretValue(t *testing.T, e *env, _ *networkstackv1alpha1.NetworkStack) {
 	}
 	var events corev1.EventList
 	e.check(e.client.List(t.Context(), &events))
-	for text, where := range map[string]string{toJSON(events): "events", toJSON(e.component("flannel").Status): "status", e.log.tail(1 << 20): "log"} {
+	for text, where := range map[string]string{toJSON(events): "events", toJSON(e.component("flannel").Status): "status", e.log.Tail(1 << 20): "log"} {
 		if strings.Contains(text, "open-sesame") {
 			t.Errorf("the secret is in the %s", where)
 		}

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,12 +14,8 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/test/controlplane"
@@ -46,7 +41,7 @@ type env struct {
 	args    []string
 	// chartCache is the operator's own.
 	chartCache string
-	log        *lockedBuffer
+	log        *operator.Log
 	process    *operator.Process
 }
 
@@ -68,16 +63,11 @@ func newCluster(t *testing.T, options controlplane.Options, args ...string) *env
 		options.Node.MTU = 1500
 	}
 	cp := controlplane.ForTest(t, options)
-	e := &env{t: t, cp: cp, admin: cp.Kubeconfig(), log: &lockedBuffer{}, chartCache: filepath.Join(t.TempDir(), "charts")}
+	e := &env{t: t, cp: cp, admin: cp.Kubeconfig(), log: &operator.Log{}, chartCache: filepath.Join(t.TempDir(), "charts")}
 	e.args = append([]string{"--chart-cache", e.chartCache}, args...)
 	e.check(operator.Install(t.Context(), cp.RESTConfig()))
-	scheme := runtime.NewScheme()
-	e.check(clientgoscheme.AddToScheme(scheme))
-	e.check(networkstackv1alpha1.AddToScheme(scheme))
 	var err error
-	cfg := cp.RESTConfig()
-	cfg.QPS = -1
-	e.client, err = client.New(cfg, client.Options{Scheme: scheme})
+	e.client, err = operator.Client(cp.RESTConfig())
 	e.check(err)
 	e.account = filepath.Join(t.TempDir(), "operator.kubeconfig")
 	e.check(operator.Kubeconfig(t.Context(), e.admin, e.account))
@@ -113,7 +103,7 @@ func (e *env) dump(t *testing.T) {
 		t.Logf("event: %s %s: %s", events.Items[i].Reason, events.Items[i].InvolvedObject.Name, events.Items[i].Message)
 	}
 	const most = 20000
-	for _, line := range strings.Split(e.log.tail(most), "\n") {
+	for _, line := range strings.Split(e.log.Tail(most), "\n") {
 		if !strings.Contains(line, "EventSource") {
 			t.Log(line)
 		}
@@ -137,15 +127,11 @@ func (e *env) check(err error) {
 // sample is one of config/samples.
 func sample(t *testing.T, name string) *networkstackv1alpha1.NetworkStack {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(operator.Root(), "config", "samples", name))
+	stack, err := operator.Sample(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var stack networkstackv1alpha1.NetworkStack
-	if err := yaml.UnmarshalStrict(data, &stack); err != nil {
-		t.Fatal(err)
-	}
-	return &stack
+	return stack
 }
 
 // apply applies a stack the way kubectl apply --server-side does.
@@ -156,13 +142,7 @@ func (e *env) apply(stack *networkstackv1alpha1.NetworkStack) {
 
 func (e *env) tryApply(stack *networkstackv1alpha1.NetworkStack) error {
 	e.t.Helper()
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&networkstackv1alpha1.NetworkStack{Spec: stack.Spec})
-	e.check(err)
-	obj := &unstructured.Unstructured{Object: map[string]any{"spec": content["spec"]}}
-	obj.SetAPIVersion(networkstackv1alpha1.GroupVersion.String())
-	obj.SetKind("NetworkStack")
-	obj.SetName(stack.Name)
-	return operator.Apply(e.t.Context(), e.client, obj)
+	return operator.ApplyStack(e.t.Context(), e.client, stack)
 }
 
 func (e *env) stack(name string) *networkstackv1alpha1.NetworkStack {
@@ -239,29 +219,6 @@ func (e *env) helm(args ...string) string {
 		e.t.Fatalf("helm %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
 	}
 	return string(out)
-}
-
-// lockedBuffer collects what a process prints.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-func (b *lockedBuffer) tail(n int) string {
-	s := b.String()
-	return s[max(0, len(s)-n):]
 }
 
 func rawJSON(text string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(text)} }

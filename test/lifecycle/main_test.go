@@ -3,13 +3,8 @@
 package lifecycle
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"testing"
-
-	"github.com/go-logr/logr"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/networkstack/networkstack/test/operator"
 )
@@ -17,21 +12,4 @@ import (
 // operatorBinary is built once for all tests of the package.
 var operatorBinary string
 
-func TestMain(m *testing.M) {
-	log.SetLogger(logr.Discard())
-	os.Exit(runTests(m))
-}
-
-func runTests(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "networkstack-lifecycle-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	if operatorBinary, err = operator.Binary(context.Background(), dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(operator.RunTests(m, &operatorBinary)) }

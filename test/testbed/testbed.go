@@ -13,12 +13,9 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/test/controlplane"
 	"github.com/networkstack/networkstack/test/operator"
 )
@@ -94,13 +91,7 @@ func (b *Bed) start(ctx context.Context) error {
 	if err := operator.Install(ctx, b.ControlPlane.RESTConfig()); err != nil {
 		return err
 	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), networkstackv1alpha1.AddToScheme(scheme)); err != nil {
-		return err
-	}
-	cfg := b.ControlPlane.RESTConfig()
-	cfg.QPS = -1
-	if b.Client, err = client.New(cfg, client.Options{Scheme: scheme}); err != nil {
+	if b.Client, err = operator.Client(b.ControlPlane.RESTConfig()); err != nil {
 		return err
 	}
 	if err := operator.Apply(ctx, b.Client, clusterAdmin()); err != nil {
