@@ -29,6 +29,8 @@ type checking struct {
 	secrets []string
 	// digest tells whether anything of it, or the mode, has changed.
 	digest string
+	// records has the records of the Helm release looked at too.
+	records bool
 }
 
 // checking for a component: what well-known controllers do to its chart, what the user says, and contested fields.
@@ -70,12 +72,24 @@ func (r *Reconciler) watchDrift(rec *record, c *networkstackv1alpha1.NetworkComp
 	}
 	ended := rec.contests.Expire(time.Now())
 	check := r.checking(rec, c)
-	if failed || ended || !rec.tracked || rec.checked != check.digest {
-		// Drift was not watched until now or judged otherwise, or the last look at it failed half way: look at everything once.
+	replaced := r.replacedAt(rec, c)
+	check.records = !replaced.IsZero() && !time.Now().Before(replaced)
+	if failed || ended || check.records || !rec.tracked || rec.checked != check.digest {
+		// Drift was not watched until now or judged otherwise, the last look at it failed half way, or somebody else worked
+		// on the release: look at everything once.
 		rec.job = r.startVerify(c.DeepCopy(), rec.settled, rec.manifest, check)
 		return
 	}
 	r.correct(rec, c, check)
+}
+
+// replacedAt is when somebody else's work on the Helm release is to be undone; the zero time is never.
+func (r *Reconciler) replacedAt(rec *record, c *networkstackv1alpha1.NetworkComponent) time.Time {
+	if rec.job != nil || rec.failure != nil || !rec.tracked || rec.settled != rec.wanted || !c.DeletionTimestamp.IsZero() ||
+		c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore || c.Spec.DriftMode == networkstackv1alpha1.DriftWarn {
+		return time.Time{}
+	}
+	return r.Drift.Superseded(c.Name)
 }
 
 // correct starts a correction of what the watches say differs.
@@ -123,7 +137,7 @@ func (r *Reconciler) verify(ctx context.Context, c *networkstackv1alpha1.Network
 		Component: c.Name, Manifest: m, Only: only, DryRun: observe, Rules: check.rules, Secrets: check.secrets,
 	})
 	out := outcome{err: err, findings: findings, applied: applied, manifest: m, only: only, observed: observe, checked: check.digest}
-	if err == nil && len(findings) > 0 && !observe {
+	if err == nil && (len(findings) > 0 || check.records) && !observe {
 		// Whoever changed objects may have changed the release itself: with Helm's own tool, say. What is only to be
 		// reported stays as he made it.
 		if found, err := r.Engine.State(ctx, c.Spec.ReleaseName, c.Spec.Namespace); err == nil && found.Revision != m.Revision {

@@ -277,7 +277,11 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 		rec.tracked = !out.unwatched
 	}
 	if out.only == nil && rec.tracked {
-		if err := r.Drift.Track(c.Name, out.applied); err != nil {
+		err := r.Drift.Track(c.Name, out.applied)
+		if m := out.manifest; m != nil {
+			err = errors.Join(err, r.Drift.TrackRevision(c.Name, m.Namespace, m.Name, m.Revision))
+		}
+		if err != nil {
 			ctrlLog(ctx).Error(err, "some kinds are not watched for drift")
 		}
 		r.trackCertificates(ctx, rec, c)

@@ -30,7 +30,7 @@ func (r *Reconciler) publish(ctx context.Context, rec *record, c *networkstackv1
 	if changed {
 		r.announceStall(c, latest, wanted)
 	}
-	next := earlier(rec.look, rec.contests.Next())
+	next := earlier(earlier(rec.look, rec.contests.Next()), r.replacedAt(rec, c))
 	if rec.awaitsRetry(c) {
 		next = earlier(next, rec.next)
 	}

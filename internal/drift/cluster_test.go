@@ -37,6 +37,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func mapper() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
 	m.Add(configMaps, meta.RESTScopeNamespace)
+	m.Add(secretKind, meta.RESTScopeNamespace)
 	m.Add(clusterRoles, meta.RESTScopeRoot)
 	return m
 }

@@ -40,6 +40,8 @@ type Watcher struct {
 	expected  map[string]map[key]*expectation
 	// since is when the first of a component's present differences was noticed.
 	since map[string]time.Time
+	// revisions are those of the components' Helm releases.
+	revisions map[string]*revision
 }
 
 // expectation is what is expected of one object.
@@ -67,6 +69,7 @@ func NewWatcher(client metadata.Interface, mapper meta.RESTMapper, log logr.Logg
 		informers: map[schema.GroupVersionKind]cache.SharedIndexInformer{},
 		expected:  map[string]map[key]*expectation{},
 		since:     map[string]time.Time{},
+		revisions: map[string]*revision{},
 	}
 }
 
@@ -138,6 +141,7 @@ func (w *Watcher) Forget(component string) {
 	defer w.mu.Unlock()
 	delete(w.expected, component)
 	delete(w.since, component)
+	delete(w.revisions, component)
 }
 
 // Drifted are the objects of a component that differ, by all that the watches know, from what was applied.
@@ -243,9 +247,9 @@ func (w *Watcher) watch(gvk schema.GroupVersionKind) error {
 	informer := metadatainformer.NewFilteredMetadataInformer(w.client, mapping.Resource, metav1.NamespaceAll, 0*time.Second,
 		cache.Indexers{}, func(o *metav1.ListOptions) { o.LabelSelector = networkstackv1alpha1.ComponentLabel }).Informer()
 	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { w.noticed(gvk, obj) },
-		UpdateFunc: func(_, obj any) { w.noticed(gvk, obj) },
-		DeleteFunc: func(obj any) { w.noticed(gvk, obj) },
+		AddFunc:    func(obj any) { w.noticed(gvk, obj, false) },
+		UpdateFunc: func(_, obj any) { w.noticed(gvk, obj, false) },
+		DeleteFunc: func(obj any) { w.noticed(gvk, obj, true) },
 	}); err != nil {
 		return fmt.Errorf("%s: %w", gvk.Kind, err)
 	}
@@ -287,13 +291,13 @@ func (w *Watcher) componentsOf(gvk schema.GroupVersionKind) []string {
 }
 
 // noticed wakes the component of an object that differs now from what is expected of it.
-func (w *Watcher) noticed(gvk schema.GroupVersionKind, obj any) {
-	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-		obj = gone.Obj
-	}
-	m, ok := obj.(*metav1.PartialObjectMetadata)
-	if !ok {
+func (w *Watcher) noticed(gvk schema.GroupVersionKind, obj any, deleted bool) {
+	m := metadataOf(obj)
+	if m == nil {
 		return
+	}
+	if gvk == secretKind {
+		w.noticedRecord(m, deleted)
 	}
 	k := key{gvk, m.Namespace, m.Name}
 	w.mu.Lock()

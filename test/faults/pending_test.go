@@ -3,6 +3,7 @@ package faults
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -43,6 +44,50 @@ func TestPendingRecords(t *testing.T) {
 				r = e.start(nil)
 				defer r.end()
 				e.settles("the record to be recovered", want[install.name])
+			})
+		})
+	}
+}
+
+// An operator that has nothing to do notices that somebody else worked on the records of its release.
+func TestRecordsOfARunningOperator(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	life := named(t, "install")
+	want, install := e.undisturbed(t, life), life[0]
+	for _, tc := range []struct {
+		name string
+		do   func()
+	}{
+		{"a Helm process died over an upgrade", func() { e.plant("pending-upgrade", false) }},
+		{"somebody upgraded by hand", func() { e.plant("deployed", false) }},
+		{"the record was deleted", func() {
+			e.check(e.client.DeleteAllOf(t.Context(), &corev1.Secret{}, client.InNamespace(flannelNamespace),
+				client.MatchingLabels{"owner": "helm", "name": "flannel"}))
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e.in(t, func() {
+				r := e.start(nil)
+				defer r.end()
+				e.finish(install, want)
+				e.tamper()
+				e.eventually("what was tampered with to be restored, which says that the operator watches", func(ctx context.Context) (bool, string) {
+					return e.restored(ctx)
+				})
+				e.settles("the release after that", want[install.name])
+				tc.do()
+				e.eventually("the records to be ours again", func(ctx context.Context) (bool, string) {
+					var list corev1.SecretList
+					err := e.client.List(ctx, &list, client.InNamespace(flannelNamespace),
+						client.MatchingLabels{"owner": "helm", "name": "flannel"})
+					if err != nil || len(list.Items) == 0 {
+						return false, "no record"
+					}
+					newest := slices.MaxFunc(list.Items, func(a, b corev1.Secret) int { return revision(&a) - revision(&b) })
+					return newest.Labels["status"] == "deployed" && newest.Labels["networkstack.io/revision"] == newest.Labels["version"], fmt.Sprint(newest.Labels)
+				})
+				e.settles("the release", want[install.name])
 			})
 		})
 	}
