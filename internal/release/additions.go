@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -168,50 +169,84 @@ func podTemplate(gk schema.GroupKind) []string {
 	return nil
 }
 
-// removal is the JSON patch that takes additions out of an object, provided nobody has written to it since.
+// removal is the JSON patch that takes out what was found, provided that it still is where it was. It asks nothing of the
+// rest of the object: whatever controllers write there in the meantime is no conflict.
 func removal(live *unstructured.Unstructured, found []addition) ([]byte, error) {
-	type op struct {
-		Op    string `json:"op"`
-		Path  string `json:"path"`
-		Value any    `json:"value,omitempty"`
-	}
 	type target struct {
 		pointer   string
 		positions []int
+		ops       []map[string]any
 	}
 	var targets []target
 	for _, a := range found {
-		pointer, positions, ok := pointerTo(live.Object, a.path)
-		if ok {
-			targets = append(targets, target{pointer, positions})
+		p, ok := pointerTo(live.Object, a.path)
+		if !ok {
+			continue
 		}
+		ops := make([]map[string]any, 0, len(p.keys)+2)
+		for _, k := range p.keys {
+			ops = append(ops, map[string]any{"op": "test", "path": k.pointer, "value": k.value})
+		}
+		ops = append(ops, map[string]any{"op": "test", "path": p.text, "value": p.value}, map[string]any{"op": "remove", "path": p.text})
+		targets = append(targets, target{p.text, p.positions, ops})
 	}
 	if len(targets) == 0 {
 		return nil, errors.New("what was added is gone")
 	}
 	// Later elements of a list first, so that the positions of the others stay right.
 	slices.SortStableFunc(targets, func(a, b target) int { return slices.Compare(b.positions, a.positions) })
-	ops := []op{{Op: "replace", Path: "/metadata/resourceVersion", Value: live.GetResourceVersion()}}
+	var ops []map[string]any
 	for _, t := range targets {
-		ops = append(ops, op{Op: "remove", Path: t.pointer})
+		ops = append(ops, t.ops...)
 	}
 	return json.Marshal(ops)
 }
 
-// pointerTo is the JSON pointer to a path, and the positions in lists that it goes through.
-func pointerTo(v any, path fieldpath.Path) (pointer string, positions []int, ok bool) {
+// movedOn says that a removal did not find what it was to remove: the object has changed since it was read. The API server
+// answers a failed test like an invalid object, except that it names no object.
+func movedOn(err error) bool {
+	if !apierrors.IsInvalid(err) {
+		return false
+	}
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && (status.Status().Details == nil || status.Status().Details.Kind == "")
+}
+
+// pointer is a path in an object in the form of JSON patches.
+type pointer struct {
+	text  string
+	value any
+	// positions are those in the lists that it goes through, and keys what identifies the elements there.
+	positions []int
+	keys      []keyField
+}
+
+type keyField struct {
+	pointer string
+	value   any
+}
+
+// pointerTo is the pointer to a path in an object.
+func pointerTo(v any, path fieldpath.Path) (p pointer, ok bool) {
+	escape := strings.NewReplacer("~", "~0", "/", "~1")
 	for _, e := range path {
 		n, next, found := step(v, e)
 		if !found {
-			return "", nil, false
-		}
-		if n < 0 {
-			pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(*e.FieldName)
-		} else {
-			pointer += fmt.Sprintf("/%d", n)
-			positions = append(positions, n)
+			return pointer{}, false
 		}
 		v = next
+		if n < 0 {
+			p.text += "/" + escape.Replace(*e.FieldName)
+			continue
+		}
+		p.text += fmt.Sprintf("/%d", n)
+		p.positions = append(p.positions, n)
+		if e.Key != nil {
+			for _, k := range *e.Key {
+				p.keys = append(p.keys, keyField{p.text + "/" + escape.Replace(k.Name), k.Value.Unstructured()})
+			}
+		}
 	}
-	return pointer, positions, true
+	p.value = v
+	return p, true
 }

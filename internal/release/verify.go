@@ -153,11 +153,11 @@ func (v *verification) one(i *resource.Info) (*Finding, error) {
 	if !ok || i.Name == "" {
 		return nil, nil // created under a name of the server's: nothing to compare with
 	}
-	// Additions are removed on the condition that nobody writes at the same moment.
+	// Additions are removed on the condition that they are where they were.
 	const attempts = 5
 	for n := 1; ; n++ {
 		f, err := v.look(i, wanted.DeepCopy())
-		if n < attempts && apierrors.IsConflict(err) {
+		if n < attempts && (apierrors.IsConflict(err) || movedOn(err)) {
 			continue
 		}
 		return f, err
