@@ -137,10 +137,9 @@ func (r *Reconciler) verify(ctx context.Context, c *networkstackv1alpha1.Network
 		Component: c.Name, Manifest: m, Only: only, DryRun: observe, Rules: check.rules, Secrets: check.secrets,
 	})
 	out := outcome{err: err, findings: findings, applied: applied, manifest: m, only: only, observed: observe, checked: check.digest}
-	if err == nil && (len(findings) > 0 || check.records) && !observe {
-		// Whoever changed objects may have changed the release itself: with Helm's own tool, say. What is only to be
-		// reported stays as he made it.
-		if found, err := r.Engine.State(ctx, c.Spec.ReleaseName, c.Spec.Namespace); err == nil && found.Revision != m.Revision {
+	if err == nil && check.records {
+		found, err := r.Engine.State(ctx, c.Spec.ReleaseName, c.Spec.Namespace)
+		if err == nil && (found.Revision != m.Revision || found.Status != deployed) {
 			out.err, out.gone = errReleaseReplaced, true
 		}
 	}

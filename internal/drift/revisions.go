@@ -3,6 +3,7 @@ package drift
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -56,10 +57,10 @@ func (w *Watcher) Superseded(component string) time.Time {
 	var at time.Time
 	for _, obj := range informer.GetStore().List() {
 		m, ok := obj.(*metav1.PartialObjectMetadata)
-		if !ok || !expected.older(m) {
+		if !ok || !expected.superseded(m) {
 			continue
 		}
-		sure := m.CreationTimestamp.Time
+		sure := writtenAt(m)
 		if pending(m) {
 			sure = sure.Add(pendingGrace)
 		}
@@ -79,9 +80,19 @@ func (r *revision) of(m *metav1.PartialObjectMetadata) (int, bool) {
 	return n, err == nil
 }
 
-func (r *revision) older(m *metav1.PartialObjectMetadata) bool {
+// superseded says whether a Secret is a record that says that the release is no longer what was applied.
+func (r *revision) superseded(m *metav1.PartialObjectMetadata) bool {
 	n, ok := r.of(m)
-	return ok && n > r.number
+	return ok && (n > r.number || n == r.number && strings.HasPrefix(m.Labels["status"], "uninstall"))
+}
+
+// writtenAt is when a record was written last, which Helm notes in a label.
+func writtenAt(m *metav1.PartialObjectMetadata) time.Time {
+	at := m.CreationTimestamp.Time
+	if n, err := strconv.ParseInt(m.Labels["modifiedAt"], 10, 64); err == nil && at.Before(time.Unix(n, 0)) {
+		at = time.Unix(n, 0)
+	}
+	return at
 }
 
 func pending(m *metav1.PartialObjectMetadata) bool {
@@ -98,7 +109,7 @@ func (w *Watcher) noticedRecord(m *metav1.PartialObjectMetadata, deleted bool) {
 	component := ""
 	for name, r := range w.revisions {
 		n, ok := r.of(m)
-		if ok && (n > r.number && !deleted || n == r.number && deleted) {
+		if ok && deleted && n == r.number || !deleted && r.superseded(m) {
 			r.removed = r.removed || deleted
 			component = name
 			break

@@ -21,6 +21,10 @@ func (c *cluster) record(name string, version int, status string, at time.Time) 
 			m.Labels[k] = v
 		}
 		m.CreationTimestamp = metav1.NewTime(at)
+		if status != "deployed" {
+			m.CreationTimestamp = metav1.NewTime(at.Add(-time.Minute))
+			m.Labels["modifiedAt"] = fmt.Sprint(at.Unix())
+		}
 	})
 }
 
@@ -44,6 +48,8 @@ func TestRevisions(t *testing.T) {
 		{"a newer one that failed", func(c *cluster) { c.record("cni", 4, "failed", past) }, true, past},
 		{"a newer one is begun", func(c *cluster) { c.record("cni", 4, "pending-upgrade", now) }, true, now.Add(pendingGrace)},
 		{"one was begun and given up", func(c *cluster) { c.record("cni", 4, "pending-rollback", past) }, true, past.Add(pendingGrace)},
+		{"ours is being uninstalled", func(c *cluster) { c.record("cni", 3, "uninstalling", now) }, true, now.Add(pendingGrace)},
+		{"ours was uninstalled and its record kept", func(c *cluster) { c.record("cni", 3, "uninstalled", past) }, true, past},
 		{"two newer ones", func(c *cluster) {
 			c.record("cni", 4, "superseded", past)
 			c.record("cni", 5, "pending-upgrade", now)
