@@ -15,11 +15,12 @@ import (
 // stopGrace is how long an operator may take to stop before it is killed.
 const stopGrace = 30 * time.Second
 
-// Binary builds the operator into dir and answers its path.
+// Binary builds the operator into dir the way the image has it, and answers its path.
 func Binary(ctx context.Context, dir string) (string, error) {
 	path := filepath.Join(dir, "networkstack-operator")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "./cmd/operator")
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", path, "./cmd/operator")
 	cmd.Dir = Root()
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the operator: %w\n%s", err, out)
 	}
