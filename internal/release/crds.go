@@ -252,15 +252,24 @@ func (s *session) planCRD(u *unstructured.Unstructured) (*crdPlan, error) {
 			return p, nil
 		}
 	}
-	wanted := definitionOf(u)
-	p.choice.apply = true
-	p.outcome = AppliedCRD{Applied: Applied{Object: objectOf(u)}, Served: wanted.served, Source: wanted.source}
 	live, err := s.objects(m, "").Get(s.ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return p, nil
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, err
 	}
 	if err != nil {
-		return nil, err
+		live = nil
+	}
+	return p, s.judgeCRD(p, live)
+}
+
+// judgeCRD completes a plan by the live definition, nil when there is none. The errors are those of planCRD.
+func (s *session) judgeCRD(p *crdPlan, live *unstructured.Unstructured) error {
+	manager, name := s.engine.opts.FieldManager, p.wanted.GetName()
+	wanted := definitionOf(p.wanted)
+	p.choice.apply = true
+	p.outcome = AppliedCRD{Applied: Applied{Object: objectOf(p.wanted)}, Served: wanted.served, Source: wanted.source}
+	if live == nil {
+		return nil
 	}
 	has := definitionOf(live)
 	if !ownsSource(live, manager) {
@@ -271,19 +280,19 @@ func (s *session) planCRD(u *unstructured.Unstructured) (*crdPlan, error) {
 	mark := ownership.Of(live)
 	switch c := p.choice; {
 	case c.apply && mark.Component == "" && mark.Manager != "":
-		return nil, s.conflict(p.outcome.Object, foreign, owner{who: mark.Manager, remedy: mark.Remedy})
+		return s.conflict(p.outcome.Object, foreign, owner{who: mark.Manager, remedy: mark.Remedy})
 	case c.foreign != "":
-		return nil, s.conflict(p.outcome.Object, foreign, owner{who: "Helm release " + c.foreign})
+		return s.conflict(p.outcome.Object, foreign, owner{who: "Helm release " + c.foreign})
 	case len(c.lost) > 0:
-		return nil, &CRDVersionError{CRD: name, Versions: c.lost}
+		return &CRDVersionError{CRD: name, Versions: c.lost}
 	case len(c.missing) > 0:
-		return nil, &CRDNotServedError{CRD: name, Versions: c.missing, Owner: c.owner, Source: has.source, Wanted: wanted.source}
+		return &CRDNotServedError{CRD: name, Versions: c.missing, Owner: c.owner, Source: has.source, Wanted: wanted.source}
 	case !c.apply:
 		p.outcome = AppliedCRD{
 			Applied: appliedOf(p.outcome.Object, p.live, manager), Served: has.served, Source: has.source, Kept: true, Owner: c.owner,
 		}
 	}
-	return p, nil
+	return nil
 }
 
 // settleCRD carries a plan out and notes what came of it. It returns nil when the live definition was kept.

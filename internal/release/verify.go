@@ -178,8 +178,8 @@ func (v *verification) look(i *resource.Info, wanted *unstructured.Unstructured)
 		return nil, err
 	}
 	if gk := i.Mapping.GroupVersionKind.GroupKind(); isCRD(gk) {
-		plan, err := v.planCRD(wanted)
-		if err != nil || !plan.applies() {
+		plan := &crdPlan{wanted: wanted}
+		if err := v.judgeCRD(plan, live); err != nil || !plan.applies() {
 			return nil, err // kept in favour of a newer one, or of another component's
 		}
 	} else if who, owner := v.ownerOf(live, gk); who == foreign {
