@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Answers that pass are asked for again within the request, with the same body; others, and the end of the action, are not.
@@ -15,19 +17,22 @@ func TestTransportAsksAgain(t *testing.T) {
 		name    string
 		answers []int
 		header  string
+		kind    types.PatchType
 		want    int
 		asked   int
 	}{
-		{"fine", []int{200}, "", 200, 1},
-		{"a conflict that passes", []int{409, 200}, "", 200, 2},
-		{"a server between leaders", []int{500, 503, 504, 201}, "", 201, 4},
-		{"a conflict that stays", []int{409, 409, 409, 409, 409, 409}, "", 409, 5},
-		{"a refusal", []int{422, 200}, "", 422, 1},
-		{"something absent", []int{404, 200}, "", 404, 1},
-		{"left to the client library", []int{503, 200}, "1", 503, 1},
-		{"a connection that is lost", []int{lost, 200}, "", 200, 2},
-		{"an answer that breaks off", []int{broken, lost, 200}, "", 200, 3},
-		{"connections that are lost again and again", []int{lost, lost, lost, lost}, "", 0, 3},
+		{"fine", []int{200}, "", types.ApplyPatchType, 200, 1},
+		{"a conflict that passes", []int{409, 200}, "", types.ApplyPatchType, 200, 2},
+		{"a patch of one version of an object, which somebody else has written to", []int{409, 200}, "", types.JSONPatchType, 409, 1},
+		{"such a patch, and a server between leaders", []int{500, 200}, "", types.JSONPatchType, 200, 2},
+		{"a server between leaders", []int{500, 503, 504, 201}, "", types.ApplyPatchType, 201, 4},
+		{"a conflict that stays", []int{409, 409, 409, 409, 409, 409}, "", types.ApplyPatchType, 409, 5},
+		{"a refusal", []int{422, 200}, "", types.ApplyPatchType, 422, 1},
+		{"something absent", []int{404, 200}, "", types.ApplyPatchType, 404, 1},
+		{"left to the client library", []int{503, 200}, "1", types.ApplyPatchType, 503, 1},
+		{"a connection that is lost", []int{lost, 200}, "", types.ApplyPatchType, 200, 2},
+		{"an answer that breaks off", []int{broken, lost, 200}, "", types.ApplyPatchType, 200, 3},
+		{"connections that are lost again and again", []int{lost, lost, lost, lost}, "", types.ApplyPatchType, 0, 3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			asked := 0
@@ -55,6 +60,7 @@ func TestTransportAsksAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			req.Header.Set("Content-Type", string(tc.kind))
 			resp, err := transport.RoundTrip(req)
 			got := 0
 			if err == nil {
