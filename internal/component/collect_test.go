@@ -118,6 +118,39 @@ func TestCollectFailure(t *testing.T) {
 	}
 }
 
+// TestCollectReplaced wants what was put right to be told although the release is to be applied again, and nothing to be
+// told as put right that was only looked at.
+func TestCollectReplaced(t *testing.T) {
+	restored := []release.Finding{{Object: agent("a"), Missing: true, Manager: release.UnknownManager}}
+	told := "Warning ObjectRestored DaemonSet net/a: deleted by unknown; made again"
+	failed := "Warning ReleaseFailed attempt 1 failed: " + errReleaseReplaced.Error()
+	for _, tc := range []struct {
+		name   string
+		kind   jobKind
+		out    outcome
+		events []string
+	}{
+		{"after a look at everything", jobVerify, outcome{findings: restored, checked: "rules"}, []string{told, failed}},
+		{"after a correction", jobCorrect, outcome{findings: restored, only: []release.Object{agent("a")}}, []string{told, failed}},
+		{"nothing was put right", jobVerify, outcome{}, []string{failed}},
+		{"nothing was to be put right", jobVerify, outcome{findings: restored, observed: true}, []string{failed}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r, c := newReconciler(t), installed("cni", 0)
+			rec := &record{wanted: "x", settled: "x", tracked: true, manifest: &release.Manifest{}}
+			tc.out.err, tc.out.gone = errReleaseReplaced, true
+			rec.job = newJob(tc.kind, "x", tc.out)
+			r.collect(t.Context(), rec, c)
+			if diff := cmp.Diff(tc.events, eventsOf(t, r)); diff != "" || int(rec.drift.Count) != len(tc.events)-1 {
+				t.Errorf("%d drifts, events (-want +got):\n%s", rec.drift.Count, diff)
+			}
+			if rec.settled != "" || rec.tracked || rec.manifest != nil || rec.due() || !errors.Is(rec.failure, errReleaseReplaced) {
+				t.Errorf("settled %q, tracked %v, manifest %v, failure %v", rec.settled, rec.tracked, rec.manifest, rec.failure)
+			}
+		})
+	}
+}
+
 // TestReport wants every finding to be told once, and drift that is left to stay open until it is looked at again.
 func TestReport(t *testing.T) {
 	field := func(path, found string) release.FieldChange {

@@ -67,16 +67,22 @@ func newJob(kind jobKind, inputs string, results ...outcome) *job {
 // newReconciler has no engine: its jobs wait for a start that does not come, so what it starts can be looked at.
 func newReconciler(t *testing.T, objects ...client.Object) *Reconciler {
 	t.Helper()
+	r := idleReconciler(t, objects...)
+	t.Cleanup(func() { endJobs(t, r) })
+	return r
+}
+
+// idleReconciler is a reconciler of which nothing has been started.
+func idleReconciler(t *testing.T, objects ...client.Object) *Reconciler {
+	t.Helper()
 	c := newClient(t, objects...)
-	r := &Reconciler{
+	return &Reconciler{
 		Client: c, Live: c, Certificates: &certificates.Keeper{Live: c, Client: c}, Namespace: operatorNamespace, Recorder: events.NewFakeRecorder(100),
 		Drift:  drift.NewWatcher(metadatafake.NewSimpleMetadataClient(metadatafake.NewTestScheme()), meta.NewDefaultRESTMapper(nil), logr.Discard(), func(string) {}),
 		status: status.NewWriter[networkstackv1alpha1.NetworkComponentStatus](c),
 		state:  newRecords(), wakes: NewWakes(),
 		runner: newRunner(1, func(string) {}),
 	}
-	t.Cleanup(func() { endJobs(t, r) })
-	return r
 }
 
 // endJobs starts the runner at the end of its life, so that no job is left behind: before a test cleans up, its context ends.
