@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
@@ -326,6 +327,51 @@ func TestVerify(t *testing.T) {
 	})
 	if got := e.verify(false); len(got) > 0 {
 		t.Error(strings.Join(got, "\n"))
+	}
+}
+
+// What belongs to somebody else by now is refused and stays as he made it; the others are put right all the same.
+func TestVerifyLeavesWhatIsNotOurs(t *testing.T) {
+	for _, tc := range []struct{ name, mark, owner string }{
+		{"another Helm release", `{"metadata":{"annotations":{"meta.helm.sh/release-name":"theirs"}}}`, "Helm release @NS/theirs"},
+		{"another component", `{"metadata":{"labels":{"networkstack.io/component":"theirs"}}}`, "component theirs"},
+		{"Argo CD", `{"metadata":{"labels":{"networkstack.io/component":null},"annotations":{"argocd.argoproj.io/tracking-id":"net:v1/ConfigMap:x/a"}}}`,
+			"Argo CD application net"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e := newEnv(t)
+			eng := e.engine()
+			m := e.apply(eng, e.spec("maps", mapsChart(), names("a", "b"))).Manifest
+			maps := e.kube.CoreV1().ConfigMaps(e.ns)
+			write := func(name, body string) string {
+				t.Helper()
+				cm, err := maps.Patch(t.Context(), name, types.MergePatchType, []byte(body), metav1.PatchOptions{FieldManager: "theirs"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return cm.ResourceVersion
+			}
+			write("a", tc.mark)
+			version := write("a", `{"data":{"value":"theirs"}}`)
+			write("b", `{"data":{"value":"theirs"}}`)
+			for _, dry := range []bool{true, false} {
+				findings, applied, err := eng.Verify(t.Context(), Check{Component: "maps", Manifest: m, DryRun: dry})
+				var conflict *ConflictError
+				if owner := strings.ReplaceAll(tc.owner, "@NS", e.ns); !errors.As(err, &conflict) || conflict.Object.Name != "a" || conflict.Owner != owner || conflict.Remedy == "" {
+					t.Errorf("dry run %v: %v", dry, err)
+				}
+				if len(findings) != 1 || findings[0].Object.Name != "b" || len(applied) != len(m.Objects())-1 {
+					t.Errorf("dry run %v: findings %+v, applied %v", dry, findings, applied)
+				}
+			}
+			a, err := maps.Get(t.Context(), "a", metav1.GetOptions{})
+			if err != nil || a.ResourceVersion != version {
+				t.Errorf("%v %v: version %s, was %s", err, a.Data, a.ResourceVersion, version)
+			}
+			if b, err := maps.Get(t.Context(), "b", metav1.GetOptions{}); err != nil || b.Data["value"] != "none" {
+				t.Errorf("%v %v", err, b.Data)
+			}
+		})
 	}
 }
 
