@@ -8,10 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/util/wait"
+	metadatafake "k8s.io/client-go/metadata/fake"
 	"k8s.io/client-go/tools/events"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/drift"
 	"github.com/networkstack/networkstack/internal/ignore"
 	"github.com/networkstack/networkstack/internal/release"
 )
@@ -323,5 +328,67 @@ func TestStuck(t *testing.T) {
 	}
 	if got := blamed(&release.ApplyError{Err: errors.New("away"), Causes: refused.Causes}); got != nil {
 		t.Errorf("blamed %v for what others are about, too", got)
+	}
+}
+
+// TestStuckIsWaitedForAlone wants objects that could not be restored to be left until their time has come, and what else
+// differs to be put right meanwhile.
+func TestStuckIsWaitedForAlone(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		drifted []release.Object
+		rec     func(*record)
+		want    jobKind
+	}{
+		{"nothing else differs", []release.Object{agent("a")}, nil, ""},
+		{"something else does", []release.Object{agent("a"), agent("b")}, nil, jobCorrect},
+		{"it is not known what stood in the way", []release.Object{agent("b")}, func(rec *record) { rec.stuck = nil }, ""},
+		{"nothing is held to what was applied", []release.Object{agent("b")}, func(rec *record) { rec.tracked = false }, ""},
+		{"its time has come", []release.Object{agent("a")}, func(rec *record) { rec.next = time.Now().Add(-time.Second) }, jobVerify},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newReconciler(t, installed("cni", 0))
+			mapper := meta.NewDefaultRESTMapper(nil)
+			mapper.Add(daemonSetKind, meta.RESTScopeNamespace)
+			// There is no object at all, so whatever is expected is missing.
+			r.Drift = drift.NewWatcher(metadatafake.NewSimpleMetadataClient(metadatafake.NewTestScheme()), mapper, logr.Discard(), func(string) {})
+			ctx, cancel := context.WithCancel(t.Context())
+			over := make(chan error, 1)
+			go func() { over <- r.Drift.Start(ctx) }()
+			defer func() {
+				cancel()
+				if err := <-over; err != nil {
+					t.Error(err)
+				}
+			}()
+			var applied []release.Applied
+			for _, o := range tc.drifted {
+				applied = append(applied, release.Applied{Object: o, ResourceVersion: "1", Fingerprint: "x"})
+			}
+			if err := r.Drift.Track("cni", applied); err != nil {
+				t.Fatal(err)
+			}
+			err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+				return len(r.Drift.Drifted("cni")) == len(tc.drifted), nil
+			})
+			if err != nil {
+				t.Fatalf("drifted: %v", r.Drift.Drifted("cni"))
+			}
+			seen := get(t, r, "cni")
+			rec := r.state.of(seen, &seen.Status)
+			rec.settled, rec.tracked, rec.checked = wishes(seen, map[string]any{}), true, digestOf(seen)
+			rec.failure, rec.failedFor, rec.next, rec.stuck = errors.New("immutable"), rec.settled, time.Now().Add(time.Hour), []release.Object{agent("a")}
+			if tc.rec != nil {
+				tc.rec(rec)
+			}
+			reconcileOnce(t, r, "cni")
+			var got jobKind
+			if rec.job != nil {
+				got = rec.job.kind
+			}
+			if got != tc.want {
+				t.Errorf("under way: %q, want %q", got, tc.want)
+			}
+		})
 	}
 }

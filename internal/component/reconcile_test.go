@@ -88,7 +88,11 @@ func idleReconciler(t *testing.T, objects ...client.Object) *Reconciler {
 // endJobs starts the runner at the end of its life, so that no job is left behind: before a test cleans up, its context ends.
 func endJobs(t *testing.T, r *Reconciler) {
 	// All slots are taken: a job that was started finds only the end.
-	r.runner.slots <- struct{}{}
+	for _, slots := range []chan struct{}{r.runner.slots, r.runner.quick} {
+		for range cap(slots) {
+			slots <- struct{}{}
+		}
+	}
 	if err := r.runner.Start(t.Context()); err != nil {
 		t.Error(err)
 	}
