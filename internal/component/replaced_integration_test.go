@@ -55,7 +55,9 @@ func newReplacedEnv(t *testing.T) *replacedEnv {
 		t.Fatal(err)
 	}
 	mapper := meta.NewDefaultRESTMapper(nil)
-	mapper.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
+	for _, kind := range []string{"ConfigMap", "Secret"} {
+		mapper.Add(corev1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeNamespace)
+	}
 	e.r.Drift = drift.NewWatcher(objects, mapper, logr.Discard(), func(string) {})
 	e.r.Charts, e.r.ChartDirs = chart.NewLoader(chart.Options{CacheDir: t.TempDir()}), []string{e.charts}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -152,7 +154,8 @@ func TestReleaseReplaced(t *testing.T) {
 	if got := said(s.Conditions)["Drifted"]; got != "True DriftDetected: changed by somebody else, and left so: ConfigMap net/config" {
 		t.Errorf("says %q", got)
 	}
-	// The same when everything is looked at.
+	// The same when the watches know of the revision, and when everything is looked at.
+	e.until("the revision to be noticed", func(*networkstackv1alpha1.NetworkComponentStatus) bool { return !e.r.Drift.Superseded("maps").IsZero() })
 	e.change(func(c *networkstackv1alpha1.NetworkComponent) {
 		c.Spec.DriftIgnore = []networkstackv1alpha1.DriftIgnoreRule{{Kind: "Secret", Paths: []string{".data"}}}
 	})
