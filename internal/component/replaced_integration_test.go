@@ -167,6 +167,7 @@ func TestReleaseReplaced(t *testing.T) {
 	if s.Phase != networkstackv1alpha1.PhaseReady || s.Failures > 0 || s.Drift.Count != 1 || len(s.Drift.Open) != 1 {
 		t.Errorf("phase %s, %d failures, drift %+v", s.Phase, s.Failures, s.Drift)
 	}
+	e.until("nothing to be under way", func(*networkstackv1alpha1.NetworkComponentStatus) bool { return rec.job == nil })
 	e.expect(2, false, "helm")
 
 	// Now it is to be corrected: everything is looked at, and with the object the release is put right.

@@ -165,6 +165,7 @@ func applied(o release.Object, m *metav1.PartialObjectMetadata) release.Applied 
 		Object: o, ResourceVersion: m.ResourceVersion, UID: string(m.UID), Generation: m.Generation,
 		Fingerprint: release.Fingerprint(m, networkstackv1alpha1.FieldManager),
 		Traces:      release.Traces(m, networkstackv1alpha1.FieldManager),
+		Unlabelled:  m.Labels[networkstackv1alpha1.ComponentLabel] == "",
 	}
 }
 

@@ -185,7 +185,8 @@ func (w *Watcher) live(k key) *metav1.PartialObjectMetadata {
 func (w *Watcher) differs(k key, e *expectation) bool {
 	live := w.live(k)
 	switch {
-	case live == nil && e.Transient:
+	case live == nil && (e.Transient || e.Unlabelled):
+		// What has lost the label is not seen: it is looked at again when it has one.
 		return false
 	case live == nil:
 		was := e.Fingerprint != "" || e.ResourceVersion != ""

@@ -208,6 +208,9 @@ func TestOpen(t *testing.T) {
 		c.delete(config)
 		return release.Applied{Object: config}
 	}
+	unlabelled := func(c *cluster) release.Applied {
+		return c.put(config, "taken", func(m *metav1.PartialObjectMetadata) { m.Labels = nil })
+	}
 	foreign := func(fields string) func(*metav1.PartialObjectMetadata) {
 		return func(m *metav1.PartialObjectMetadata) {
 			m.ManagedFields = append(m.ManagedFields, metav1.ManagedFieldsEntry{
@@ -241,6 +244,10 @@ func TestOpen(t *testing.T) {
 		{"open for having been deleted, and comes back", deleted, open, func(c *cluster) { c.put(config, "ours") }, true},
 		{"open without a field of ours, and gets some", func(c *cluster) release.Applied { return c.put(config, "") }, open,
 			func(c *cluster) { c.put(config, "ours") }, true},
+		// It is not seen any more, so there would be no end to looking at it.
+		{"open for having lost its label, and changes again", unlabelled, open, func(c *cluster) { unlabelled(c) }, false},
+		{"open for having lost its label, and gets it again", unlabelled, open, func(c *cluster) { c.put(config, "ours") }, true},
+		{"harmless without its label", unlabelled, harmless, func(*cluster) {}, false},
 		{"harmless, and changes somewhere", taken, harmless, func(c *cluster) { c.put(config, "taken") }, false},
 		{"harmless, and changes again", taken, harmless, func(c *cluster) { c.put(config, "taken more") }, true},
 		{"harmless, and is deleted", taken, harmless, func(c *cluster) { c.delete(config) }, true},

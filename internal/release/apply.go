@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
 
+	"github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/ignore"
 )
 
@@ -290,5 +291,6 @@ func appliedOf(o Object, m metav1.Object, manager string) Applied {
 	return Applied{
 		Object: o, ResourceVersion: m.GetResourceVersion(), UID: string(m.GetUID()), Generation: m.GetGeneration(),
 		Fingerprint: Fingerprint(m, manager),
+		Unlabelled:  m.GetLabels()[v1alpha1.ComponentLabel] == "",
 	}
 }

@@ -94,6 +94,8 @@ type Applied struct {
 	Traces string
 	// Transient says that the cluster removes the object by itself when it is done: that it is gone is no drift.
 	Transient bool
+	// Unlabelled says that the object was left without the component's label, by which it is watched.
+	Unlabelled bool
 }
 
 // Outcome is what Apply achieved.
