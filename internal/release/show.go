@@ -27,8 +27,13 @@ func newMasker(secrets []string) masker {
 	const shortest = 4 // shorter ones are words that occur everywhere
 	m := masker{}
 	for _, s := range secrets {
-		if len(s) >= shortest {
-			m.secrets = append(m.secrets, s)
+		if len(s) < shortest {
+			continue
+		}
+		m.secrets = append(m.secrets, s)
+		// As it is shown: quotes and backslashes are escaped.
+		if escaped := literal(s); escaped != `"`+s+`"` {
+			m.secrets = append(m.secrets, escaped[1:len(escaped)-1])
 		}
 	}
 	return m

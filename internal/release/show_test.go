@@ -16,7 +16,7 @@ func TestShow(t *testing.T) {
 	below := func(p fieldpath.Path, parts ...any) fieldpath.Path { return append(p.Copy(), path(parts...)...) }
 	secret := schema.GroupVersionKind{Version: "v1", Kind: "Secret"}
 	daemon := appsV1.WithKind("DaemonSet")
-	mask := newMasker([]string{"open-sesame", "abc"})
+	mask := newMasker([]string{"open-sesame", "abc", `say "friend"`, `back\slash`})
 	long := strings.Repeat("é", 60)
 	for _, tc := range []struct {
 		name string
@@ -51,6 +51,8 @@ func TestShow(t *testing.T) {
 		{"such a field that says nothing", daemon, path("spec", "login"), map[string]any{"password": ""}, `{"password":""}`},
 
 		{"a text that came from a Secret", daemon, below(container, "args"), []any{"--as=open-sesame"}, redacted},
+		{"such a text with quotes", daemon, below(container, "args"), []any{`--as=say "friend"`}, redacted},
+		{"such a text with a backslash", daemon, path("data", "conf"), `as = back\slash`, redacted},
 		{"a text too short to be told from others", daemon, below(container, "args"), []any{"abc"}, `["abc"]`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
