@@ -85,7 +85,8 @@ func (r *Reconciler) watchDrift(rec *record, c *networkstackv1alpha1.NetworkComp
 
 // replacedAt is when somebody else's work on the Helm release is to be undone; the zero time is never.
 func (r *Reconciler) replacedAt(rec *record, c *networkstackv1alpha1.NetworkComponent) time.Time {
-	if rec.job != nil || rec.failure != nil || !rec.tracked || rec.settled != rec.wanted || !c.DeletionTimestamp.IsZero() ||
+	waits := rec.failure != nil && time.Now().Before(rec.next)
+	if rec.job != nil || waits || !rec.tracked || rec.settled != rec.wanted || !c.DeletionTimestamp.IsZero() ||
 		c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore || c.Spec.DriftMode == networkstackv1alpha1.DriftWarn {
 		return time.Time{}
 	}
@@ -136,10 +137,14 @@ func (r *Reconciler) verify(ctx context.Context, c *networkstackv1alpha1.Network
 	findings, applied, err := r.Engine.Verify(ctx, release.Check{
 		Component: c.Name, Manifest: m, Only: only, DryRun: observe, Rules: check.rules, Secrets: check.secrets,
 	})
-	out := outcome{err: err, findings: findings, applied: applied, manifest: m, only: only, observed: observe, checked: check.digest}
+	out := outcome{err: err, findings: findings, applied: applied, manifest: m, only: only, observed: observe, checked: check.digest,
+		records: check.records}
 	if err == nil && check.records {
 		found, err := r.Engine.State(ctx, c.Spec.ReleaseName, c.Spec.Namespace)
-		if err == nil && (found.Revision != m.Revision || found.Status != deployed) {
+		switch {
+		case err != nil:
+			out.err = err
+		case found.Revision != m.Revision || found.Status != deployed:
 			out.err, out.gone = errReleaseReplaced, true
 		}
 	}

@@ -38,6 +38,8 @@ type outcome struct {
 	observed, unwatched bool
 	// checked is the digest of what findings were judged by.
 	checked string
+	// records says that the records of the Helm release were looked at too.
+	records bool
 	// adoption is what was there before and what became of it; nil when that was not looked at.
 	adoption *networkstackv1alpha1.AdoptionStatus
 	// gone says that there is no release any more; partial that some objects may be of a new revision and some of an old one.
@@ -272,13 +274,15 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 	if out.manifest != nil {
 		rec.manifest = out.manifest
 	}
+	tracked := rec.tracked
 	if out.only == nil {
 		rec.objects = out.applied
 		rec.tracked = !out.unwatched
 	}
 	if out.only == nil && rec.tracked {
 		err := r.Drift.Track(c.Name, out.applied)
-		if m := out.manifest; m != nil {
+		// What the watches know of the release's records holds until somebody has looked at these.
+		if m := out.manifest; m != nil && (!tracked || out.upgraded || out.records) {
 			err = errors.Join(err, r.Drift.TrackRevision(c.Name, m.Namespace, m.Name, m.Revision))
 		}
 		if err != nil {

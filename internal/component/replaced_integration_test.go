@@ -2,6 +2,7 @@ package component
 
 import (
 	"context"
+	"errors"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -101,12 +102,16 @@ func (e *replacedEnv) ready(revision int32) *networkstackv1alpha1.NetworkCompone
 // upgrade makes a revision with Helm's own command line.
 func (e *replacedEnv) upgrade(by string) {
 	e.t.Helper()
+	e.helm("upgrade", "maps", filepath.Join(e.charts, "maps-1.0.0.tgz"), "--set", "by="+by)
+}
+
+func (e *replacedEnv) helm(args ...string) {
+	e.t.Helper()
 	path, err := controlplane.Helm(e.t.Context(), nil)
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	out, err := exec.CommandContext(e.t.Context(), path, "upgrade", "maps", filepath.Join(e.charts, "maps-1.0.0.tgz"), "--set", "by="+by,
-		"--namespace", "net", "--kubeconfig", e.cp.Kubeconfig()).CombinedOutput()
+	out, err := exec.CommandContext(e.t.Context(), path, append(args, "--namespace", "net", "--kubeconfig", e.cp.Kubeconfig())...).CombinedOutput()
 	if err != nil {
 		e.t.Fatalf("%v: %s", err, out)
 	}
@@ -191,4 +196,30 @@ func TestReleaseReplaced(t *testing.T) {
 	if diff := cmp.Diff(append(corrected, applied("5")), eventsOf(t, e.r)); diff != "" || s.Drift.Count != 3 {
 		t.Errorf("drift %+v, events (-want +got):\n%s", s.Drift, diff)
 	}
+}
+
+// Somebody removes a release while its objects cannot be restored for a moment. That it is gone is not forgotten over that.
+func TestReleaseTaken(t *testing.T) {
+	e := newReplacedEnv(t)
+	e.ready(1)
+	c := get(t, e.r, "maps")
+	rec := e.r.state.of(c, &c.Status)
+	e.helm("uninstall", "maps")
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+		at := e.r.Drift.Superseded("maps")
+		return !at.IsZero() && !at.After(time.Now()), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.failure, rec.failedFor, rec.failures, rec.next = errors.New("cannot be restored"), rec.settled, 1, time.Now()
+	eventsOf(t, e.r)
+	e.until("the release to be installed again", func(*networkstackv1alpha1.NetworkComponentStatus) bool {
+		state, err := e.r.Engine.State(t.Context(), "maps", "net")
+		return err == nil && state.Status == deployed
+	})
+	e.ready(1)
+	e.expect(1, true, "operator")
+	// Nothing is left to be looked at.
+	e.until("nothing to be under way", func(*networkstackv1alpha1.NetworkComponentStatus) bool { return rec.job == nil })
 }
