@@ -77,6 +77,10 @@ generate: ## Generate the deep copies of the types in api/.
 api-docs: ## Generate docs/api.md, the reference of every field.
 	$(call tool,crd-ref-docs) --source-path=api --config=hack/tools/crd-ref-docs/config.yaml --renderer=markdown --output-path=docs/api.md
 
+.PHONY: refusals
+refusals: ## Generate docs/refusals.md, the rules by which a NetworkStack is refused or warned of.
+	@page=$$(go run ./hack/refusals) && printf '%s\n' "$$page" > docs/refusals.md
+
 .PHONY: fmt
 fmt: ## Format the code and order its imports.
 	$(GOLANGCI_LINT) fmt ./...
@@ -107,7 +111,8 @@ verify: ## Fail when a generated file is not what its source generates.
 	same() { git --no-pager diff --no-index --exit-code "$$1" "$$2" || { echo "$$1 is not up to date: run make $$3" >&2; exit 1; }; }; \
 	same config/crd/bases "$$tmp/crd" manifests; \
 	same api/v1alpha1/zz_generated.deepcopy.go "$$tmp/zz_generated.deepcopy.go" generate; \
-	same docs/api.md "$$tmp/api.md" api-docs
+	same docs/api.md "$$tmp/api.md" api-docs; \
+	go run ./hack/refusals >"$$tmp/refusals.md"; same docs/refusals.md "$$tmp/refusals.md" refusals
 	go run ./hack/bundle -check
 	@echo "generated files are up to date"
 

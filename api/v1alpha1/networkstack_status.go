@@ -74,7 +74,7 @@ type NetworkStackStatus struct {
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// warnings are remarks on the spec that do not stop it, each with its field path.
+	// warnings are remarks on the spec that do not stop it, each with its field path and, in brackets, its rule.
 	// +optional
 	// +listType=atomic
 	Warnings []string `json:"warnings,omitempty"`

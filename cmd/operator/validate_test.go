@@ -19,7 +19,7 @@ func TestValidate(t *testing.T) {
 		{"several documents, other kinds passed over", "kind: ConfigMap\n---\n" + head + "  cni: {type: Flannel}\n---\n" + head + "  cni: {type: External}\n",
 			true, []string{"2 NetworkStacks are valid"}},
 		{"all errors at once", head + "  mtu: 100\n  cni: {type: Flannel, encapsulation: Geneve}\n  kubeProxy: {mode: Replaced}\n", false,
-			[]string{"spec.mtu", "spec.cni.encapsulation", "spec.kubeProxy.mode", "1 of 1 NetworkStacks are not valid"}},
+			[]string{"spec.mtu", "[MTU-RANGE]", "spec.cni.encapsulation", "spec.kubeProxy.mode", "1 of 1 NetworkStacks are not valid"}},
 		{"unknown field", head + "  cni: {type: Flannel}\n  mtus: 1\n", false, []string{`unknown field "mtus"`}},
 		{"nothing to check", "kind: ConfigMap\n", false, []string{"there is no NetworkStack"}},
 		{"no YAML", "a: [", false, []string{"yaml"}},

@@ -203,9 +203,9 @@ func (s *state) parseServiceCIDRs() {
 		p, problem := parseCIDR(text)
 		switch {
 		case problem != "":
-			s.refuse(field.Invalid(path.Index(i), text, problem))
+			s.refuse(ruleCIDRForm, field.Invalid(path.Index(i), text, problem))
 		case len(ofFamily(pinned, familyOf(p.Addr()))) > 0:
-			s.refuse(field.Invalid(path.Index(i), text, fmt.Sprintf(
+			s.refuse(ruleServiceRangeTwice, field.Invalid(path.Index(i), text, fmt.Sprintf(
 				"there is an %s range already; list at most one IPv4 and one IPv6 range", familyOf(p.Addr()))))
 		default:
 			pinned = append(pinned, p)
@@ -214,7 +214,7 @@ func (s *state) parseServiceCIDRs() {
 	if len(s.pinned().ServiceCIDRs) > 0 {
 		s.services, s.serviceSource = pinned, path.String()
 		if ip := s.facts.ServiceIP; ip.IsValid() && len(pinned) > 0 && !setOf(pinned).Contains(ip) {
-			s.warn(path, "the Service default/kubernetes has %s, which is in none of these ranges: check them", ip)
+			s.warn(ruleServiceRangeWrong, path, "the Service default/kubernetes has %s, which is in none of these ranges: check them", ip)
 		}
 		return
 	}
@@ -256,7 +256,7 @@ func (s *state) deriveFamilies() {
 	if len(s.families) > 0 {
 		s.note(path, familiesText(s.families), "%s", reason)
 	} else if s.withFacts && s.spec.CNI.Type != networkstackv1alpha1.CNIExternal && len(s.spec.IPPools) == 0 {
-		s.refuse(field.Required(path, "neither pools, Service ranges nor nodes say which IP families the cluster has: list IPv4, IPv6, or both"))
+		s.refuse(ruleFamilyUnknown, field.Required(path, "neither pools, Service ranges nor nodes say which IP families the cluster has: list IPv4, IPv6, or both"))
 	}
 }
 

@@ -302,7 +302,7 @@ func (s *state) deriveFoundBackend() {
 		s.note(cniPath.Child("encryption", "type"), s.encryption, reason)
 		return
 	default:
-		s.refuse(field.Invalid(cniPath.Child("encapsulation"), "", fmt.Sprintf(
+		s.refuse(ruleAdoptBackend, field.Invalid(cniPath.Child("encapsulation"), "", fmt.Sprintf(
 			"the Flannel that is there uses the backend %s, which is not supported here: set cni.type to External to leave it there, or move it to vxlan, host-gw or wireguard first",
 			n.Backend.Type)))
 		return
@@ -328,14 +328,14 @@ func (s *state) validateAdoption(typ string, path *field.Path, value any, namesp
 		}
 		switch {
 		case i.Kept:
-			s.refuse(field.Invalid(path, value, fmt.Sprintf(
+			s.refuse(ruleAdoptManaged, field.Invalid(path, value, fmt.Sprintf(
 				"DaemonSet %s is %s, managed by %q, which would undo every change, so it is never taken over: %s, or remove it where it is managed",
 				name, what, i.Manager, leave)))
 		case ours != nil || len(others) > 1:
-			s.refuse(field.Invalid(path, value, fmt.Sprintf(
+			s.refuse(ruleAdoptSeveral, field.Invalid(path, value, fmt.Sprintf(
 				"DaemonSet %s is %s, %s, beside another one: remove one of them", name, what, by)))
 		case namespace != "" && namespace != at:
-			s.refuse(field.Invalid(path, value, fmt.Sprintf(
+			s.refuse(ruleAdoptNamespace, field.Invalid(path, value, fmt.Sprintf(
 				"DaemonSet %s is %s, %s, and what is there cannot be taken over into another namespace: remove namespace, which is %s now",
 				name, what, by, at)))
 		case s.spec.Adoption != networkstackv1alpha1.AdoptionAdopt:
@@ -350,7 +350,7 @@ func (s *state) validateAdoption(typ string, path *field.Path, value any, namesp
 
 // refuseAdoption refuses something that would be possible with adoption Adopt.
 func (s *state) refuseAdoption(err *field.Error) {
-	s.errs = append(s.errs, err)
+	s.refuse(ruleAdoptNotAsked, err)
 	s.adoptable++
 }
 

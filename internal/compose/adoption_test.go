@@ -81,30 +81,30 @@ func adoptionFindings() []finding {
 		{name: "adoption of kubectl's Flannel", in: flannel(kubectlFlannel, adopt)},
 		{name: "adoption of a Helm release", in: cilium(helm("net", "networking"), adopt)},
 		{name: "adoption not asked for", in: cilium(helm("net", "networking")), errors: []string{
-			`spec.cni.type: Invalid value: "Cilium": DaemonSet kube-system/cilium is Cilium already, of Helm release networking/net: set spec.adoption to Adopt to take it over (status.adoption of NetworkComponent cilium says what that changes), or set cni.type to External to leave it there`,
+			`spec.cni.type: Invalid value: "Cilium": DaemonSet kube-system/cilium is Cilium already, of Helm release networking/net: set spec.adoption to Adopt to take it over (status.adoption of NetworkComponent cilium says what that changes), or set cni.type to External to leave it there [ADOPT-NOT-ASKED]`,
 		}},
 		{name: "adoption refused", in: flannel(kubectlFlannel, func(in *Input) { in.Stack.Spec.Adoption = AdoptionRefuse }), errors: []string{
-			`spec.cni.type: Invalid value: "Flannel": DaemonSet kube-flannel/kube-flannel-ds is Flannel already, made by kubectl: set spec.adoption to Adopt to take it over (status.adoption of NetworkComponent flannel says what that changes), or set cni.type to External to leave it there`,
+			`spec.cni.type: Invalid value: "Flannel": DaemonSet kube-flannel/kube-flannel-ds is Flannel already, made by kubectl: set spec.adoption to Adopt to take it over (status.adoption of NetworkComponent flannel says what that changes), or set cni.type to External to leave it there [ADOPT-NOT-ASKED]`,
 		}},
 		{name: "adoption from another manager", in: flannel(kubectlFlannel, kept("Argo CD application net"), adopt), errors: []string{
-			`spec.cni.type: Invalid value: "Flannel": DaemonSet kube-flannel/kube-flannel-ds is Flannel, managed by "Argo CD application net", which would undo every change, so it is never taken over: set cni.type to External to leave it there, or remove it where it is managed`,
+			`spec.cni.type: Invalid value: "Flannel": DaemonSet kube-flannel/kube-flannel-ds is Flannel, managed by "Argo CD application net", which would undo every change, so it is never taken over: set cni.type to External to leave it there, or remove it where it is managed [ADOPT-MANAGED]`,
 		}},
 		{name: "adoption of another plugin", in: cilium(kubectlFlannel, adopt), errors: []string{
-			`spec.cni.type: Invalid value: "Cilium": DaemonSet kube-flannel/kube-flannel-ds is Flannel, which NetworkStack did not install; two network plugins break every pod: set cni.type to External to leave it there, or remove it first`,
+			`spec.cni.type: Invalid value: "Cilium": DaemonSet kube-flannel/kube-flannel-ds is Flannel, which NetworkStack did not install; two network plugins break every pod: set cni.type to External to leave it there, or remove it first [CNI-SECOND]`,
 		}},
 		{name: "adoption into another namespace", in: cilium(helm("net", "networking"), namespace("cilium"), adopt), errors: []string{
-			`spec.cni.type: Invalid value: "Cilium": DaemonSet kube-system/cilium is Cilium, of Helm release networking/net, and what is there cannot be taken over into another namespace: remove namespace, which is networking now`,
+			`spec.cni.type: Invalid value: "Cilium": DaemonSet kube-system/cilium is Cilium, of Helm release networking/net, and what is there cannot be taken over into another namespace: remove namespace, which is networking now [ADOPT-NAMESPACE]`,
 		}},
 		{name: "adoption in its namespace", in: cilium(helm("net", "networking"), namespace("networking"), adopt)},
 		{name: "adoption of one of two", in: flannel(kubectlFlannel, kubectlFlannel, adopt), errors: []string{
-			`spec.cni.type: Invalid value: "Flannel": DaemonSet kube-flannel/kube-flannel-ds is Flannel, made by kubectl, beside another one: remove one of them`,
-			`spec.cni.type: Invalid value: "Flannel": DaemonSet kube-flannel/kube-flannel-ds is Flannel, made by kubectl, beside another one: remove one of them`,
+			`spec.cni.type: Invalid value: "Flannel": DaemonSet kube-flannel/kube-flannel-ds is Flannel, made by kubectl, beside another one: remove one of them [ADOPT-SEVERAL]`,
+			`spec.cni.type: Invalid value: "Flannel": DaemonSet kube-flannel/kube-flannel-ds is Flannel, made by kubectl, beside another one: remove one of them [ADOPT-SEVERAL]`,
 		}},
 		{name: "adoption of a backend that is not supported", in: flannel(backend("udp"), adopt), errors: []string{
-			`spec.cni.encapsulation: Invalid value: "": the Flannel that is there uses the backend udp, which is not supported here: set cni.type to External to leave it there, or move it to vxlan, host-gw or wireguard first`,
+			`spec.cni.encapsulation: Invalid value: "": the Flannel that is there uses the backend udp, which is not supported here: set cni.type to External to leave it there, or move it to vxlan, host-gw or wireguard first [ADOPT-BACKEND]`,
 		}},
 		{name: "adoption that is neither", in: flannel(func(in *Input) { in.Stack.Spec.Adoption = "Maybe" }), errors: []string{
-			`spec.adoption: Unsupported value: "Maybe": supported values: "Adopt", "Refuse"`,
+			`spec.adoption: Unsupported value: "Maybe": supported values: "Adopt", "Refuse" [STACK-UNKNOWN-VALUE]`,
 		}},
 	}
 }

@@ -37,13 +37,13 @@ func (s *state) validateCilium() {
 // 10.0.0.0/8 collides with most networks.
 func (s *state) validateCiliumWithoutPools() {
 	if len(s.linux) == 0 {
-		s.refuse(field.Required(poolsPath, "there are no nodes to take pod ranges from: state at least one pool for each IP family"))
+		s.refuse(rulePoolNotDerived, field.Required(poolsPath, "there are no nodes to take pod ranges from: state at least one pool for each IP family"))
 		return
 	}
 	s.validateNodePodCIDRs(func(detail string) *field.Error { return field.Required(poolsPath, detail) },
 		"without ipPools Cilium takes the nodes' spec.podCIDRs", ", or state ipPools")
 	if s.poolsFromNodes && s.encapsulation == networkstackv1alpha1.EncapsulationNone {
-		s.warn(poolsPath, "derived from the nodes there are, and restarts Cilium's agents when a new node widens it: state ipPools")
+		s.warn(ruleCiliumPoolDerived, poolsPath, "derived from the nodes there are, and restarts Cilium's agents when a new node widens it: state ipPools")
 	}
 }
 
@@ -63,7 +63,7 @@ func (s *state) validateNativeRouting() {
 	for _, f := range s.families {
 		if n := len(s.poolsOf(f)); n > 1 && s.nat[f] {
 			if v, _ := lookup(s.userValues[cniPath.String()], nativeRoutingKey(f)); v == nil || v == "" {
-				s.refuse(field.Invalid(cniPath.Child("encapsulation"), s.encapsulation, fmt.Sprintf(
+				s.refuse(ruleCiliumNativeRanges, field.Invalid(cniPath.Child("encapsulation"), s.encapsulation, fmt.Sprintf(
 					"native routing needs one %s range that holds all pods, and ipPools has %d: use one CIDR, or set cni.values.%s to a range that holds them all",
 					f, n, nativeRoutingKey(f))))
 			}
@@ -75,27 +75,27 @@ func (s *state) validateNativeRouting() {
 func (s *state) validateCiliumValues() {
 	user := s.userValues[cniPath.String()]
 	path := cniPath.Child("values")
-	refuse := func(text string) { s.refuse(field.Invalid(path, field.OmitValueType{}, text)) }
+	refuse := func(rule refusal, text string) { s.refuse(rule, field.Invalid(path, field.OmitValueType{}, text)) }
 	on := func(key string) bool { v, _ := lookup(user, key); return v == true || v == "true" }
 	word := func(key string) string { v, _ := lookup(user, key); w, _ := v.(string); return w }
 
 	if s.encryption == networkstackv1alpha1.EncryptionIPsec {
 		if on("hostFirewall.enabled") {
-			refuse("values.hostFirewall.enabled does not work with IPsec; Cilium's agents stop on start: remove it, or choose WireGuard")
+			refuse(ruleIPsecHostFirewall, "values.hostFirewall.enabled does not work with IPsec; Cilium's agents stop on start: remove it, or choose WireGuard")
 		}
 		if on("encryption.strictMode.ingress.enabled") {
-			refuse("values.encryption.strictMode.ingress.enabled works with WireGuard only: remove it, or choose WireGuard")
+			refuse(ruleStrictIngress, "values.encryption.strictMode.ingress.enabled works with WireGuard only: remove it, or choose WireGuard")
 		}
 		if mode := word("cni.chainingMode"); mode != "" && mode != "none" {
-			refuse("values.cni.chainingMode does not work with IPsec: remove it, or choose WireGuard")
+			refuse(ruleIPsecChaining, "values.cni.chainingMode does not work with IPsec: remove it, or choose WireGuard")
 		}
 	}
 	mode := word("loadBalancer.mode")
 	if (mode == "dsr" || mode == "hybrid") && s.encapsulation == networkstackv1alpha1.EncapsulationVXLAN {
-		refuse("values.loadBalancer.mode " + mode + " does not work over VXLAN; Cilium's agents stop on start: set encapsulation to Geneve (with loadBalancer.dsrDispatch geneve) or None")
+		refuse(ruleDSRTunnel, "values.loadBalancer.mode "+mode+" does not work over VXLAN; Cilium's agents stop on start: set encapsulation to Geneve (with loadBalancer.dsrDispatch geneve) or None")
 	}
 	if s.encapsulation != networkstackv1alpha1.EncapsulationNone && on("autoDirectNodeRoutes") {
-		refuse("values.autoDirectNodeRoutes works without a tunnel only; Cilium's agents stop on start: remove it, or set encapsulation to None")
+		refuse(ruleDirectRoutesTunnel, "values.autoDirectNodeRoutes works without a tunnel only; Cilium's agents stop on start: remove it, or set encapsulation to None")
 	}
 }
 
@@ -114,7 +114,7 @@ func (s *state) validateCiliumKernels() {
 		old = append(old, n.Name)
 	}
 	if len(old) > 0 {
-		s.warn(cniPath.Child("type"), "%s %s a kernel older than 5.10 (RHEL 8: 8.10), which Cilium is not tested with",
+		s.warn(ruleCiliumKernel, cniPath.Child("type"), "%s %s a kernel older than 5.10 (RHEL 8: 8.10), which Cilium is not tested with",
 			nodeList(old), verb(old, "has", "have"))
 	}
 }

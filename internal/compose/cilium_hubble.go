@@ -81,7 +81,7 @@ func (s *state) ciliumHubble(b *valuesBuilder) {
 		n, whole := days.(int64)
 		const most = 3650
 		if !whole || n < 1 || n > most {
-			s.refuse(field.Invalid(cniPath.Child("values"), field.OmitValueType{},
+			s.refuse(ruleHubbleValidity, field.Invalid(cniPath.Child("values"), field.OmitValueType{},
 				"values.hubble.tls.auto.certValidityDuration must be a whole number of days, from 1 to 3650"))
 			return
 		}
@@ -111,7 +111,7 @@ func (s *state) ciliumHubble(b *valuesBuilder) {
 			made.IPAddresses = words(user, c.block+".extraIpAddresses")
 			for _, text := range made.IPAddresses {
 				if _, err := netip.ParseAddr(text); err != nil {
-					s.refuse(field.Invalid(cniPath.Child("values"), field.OmitValueType{},
+					s.refuse(ruleHubbleAddress, field.Invalid(cniPath.Child("values"), field.OmitValueType{},
 						fmt.Sprintf("values.%s.extraIpAddresses: %q is no IP address", c.block, text)))
 				}
 			}

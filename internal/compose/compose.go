@@ -35,7 +35,7 @@ func Compose(in Input) Result {
 
 // ValidateObject judges what can be judged of a stack without its cluster and without a catalogue.
 // Everything it refuses, Compose refuses too.
-func ValidateObject(stack *networkstackv1alpha1.NetworkStack) (field.ErrorList, []string) {
+func ValidateObject(stack *networkstackv1alpha1.NetworkStack) (errs, warnings []Finding) {
 	s, _ := run(Input{Stack: stack}, false)
 	return s.errs, s.warnings
 }
@@ -45,7 +45,7 @@ func ValidateObject(stack *networkstackv1alpha1.NetworkStack) (field.ErrorList, 
 func run(in Input, withFacts bool) (*state, []Release) {
 	s := newState(in, withFacts)
 	if in.Stack == nil {
-		s.refuse(field.Required(specPath, "there is no NetworkStack"))
+		s.refuse(ruleStackMissing, field.Required(specPath, "there is no NetworkStack"))
 		return s, nil
 	}
 
@@ -176,18 +176,17 @@ func duplicate(path *field.Path, value any, remedy string) *field.Error {
 	return err
 }
 
-// problems are the findings of a composition.
+// problems are the findings of a composition. Each is made by a rule of the table.
 type problems struct {
-	errs     field.ErrorList
-	warnings []string
+	errs, warnings []Finding
 }
 
-func (p *problems) refuse(err *field.Error) {
-	p.errs = append(p.errs, err)
+func (p *problems) refuse(rule refusal, err *field.Error) {
+	p.errs = append(p.errs, Finding{Rule: rule.ID, Field: err.Field, Message: err.ErrorBody()})
 }
 
-func (p *problems) warn(path *field.Path, format string, args ...any) {
-	w := path.String() + ": " + fmt.Sprintf(format, args...)
+func (p *problems) warn(rule warning, path *field.Path, format string, args ...any) {
+	w := Finding{Rule: rule.ID, Field: path.String(), Message: fmt.Sprintf(format, args...)}
 	if !slices.Contains(p.warnings, w) {
 		p.warnings = append(p.warnings, w)
 	}

@@ -52,9 +52,9 @@ func (s *state) validateEndpoint() {
 	}
 	if s.endpoint.Host == "" {
 		if pinned {
-			s.refuse(field.Required(endpointPath.Child("host"), "name the API server's address, or remove apiServer to have it discovered"))
+			s.refuse(ruleEndpointHostEmpty, field.Required(endpointPath.Child("host"), "name the API server's address, or remove apiServer to have it discovered"))
 		} else if s.withFacts {
-			s.refuse(field.Required(endpointPath, fmt.Sprintf(
+			s.refuse(ruleEndpointUnknown, field.Required(endpointPath, fmt.Sprintf(
 				"with kubeProxy.mode %s the API server must be reachable without any Service, and no address of it was discovered: set cluster.apiServer.host and port to a load balancer, a virtual IP or a node-local proxy",
 				s.kubeProxyMode)))
 		}
@@ -63,23 +63,23 @@ func (s *state) validateEndpoint() {
 	host := s.endpoint.Host
 	path := endpointPath.Child("host")
 	refuse := func(format string, args ...any) {
-		s.refuse(field.Invalid(path, host, fmt.Sprintf(format, args...)+
+		s.refuse(ruleEndpointIsService, field.Invalid(path, host, fmt.Sprintf(format, args...)+
 			"; give the real endpoint: a load balancer, a virtual IP or a node-local proxy"))
 	}
 	if p := s.endpoint.Port; p < 1 || p > 65535 {
-		s.refuse(field.Invalid(endpointPath.Child("port"), p, "must be from 1 to 65535; 6443 is usual"))
+		s.refuse(ruleEndpointPort, field.Invalid(endpointPath.Child("port"), p, "must be from 1 to 65535; 6443 is usual"))
 	}
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
 		switch {
 		case strings.HasPrefix(host, "["):
-			s.refuse(field.Invalid(path, host, fmt.Sprintf("write an IPv6 address without brackets: %s", strings.Trim(host, "[]"))))
+			s.refuse(ruleEndpointHostForm, field.Invalid(path, host, fmt.Sprintf("write an IPv6 address without brackets: %s", strings.Trim(host, "[]"))))
 		case strings.Contains(host, "://"):
-			s.refuse(field.Invalid(path, host, "write the host alone, without a scheme and a port"))
+			s.refuse(ruleEndpointHostForm, field.Invalid(path, host, "write the host alone, without a scheme and a port"))
 		case strings.Contains(host, ":"):
-			s.refuse(field.Invalid(path, host, "write the host alone; the port has a field of its own"))
+			s.refuse(ruleEndpointHostForm, field.Invalid(path, host, "write the host alone; the port has a field of its own"))
 		case len(validation.IsDNS1123Subdomain(strings.ToLower(strings.TrimSuffix(host, ".")))) > 0:
-			s.refuse(field.Invalid(path, host, "is neither a DNS name nor an IP address"))
+			s.refuse(ruleEndpointHostForm, field.Invalid(path, host, "is neither a DNS name nor an IP address"))
 		case s.isServiceName(host):
 			refuse("is the name of a Service, which works only while something programs Services")
 		}

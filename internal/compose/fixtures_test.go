@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/catalog"
@@ -192,7 +191,7 @@ func accepted(t *testing.T, in Input) Result {
 	t.Helper()
 	r := Compose(in)
 	if len(r.Errors) > 0 {
-		t.Fatalf("refused: %v", r.Errors.ToAggregate())
+		t.Fatalf("refused: %v", r.Errors)
 	}
 	return r
 }
@@ -222,10 +221,4 @@ func releaseNamed(t *testing.T, r Result, name string) (Release, map[string]any)
 	}
 	t.Fatalf("no release %s among %d", name, len(r.Releases))
 	return Release{}, nil
-}
-
-// judged is what a composition refuses and warns of.
-func judged(in Input) (field.ErrorList, []string) {
-	r := Compose(in)
-	return r.Errors, r.Warnings
 }

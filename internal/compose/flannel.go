@@ -37,16 +37,21 @@ func (s *state) flannelSubtracts() int {
 func (s *state) validateFlannel() {
 	c := s.spec.CNI
 	if c.Encapsulation == networkstackv1alpha1.EncapsulationGeneve {
-		s.refuse(field.Invalid(cniPath.Child("encapsulation"), c.Encapsulation,
+		s.refuse(ruleFlannelGeneve, field.Invalid(cniPath.Child("encapsulation"), c.Encapsulation,
 			"Flannel has no Geneve backend: use VXLAN or None, or type Cilium"))
 	}
 	if s.encryption == networkstackv1alpha1.EncryptionIPsec {
-		s.refuse(field.Invalid(cniPath.Child("encryption", "type"), s.encryption,
+		s.refuse(ruleFlannelIPsec, field.Invalid(cniPath.Child("encryption", "type"), s.encryption,
 			"Flannel's IPsec backend is experimental and not supported: use WireGuard, or type Cilium"))
 	}
 	if s.flannelWireGuard() && c.Encapsulation != "" {
-		s.refuse(field.Invalid(cniPath.Child("encapsulation"), c.Encapsulation,
+		s.refuse(ruleFlannelWireGuardEncapsulation, field.Invalid(cniPath.Child("encapsulation"), c.Encapsulation,
 			"Flannel's WireGuard backend is itself the encapsulation: remove encapsulation, or set encryption.type to None"))
+	}
+	if on, _ := lookup(s.userValues[cniPath.String()], "flannel.enableNFTables"); on == true &&
+		s.managesKubeProxy() && s.kubeProxyMode != networkstackv1alpha1.KubeProxyNFTables {
+		s.warn(ruleFlannelNFTables, cniPath.Child("values"),
+			"values.flannel.enableNFTables goes with kubeProxy.mode NFTables, and it is %s: set that, or remove the value", s.kubeProxyMode)
 	}
 	s.validateFlannelPools()
 	s.validateFlannelArgs()
@@ -63,7 +68,7 @@ func (s *state) validateFlannelPools() {
 			case first == nil:
 				first = &s.pools[i]
 			default:
-				s.refuse(field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
+				s.refuse(ruleFlannelOneRange, field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
 					"Flannel takes one %s range and %s is it already: remove this CIDR, widen that one, or use type Cilium", f, first.path)))
 			}
 		}
@@ -77,9 +82,9 @@ func (s *state) validateFlannelPools() {
 
 	switch {
 	case s.poolsFromNodes:
-		s.warn(poolsPath, "derived from the nodes there are; Flannel stops on a node whose range lies outside: state ipPools as kube-controller-manager's --cluster-cidr has it")
+		s.warn(ruleFlannelPoolDerived, poolsPath, "derived from the nodes there are; Flannel stops on a node whose range lies outside: state ipPools as kube-controller-manager's --cluster-cidr has it")
 	case len(s.spec.IPPools) == 0 && s.withFacts && len(s.linux) == 0:
-		s.refuse(field.Required(poolsPath, "there are no nodes to derive the pods' range from: state it as kube-controller-manager's --cluster-cidr has it"))
+		s.refuse(rulePoolNotDerived, field.Required(poolsPath, "there are no nodes to derive the pods' range from: state it as kube-controller-manager's --cluster-cidr has it"))
 	case len(s.spec.IPPools) > 0:
 		s.validateNodesInsidePools()
 	}
@@ -110,7 +115,7 @@ func (s *state) validateNodesInsidePools() {
 			continue
 		}
 		i := slices.IndexFunc(s.pools, func(p pool) bool { return p.family == f })
-		s.refuse(field.Invalid(s.pools[i].path, s.pools[i].prefix.String(), fmt.Sprintf(
+		s.refuse(ruleFlannelNodeOutside, field.Invalid(s.pools[i].path, s.pools[i].prefix.String(), fmt.Sprintf(
 			"%s %s the pod range %s outside of it, and flanneld exits there: write kube-controller-manager's --cluster-cidr",
 			nodeList(outside), verb(outside, "has", "have, for example,"), example)))
 	}
@@ -133,7 +138,7 @@ func (s *state) validateFlannelMasks(f networkstackv1alpha1.IPFamily, given []gi
 			}
 		}
 		if len(other) > 0 {
-			s.refuse(field.Invalid(g.path, g.size, fmt.Sprintf(
+			s.refuse(ruleFlannelMaskDiffers, field.Invalid(g.path, g.size, fmt.Sprintf(
 				"%s %s a range of /%d: with Flannel the size is kube-controller-manager's --node-cidr-mask-size; set it there, or remove this field",
 				nodeList(other), verb(other, "has", "have, for example,"), bits)))
 		}
@@ -149,22 +154,22 @@ func (s *state) validateFlannelArgs() {
 	path := cniPath.Child("values")
 	args, ok := v.([]any)
 	if !ok {
-		s.refuse(field.Invalid(path, field.OmitValueType{}, "values.flannel.args must be a list of arguments"))
+		s.refuse(ruleFlannelArgs, field.Invalid(path, field.OmitValueType{}, "values.flannel.args must be a list of arguments"))
 		return
 	}
 	has := func(arg string) bool {
 		return slices.Contains(args, any(arg)) || slices.Contains(args, any(arg+"=true"))
 	}
 	if !has("--kube-subnet-mgr") {
-		s.refuse(field.Invalid(path, field.OmitValueType{},
+		s.refuse(ruleFlannelArgs, field.Invalid(path, field.OmitValueType{},
 			"values.flannel.args lacks --kube-subnet-mgr, without which flanneld looks for an etcd of its own: add it"))
 	}
 	switch nat := s.nat[ipv4]; {
 	case nat && !has("--ip-masq"):
-		s.refuse(field.Invalid(path, field.OmitValueType{},
+		s.refuse(ruleFlannelArgsNAT, field.Invalid(path, field.OmitValueType{},
 			"values.flannel.args lacks --ip-masq, but natOutgoing is Enabled: add it, or set natOutgoing to Disabled"))
 	case !nat && has("--ip-masq"):
-		s.refuse(field.Invalid(path, field.OmitValueType{},
+		s.refuse(ruleFlannelArgsNAT, field.Invalid(path, field.OmitValueType{},
 			"values.flannel.args has --ip-masq, but natOutgoing is Disabled: remove it, or set natOutgoing to Enabled"))
 	}
 }
@@ -182,7 +187,7 @@ func (s *state) validateFlannelMTU(path *field.Path) {
 	if s.mtu.node > 0 {
 		known = fmt.Sprintf(" (%d of %s)", s.mtu.node, s.mtu.nodeName)
 	}
-	s.refuse(field.Invalid(path, s.spec.MTU, fmt.Sprintf(
+	s.refuse(ruleMTUFlannelHostGW, field.Invalid(path, s.spec.MTU, fmt.Sprintf(
 		"Flannel with encapsulation None gives pods the MTU of the node's interface%s and cannot change it: remove mtu, or set encapsulation to VXLAN", known)))
 }
 

@@ -46,14 +46,14 @@ func checkProperties(t *testing.T, in Input) Result {
 		t.Errorf("the same input gives another result:\n%s", diff)
 	}
 	object, _ := ValidateObject(in.Stack)
-	for _, m := range messages(object) {
-		if !slices.Contains(messages(r.Errors), m) {
-			t.Errorf("ValidateObject alone refuses: %s", m)
+	for _, f := range object {
+		if !slices.Contains(r.Errors, f) {
+			t.Errorf("ValidateObject alone refuses: %s", f)
 		}
 	}
-	for _, e := range r.Errors {
-		if e.Field == "" || e.Detail == "" {
-			t.Errorf("an error without a path or a text: %v", e)
+	for _, f := range slices.Concat(r.Errors, r.Warnings) {
+		if f.Rule == "" || f.Field == "" || f.Message == "" {
+			t.Errorf("a finding without a rule, a path or a text: %s", f)
 		}
 	}
 	if len(r.Errors) > 0 {

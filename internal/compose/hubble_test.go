@@ -127,8 +127,8 @@ func TestHubbleCertificate(t *testing.T) {
 		"from 1 to 3650":       {"tls": object{"auto": object{"certValidityDuration": 0}}},
 		"is no IP address":     {"tls": object{"server": object{"extraIpAddresses": []any{"x"}}}},
 	} {
-		errs, _ := judged(cilium(values(object{"hubble": MergeValues(object{"enabled": true}, wrong)})))
-		if len(errs) != 1 || !strings.Contains(errs[0].Error(), name) {
+		errs := Compose(cilium(values(object{"hubble": MergeValues(object{"enabled": true}, wrong)}))).Errors
+		if len(errs) != 1 || !strings.Contains(errs[0].Message, name) {
 			t.Errorf("%v: %v", wrong, errs)
 		}
 	}

@@ -107,9 +107,9 @@ func (s *state) detectLocal(b *valuesBuilder) {
 	case s.poolsFromNodes && nodesHave:
 		b.set("detectLocalMode", "NodeCIDR", "pods have addresses of their node's spec.podCIDRs")
 	case len(s.pools) > 0:
-		s.warn(poolsPath, "kube-proxy takes one CIDR per family and ipPools has more: it will not tell pods from others, and clients outside of the cluster cannot use ClusterIPs")
+		s.warn(ruleProxyPodsUntold, poolsPath, "kube-proxy takes one CIDR per family and ipPools has more: it will not tell pods from others, and clients outside of the cluster cannot use ClusterIPs")
 	case s.withFacts && s.cni == networkstackv1alpha1.CNIExternal && len(s.spec.IPPools) == 0:
-		s.refuse(field.Required(poolsPath, "kube-proxy must know the pods' ranges, and no node has spec.podCIDRs: state the ranges of the external CNI"))
+		s.refuse(ruleProxyPodsUnknown, field.Required(poolsPath, "kube-proxy must know the pods' ranges, and no node has spec.podCIDRs: state the ranges of the external CNI"))
 	}
 }
 

@@ -162,7 +162,7 @@ func (s *state) deriveMTU() {
 	path := specPath.Child("mtu")
 	given := int(s.spec.MTU)
 	if m := s.pinned().NodeMTU; m != 0 && (m < minIPv4MTU || m > maxMTU) {
-		s.refuse(field.Invalid(clusterPath.Child("nodeMTU"), m, fmt.Sprintf("must be from %d to %d", minIPv4MTU, maxMTU)))
+		s.refuse(ruleMTUNodeRange, field.Invalid(clusterPath.Child("nodeMTU"), m, fmt.Sprintf("must be from %d to %d", minIPv4MTU, maxMTU)))
 		return
 	}
 	floor := minIPv4MTU
@@ -171,14 +171,14 @@ func (s *state) deriveMTU() {
 	}
 	switch {
 	case given != 0 && (given < minIPv4MTU || given > maxMTU):
-		s.refuse(field.Invalid(path, given, fmt.Sprintf("must be from %d to %d, or 0 to have it derived", minIPv4MTU, maxMTU)))
+		s.refuse(ruleMTURange, field.Invalid(path, given, fmt.Sprintf("must be from %d to %d, or 0 to have it derived", minIPv4MTU, maxMTU)))
 		return
 	case given != 0 && given < floor:
-		s.refuse(field.Invalid(path, given, fmt.Sprintf(
+		s.refuse(ruleMTUBelowIPv6, field.Invalid(path, given, fmt.Sprintf(
 			"IPv6 needs an MTU of at least %d: raise mtu, or remove IPv6 from ipFamilies", minIPv6MTU)))
 		return
 	case s.cni == networkstackv1alpha1.CNIExternal && given != 0:
-		s.warn(path, "has no effect: an external CNI has its own MTU")
+		s.warn(ruleMTUNoEffect, path, "has no effect: an external CNI has its own MTU")
 		return
 	case s.cni == "" || s.cni == networkstackv1alpha1.CNIExternal:
 		return
@@ -191,14 +191,14 @@ func (s *state) deriveMTU() {
 	case given != 0:
 		p.pod = given
 		if p.node > 0 && p.underlay() > p.node {
-			s.refuse(field.Invalid(path, given, fmt.Sprintf("%d + %s exceeds %d of %s; the maximum is %d%s",
+			s.refuse(ruleMTUExceedsNodes, field.Invalid(path, given, fmt.Sprintf("%d + %s exceeds %d of %s; the maximum is %d%s",
 				given, p.words(), p.node, p.nodeName, p.node-p.overhead(), s.mtuRemedy(p.node-p.overhead(), floor))))
 			return
 		}
 	case p.node > 0:
 		p.pod = p.node - p.overhead()
 		if p.pod < floor {
-			s.refuse(field.Invalid(path, given, fmt.Sprintf(
+			s.refuse(ruleMTUNodesTooSmall, field.Invalid(path, given, fmt.Sprintf(
 				"derived: %d of %s less %s leaves %d, but %s needs %d: raise the nodes' MTU to %d, or choose less encapsulation and encryption",
 				p.node, p.nodeName, p.words(), p.pod, s.floorFamily(), floor, floor+p.overhead())))
 			return
@@ -208,7 +208,7 @@ func (s *state) deriveMTU() {
 		s.note(path, 0, "no node states its MTU (annotation %s, or cluster.nodeMTU): %s detects it",
 			networkstackv1alpha1.NodeMTUAnnotation, s.cni)
 		if s.cni == networkstackv1alpha1.CNIFlannel && p.overhead() > s.flannelSubtracts() {
-			s.warn(path, "Flannel detects the nodes' MTU but reserves only %d bytes where VXLAN over IPv6 takes %d: state cluster.nodeMTU",
+			s.warn(ruleMTUFlannelIPv6, path, "Flannel detects the nodes' MTU but reserves only %d bytes where VXLAN over IPv6 takes %d: state cluster.nodeMTU",
 				flannelSubtractsForVXLAN, tunnelOverIPv6)
 		}
 	}

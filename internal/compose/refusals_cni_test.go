@@ -21,119 +21,130 @@ func cniFindings() []finding {
 	}
 	return []finding{
 		{name: "33 replacement and kube-proxy", in: cilium(values(map[string]any{"kubeProxyReplacement": "true"})), errors: []string{
-			"spec.cni.values: Forbidden: values.kubeProxyReplacement is controlled by spec.kubeProxy; remove it",
+			"spec.cni.values: Forbidden: values.kubeProxyReplacement is controlled by spec.kubeProxy; remove it [VALUES-CONTROLLED]",
 		}},
 		{name: "42 foreign Calico", in: cilium(found(facts.Installed{Type: facts.InstalledCalico, Namespace: "calico-system", Name: "calico-node", Manager: "Helm release tigera-operator/calico"})), errors: []string{
-			`spec.cni.type: Invalid value: "Cilium": DaemonSet calico-system/calico-node is Calico, managed by "Helm release tigera-operator/calico"; two network plugins break every pod: set cni.type to External to leave it there, or remove it first`,
+			`spec.cni.type: Invalid value: "Cilium": DaemonSet calico-system/calico-node is Calico, managed by "Helm release tigera-operator/calico"; two network plugins break every pod: set cni.type to External to leave it there, or remove it first [CNI-SECOND]`,
 		}},
 		{name: "42 our own of the other type", in: flannel(ourCilium("quay.io/cilium/cilium:v1.20.0")), errors: []string{
-			`spec.cni.type: Invalid value: "Flannel": DaemonSet kube-system/cilium is Cilium, installed by NetworkStack as component cilium; two network plugins break every pod: set cni.type to External to leave it there, or remove it first`,
+			`spec.cni.type: Invalid value: "Flannel": DaemonSet kube-system/cilium is Cilium, installed by NetworkStack as component cilium; two network plugins break every pod: set cni.type to External to leave it there, or remove it first [CNI-SECOND]`,
 		}},
 		{name: "42 foreign of the same type", in: flannel(found(facts.Installed{Type: facts.InstalledFlannel, Namespace: "kube-flannel", Name: "kube-flannel-ds"})), errors: []string{
-			`spec.cni.type: Invalid value: "Flannel": DaemonSet kube-flannel/kube-flannel-ds is Flannel already, made by somebody unknown: set spec.adoption to Adopt to take it over (status.adoption of NetworkComponent flannel says what that changes), or set cni.type to External to leave it there`,
+			`spec.cni.type: Invalid value: "Flannel": DaemonSet kube-flannel/kube-flannel-ds is Flannel already, made by somebody unknown: set spec.adoption to Adopt to take it over (status.adoption of NetworkComponent flannel says what that changes), or set cni.type to External to leave it there [ADOPT-NOT-ASKED]`,
 		}},
 		{name: "42 External and none there", in: input(CNIExternal), warnings: []string{
-			"spec.cni.type: External, and no network plugin was found: pods get no network until one is installed",
+			"spec.cni.type: External, and no network plugin was found: pods get no network until one is installed [CNI-NONE-FOUND]",
 		}},
 		{name: "43 skips a minor", in: cilium(ourCilium("quay.io/cilium/cilium:v1.18.12@sha256:" + strings.Repeat("a", 64))), errors: []string{
-			`spec.cni.version: Invalid value: "1.20.0": Cilium 1.18 → 1.20 skips 1.19; one minor at a time: go to 1.19 first`,
+			`spec.cni.version: Invalid value: "1.20.0": Cilium 1.18 → 1.20 skips 1.19; one minor at a time: go to 1.19 first [CILIUM-MINOR-SKIPPED]`,
 		}},
 		{name: "43 one minor up", in: cilium(ourCilium("registry.example.com:5000/cilium/cilium:v1.19.6"))},
 		{name: "43 one minor down", in: cilium(ourCilium("quay.io/cilium/cilium:v1.20.0"), version("1.19.6"), kubernetes("v1.34.0")), errors: []string{
-			`spec.cni.version: Invalid value: "1.19.6": Cilium 1.20 is installed; going down to 1.19 is not safe: use 1.20 or newer`,
+			`spec.cni.version: Invalid value: "1.19.6": Cilium 1.20 is installed; going down to 1.19 is not safe: use 1.20 or newer [CILIUM-DOWNGRADE]`,
 		}},
 		{name: "43 another major", in: cilium(ourCilium("quay.io/cilium/cilium:v2.0.0")), errors: []string{
-			`spec.cni.version: Invalid value: "1.20.0": Cilium 2.0.0 → 1.20.0 changes the major version: stay within 2`,
+			`spec.cni.version: Invalid value: "1.20.0": Cilium 2.0.0 → 1.20.0 changes the major version: stay within 2 [CILIUM-MAJOR]`,
 		}},
 		{name: "43 one patch down", in: cilium(ourCilium("quay.io/cilium/cilium:v1.20.2"))},
 		{name: "43 image without a tag", in: cilium(ourCilium("localhost:5000/cilium@sha256:" + strings.Repeat("a", 64)))},
 		{name: "44 Kubernetes newer than tested", in: cilium(kubernetes("v1.37.2")), warnings: []string{
-			"spec.cni.version: Cilium 1.20.0 is tested with Kubernetes 1.33 to 1.36; the cluster is 1.37",
+			"spec.cni.version: Cilium 1.20.0 is tested with Kubernetes 1.33 to 1.36; the cluster is 1.37 [VERSION-UNTESTED]",
 		}},
 		{name: "44 Kubernetes older than tested", in: cilium(kubernetes("v1.31.0")), warnings: []string{
-			"spec.cni.version: Cilium 1.20.0 is tested with Kubernetes 1.33 to 1.36; the cluster is 1.31",
+			"spec.cni.version: Cilium 1.20.0 is tested with Kubernetes 1.33 to 1.36; the cluster is 1.31 [VERSION-UNTESTED]",
 		}},
 		{name: "44 version not in the catalogue", in: cilium(version("1.20.9")), warnings: []string{
-			"spec.cni.version: Cilium 1.20.9 is not in the catalogue (1.20.0, 1.19.6): it was not tested with this operator and its chart is not checked against a digest",
+			"spec.cni.version: Cilium 1.20.9 is not in the catalogue (1.20.0, 1.19.6): it was not tested with this operator and its chart is not checked against a digest [VERSION-UNKNOWN]",
 		}},
 		{name: "44 version not in the binary", in: flannel(version("0.27.0")), warnings: []string{
-			"spec.cni.version: Flannel 0.27.0 is not in the catalogue, and this operator carries 0.28.9 only: it must come from a charts directory, or name its repository in chart",
+			"spec.cni.version: Flannel 0.27.0 is not in the catalogue, and this operator carries 0.28.9 only: it must come from a charts directory, or name its repository in chart [VERSION-UNKNOWN]",
 		}},
 		{name: "44 version of another source", in: cilium(version("1.20.9"), chart("https://charts.example.com"))},
 		{name: "57 controlled values", in: cilium(values(map[string]any{
 			"MTU": 1400, "ipam": map[string]any{"mode": "eni"}, "ipv6": nil, "operator": map[string]any{"replicas": 3},
 			"encryption": map[string]any{"ipsec": map[string]any{"secretName": "x"}},
 		})), errors: []string{
-			"spec.cni.values: Forbidden: values.MTU is controlled by spec.mtu; remove it",
-			"spec.cni.values: Forbidden: values.encryption.ipsec.secretName is controlled by spec.cni.encryption; remove it",
-			"spec.cni.values: Forbidden: values.ipam.mode is controlled by spec.ipPools; remove it",
-			"spec.cni.values: Forbidden: values.ipv6 is controlled by spec.ipFamilies; remove it",
+			"spec.cni.values: Forbidden: values.MTU is controlled by spec.mtu; remove it [VALUES-CONTROLLED]",
+			"spec.cni.values: Forbidden: values.encryption.ipsec.secretName is controlled by spec.cni.encryption; remove it [VALUES-CONTROLLED]",
+			"spec.cni.values: Forbidden: values.ipam.mode is controlled by spec.ipPools; remove it [VALUES-CONTROLLED]",
+			"spec.cni.values: Forbidden: values.ipv6 is controlled by spec.ipFamilies; remove it [VALUES-CONTROLLED]",
 		}},
 		{name: "57 controlled values of Flannel", in: flannel(values(map[string]any{"podCidr": "10.0.0.0/8", "flannel": map[string]any{"backend": "udp", "cniBinDir": "/bin"}})), errors: []string{
-			"spec.cni.values: Forbidden: values.flannel.backend is controlled by spec.cni.encapsulation; remove it",
-			"spec.cni.values: Forbidden: values.podCidr is controlled by spec.ipPools; remove it",
+			"spec.cni.values: Forbidden: values.flannel.backend is controlled by spec.cni.encapsulation; remove it [VALUES-CONTROLLED]",
+			"spec.cni.values: Forbidden: values.podCidr is controlled by spec.ipPools; remove it [VALUES-CONTROLLED]",
 		}},
 		{name: "57 Flannel's arguments undone", in: flannel(values(map[string]any{"flannel": map[string]any{"args": []any{"--iface=eth1"}}})), errors: []string{
-			"spec.cni.values: Invalid value: values.flannel.args lacks --kube-subnet-mgr, without which flanneld looks for an etcd of its own: add it",
-			"spec.cni.values: Invalid value: values.flannel.args lacks --ip-masq, but natOutgoing is Enabled: add it, or set natOutgoing to Disabled",
+			"spec.cni.values: Invalid value: values.flannel.args lacks --kube-subnet-mgr, without which flanneld looks for an etcd of its own: add it [FLANNEL-ARGS]",
+			"spec.cni.values: Invalid value: values.flannel.args lacks --ip-masq, but natOutgoing is Enabled: add it, or set natOutgoing to Disabled [FLANNEL-ARGS-NAT]",
 		}},
 		{name: "57 Flannel's arguments extended", in: flannel(values(map[string]any{"flannel": map[string]any{"args": []any{"--ip-masq", "--kube-subnet-mgr", "--iface=eth1"}}}))},
 		{name: "57 Flannel masquerades against the pools", in: flannel(func(in *Input) { in.Stack.Spec.IPPools[0].NATOutgoing = Disabled },
 			values(map[string]any{"flannel": map[string]any{"args": []any{"--ip-masq", "--kube-subnet-mgr"}}})), errors: []string{
-			"spec.cni.values: Invalid value: values.flannel.args has --ip-masq, but natOutgoing is Disabled: remove it, or set natOutgoing to Enabled",
+			"spec.cni.values: Invalid value: values.flannel.args has --ip-masq, but natOutgoing is Disabled: remove it, or set natOutgoing to Enabled [FLANNEL-ARGS-NAT]",
 		}},
 		{name: "Flannel's arguments no list", in: flannel(values(map[string]any{"flannel": map[string]any{"args": "--ip-masq"}})), errors: []string{
-			"spec.cni.values: Invalid value: values.flannel.args must be a list of arguments",
+			"spec.cni.values: Invalid value: values.flannel.args must be a list of arguments [FLANNEL-ARGS]",
 		}},
+		{name: "Flannel's nftables beside kube-proxy's iptables", in: flannel(withoutKubeProxy, mode(KubeProxyIPTables), values(object{"flannel": object{"enableNFTables": true}})), warnings: []string{
+			"spec.cni.values: values.flannel.enableNFTables goes with kubeProxy.mode NFTables, and it is IPTables: set that, or remove the value [FLANNEL-NFTABLES]",
+		}},
+		{name: "Flannel's nftables beside kube-proxy's", in: flannel(withoutKubeProxy, mode(KubeProxyNFTables), values(object{"flannel": object{"enableNFTables": true}}))},
+		{name: "all agents at once", in: flannel(values(object{"updateStrategy": object{"rollingUpdate": object{"maxUnavailable": "100%"}}})), warnings: []string{
+			"spec.cni.values: values.updateStrategy.rollingUpdate.maxUnavailable lets a change stop the agents of all nodes at once: use a number, or a smaller share [ROLLOUT-ALL-AT-ONCE]",
+		}},
+		{name: "no agent at a time", in: cilium(values(object{"updateStrategy": object{"rollingUpdate": object{"maxUnavailable": 0}}})), errors: []string{
+			"spec.cni.values: Invalid value: values.updateStrategy.rollingUpdate.maxUnavailable of 0 lets no agent be replaced: use 1 or more [ROLLOUT-STUCK]",
+		}},
+		{name: "one agent more at a time", in: flannel(values(object{"updateStrategy": object{"rollingUpdate": object{"maxUnavailable": 0, "maxSurge": 1}}}))},
 		{name: "Flannel with Geneve", in: flannel(encapsulation(EncapsulationGeneve)), errors: []string{
-			`spec.cni.encapsulation: Invalid value: "Geneve": Flannel has no Geneve backend: use VXLAN or None, or type Cilium`,
+			`spec.cni.encapsulation: Invalid value: "Geneve": Flannel has no Geneve backend: use VXLAN or None, or type Cilium [FLANNEL-GENEVE]`,
 		}},
 		{name: "Flannel with IPsec", in: flannel(encryption(EncryptionIPsec)), errors: []string{
-			`spec.cni.encryption.type: Invalid value: "IPsec": Flannel's IPsec backend is experimental and not supported: use WireGuard, or type Cilium`,
+			`spec.cni.encryption.type: Invalid value: "IPsec": Flannel's IPsec backend is experimental and not supported: use WireGuard, or type Cilium [FLANNEL-IPSEC]`,
 		}},
 		{name: "Flannel with WireGuard and encapsulation", in: flannel(encryption(EncryptionWireGuard), encapsulation(EncapsulationVXLAN)), errors: []string{
-			`spec.cni.encapsulation: Invalid value: "VXLAN": Flannel's WireGuard backend is itself the encapsulation: remove encapsulation, or set encryption.type to None`,
+			`spec.cni.encapsulation: Invalid value: "VXLAN": Flannel's WireGuard backend is itself the encapsulation: remove encapsulation, or set encryption.type to None [FLANNEL-WIREGUARD-ENCAPSULATION]`,
 		}},
 		{name: "External with settings", in: external(encapsulation(EncapsulationVXLAN), encryption(EncryptionNone), version("1.0.0"), values(map[string]any{}), chart("https://charts.example.com"), func(in *Input) {
 			in.Stack.Spec.CNI.Namespace = "kube-system"
 			in.Stack.Spec.CNI.ValuesFrom = []ValuesReference{{Kind: ValuesFromSecret, Name: "v"}}
 		}), errors: []string{
-			"spec.cni.encapsulation: Forbidden: with type External the CNI is not managed here: remove it, or name the CNI in type",
-			"spec.cni.encryption: Forbidden: with type External the CNI is not managed here: remove it, or name the CNI in type",
-			"spec.cni.version: Forbidden: with type External the CNI is not managed here: remove it, or name the CNI in type",
-			"spec.cni.namespace: Forbidden: with type External the CNI is not managed here: remove it, or name the CNI in type",
-			"spec.cni.chart: Forbidden: with type External the CNI is not managed here: remove it, or name the CNI in type",
-			"spec.cni.values: Forbidden: with type External the CNI is not managed here: remove it, or name the CNI in type",
-			"spec.cni.valuesFrom: Forbidden: with type External the CNI is not managed here: remove it, or name the CNI in type",
+			"spec.cni.encapsulation: Forbidden: with type External the CNI is not managed here: remove it, or name the CNI in type [CNI-EXTERNAL-FIELD]",
+			"spec.cni.encryption: Forbidden: with type External the CNI is not managed here: remove it, or name the CNI in type [CNI-EXTERNAL-FIELD]",
+			"spec.cni.version: Forbidden: with type External the CNI is not managed here: remove it, or name the CNI in type [CNI-EXTERNAL-FIELD]",
+			"spec.cni.namespace: Forbidden: with type External the CNI is not managed here: remove it, or name the CNI in type [CNI-EXTERNAL-FIELD]",
+			"spec.cni.chart: Forbidden: with type External the CNI is not managed here: remove it, or name the CNI in type [CNI-EXTERNAL-FIELD]",
+			"spec.cni.values: Forbidden: with type External the CNI is not managed here: remove it, or name the CNI in type [CNI-EXTERNAL-FIELD]",
+			"spec.cni.valuesFrom: Forbidden: with type External the CNI is not managed here: remove it, or name the CNI in type [CNI-EXTERNAL-FIELD]",
 		}},
 		{name: "ipsec block with WireGuard", in: cilium(func(in *Input) {
 			in.Stack.Spec.CNI.Encryption = &EncryptionSpec{Type: EncryptionWireGuard, IPsec: &IPsecSpec{SecretName: "keys"}}
 		}), errors: []string{
-			"spec.cni.encryption.ipsec: Forbidden: is read only with type IPsec: remove it, or set type to IPsec",
+			"spec.cni.encryption.ipsec: Forbidden: is read only with type IPsec: remove it, or set type to IPsec [CNI-IPSEC-BLOCK]",
 		}},
 		{name: "IPsec with what it excludes", in: cilium(encryption(EncryptionIPsec), values(map[string]any{
 			"hostFirewall": map[string]any{"enabled": true}, "cni": map[string]any{"chainingMode": "portmap"},
 			"encryption": map[string]any{"strictMode": map[string]any{"ingress": map[string]any{"enabled": true}}},
 		})), errors: []string{
-			"spec.cni.values: Invalid value: values.hostFirewall.enabled does not work with IPsec; Cilium's agents stop on start: remove it, or choose WireGuard",
-			"spec.cni.values: Invalid value: values.encryption.strictMode.ingress.enabled works with WireGuard only: remove it, or choose WireGuard",
-			"spec.cni.values: Invalid value: values.cni.chainingMode does not work with IPsec: remove it, or choose WireGuard",
+			"spec.cni.values: Invalid value: values.hostFirewall.enabled does not work with IPsec; Cilium's agents stop on start: remove it, or choose WireGuard [CILIUM-IPSEC-HOST-FIREWALL]",
+			"spec.cni.values: Invalid value: values.encryption.strictMode.ingress.enabled works with WireGuard only: remove it, or choose WireGuard [CILIUM-IPSEC-STRICT-INGRESS]",
+			"spec.cni.values: Invalid value: values.cni.chainingMode does not work with IPsec: remove it, or choose WireGuard [CILIUM-IPSEC-CHAINING]",
 		}},
 		{name: "DSR over VXLAN", in: cilium(values(map[string]any{"loadBalancer": map[string]any{"mode": "dsr"}, "autoDirectNodeRoutes": true})), errors: []string{
-			"spec.cni.values: Invalid value: values.loadBalancer.mode dsr does not work over VXLAN; Cilium's agents stop on start: set encapsulation to Geneve (with loadBalancer.dsrDispatch geneve) or None",
-			"spec.cni.values: Invalid value: values.autoDirectNodeRoutes works without a tunnel only; Cilium's agents stop on start: remove it, or set encapsulation to None",
+			"spec.cni.values: Invalid value: values.loadBalancer.mode dsr does not work over VXLAN; Cilium's agents stop on start: set encapsulation to Geneve (with loadBalancer.dsrDispatch geneve) or None [CILIUM-DSR-VXLAN]",
+			"spec.cni.values: Invalid value: values.autoDirectNodeRoutes works without a tunnel only; Cilium's agents stop on start: remove it, or set encapsulation to None [CILIUM-DIRECT-ROUTES-TUNNEL]",
 		}},
 		{name: "native routing with several ranges", in: cilium(encapsulation(EncapsulationNone), cidrs("10.244.0.0/16", "10.245.0.0/16")), errors: []string{
-			`spec.cni.encapsulation: Invalid value: "None": native routing needs one IPv4 range that holds all pods, and ipPools has 2: use one CIDR, or set cni.values.ipv4NativeRoutingCIDR to a range that holds them all`,
+			`spec.cni.encapsulation: Invalid value: "None": native routing needs one IPv4 range that holds all pods, and ipPools has 2: use one CIDR, or set cni.values.ipv4NativeRoutingCIDR to a range that holds them all [CILIUM-NATIVE-RANGES]`,
 		}},
 		{name: "native routing with several ranges and a value", in: cilium(encapsulation(EncapsulationNone), cidrs("10.244.0.0/16", "10.245.0.0/16"), values(map[string]any{"ipv4NativeRoutingCIDR": "10.244.0.0/15"}))},
 		{name: "kernels Cilium is not tested with", in: cilium(cluster(func(s *facts.Snapshot) {
 			s.Nodes[0].KernelVersion, s.Nodes[1].KernelVersion, s.Nodes[2].KernelVersion = "5.4.0-150-generic", "4.18.0-553.el8_10.x86_64", "4.18.0-477.el8_8.x86_64"
 		})), warnings: []string{
-			"spec.cni.type: nodes n1 and n3 have a kernel older than 5.10 (RHEL 8: 8.10), which Cilium is not tested with",
+			"spec.cni.type: nodes n1 and n3 have a kernel older than 5.10 (RHEL 8: 8.10), which Cilium is not tested with [CILIUM-KERNEL]",
 		}},
 		{name: "no catalogue entry", in: func() Input { in := cilium(); in.Catalog = nil; return in }(), errors: []string{
-			"spec.cni: Internal error: the catalogue has no entry for Cilium: correct the catalogue",
+			"spec.cni: Internal error: the catalogue has no entry for Cilium: correct the catalogue [RELEASE-INTERNAL]",
 		}},
 	}
 }

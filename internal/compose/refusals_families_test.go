@@ -8,34 +8,34 @@ import (
 func familyFindings() []finding {
 	return []finding{
 		{name: "08 Services dual-stack, pods not", in: cilium(cluster(makeDual)), errors: []string{
-			`spec.ipPools: Invalid value: "IPv4": Services are dual-stack but pods are IPv4 only: add IPv6 to ipFamilies and to a pool`,
+			`spec.ipPools: Invalid value: "IPv4": Services are dual-stack but pods are IPv4 only: add IPv6 to ipFamilies and to a pool [FAMILY-SERVICES-DUAL]`,
 		}},
 		{name: "08 families differ", in: cilium(onlyIPv6, cluster(func(s *facts.Snapshot) {
 			s.ServiceCIDRs = prefixes("10.96.0.0/12")
 		})), errors: []string{
-			`spec.ipPools: Invalid value: "IPv6": pods are IPv6 but Services are IPv4: make the families of the pods those of the Services`,
+			`spec.ipPools: Invalid value: "IPv6": pods are IPv6 but Services are IPv4: make the families of the pods those of the Services [FAMILY-SERVICES-DIFFER]`,
 		}},
 		{name: "09 pods dual-stack, Services not", in: cilium(dual, cluster(func(s *facts.Snapshot) { s.ServiceCIDRs = s.ServiceCIDRs[:1] })), errors: []string{
-			`spec.ipPools: Invalid value: "IPv4, IPv6": the API server has no IPv6 Service range: add one to --service-cluster-ip-range of kube-apiserver and kube-controller-manager, which the operator cannot, or remove IPv6`,
+			`spec.ipPools: Invalid value: "IPv4, IPv6": the API server has no IPv6 Service range: add one to --service-cluster-ip-range of kube-apiserver and kube-controller-manager, which the operator cannot, or remove IPv6 [FAMILY-WITHOUT-SERVICES]`,
 		}},
 		{name: "10 primary families differ", in: cilium(dual, spec(func(s *NetworkStackSpec) { s.IPFamilies = []IPFamily{IPv6, IPv4} })), errors: []string{
-			`spec.ipFamilies: Invalid value: "IPv6, IPv4": the primary family of pods is IPv6 but that of Services is IPv4: put IPv4 first`,
+			`spec.ipFamilies: Invalid value: "IPv6, IPv4": the primary family of pods is IPv6 but that of Services is IPv4: put IPv4 first [FAMILY-ORDER]`,
 		}},
 		{name: "10 primary family follows the pools", in: cilium(dual, cidrs("fd00:10:244::/56", "10.244.0.0/16")), errors: []string{
-			`spec.ipPools: Invalid value: "IPv6, IPv4": the primary family of pods is IPv6 but that of Services is IPv4: put IPv4 first`,
+			`spec.ipPools: Invalid value: "IPv6, IPv4": the primary family of pods is IPv6 but that of Services is IPv4: put IPv4 first [FAMILY-ORDER]`,
 		}},
 		{name: "10 primary family known from the Service alone", in: cilium(dual, cluster(func(s *facts.Snapshot) { s.ServiceCIDRs = nil }),
 			spec(func(s *NetworkStackSpec) { s.IPFamilies = []IPFamily{IPv6, IPv4} })), errors: []string{
-			`spec.ipFamilies: Invalid value: "IPv6, IPv4": the primary family of pods is IPv6 but that of Services is IPv4: put IPv4 first`,
+			`spec.ipFamilies: Invalid value: "IPv6, IPv4": the primary family of pods is IPv6 but that of Services is IPv4: put IPv4 first [FAMILY-ORDER]`,
 		}},
 		{name: "10 a pool's family is not listed", in: cilium(spec(func(s *NetworkStackSpec) {
 			s.IPFamilies = []IPFamily{IPv4}
 			s.IPPools[0].CIDRs = []string{"10.244.0.0/16", "fd00:10:244::/56"}
 		})), errors: []string{
-			`spec.ipPools[0].cidrs[1]: Invalid value: "fd00:10:244::/56": is IPv6, which ipFamilies does not list: add IPv6 to ipFamilies, or remove the CIDR`,
+			`spec.ipPools[0].cidrs[1]: Invalid value: "fd00:10:244::/56": is IPv6, which ipFamilies does not list: add IPv6 to ipFamilies, or remove the CIDR [FAMILY-NOT-LISTED]`,
 		}},
 		{name: "10 a family has no pool", in: cilium(cluster(makeDual), spec(func(s *NetworkStackSpec) { s.IPFamilies = []IPFamily{IPv4, IPv6} })), errors: []string{
-			`spec.ipPools: Invalid value: "IPv4, IPv6": no pool has an IPv6 CIDR: add one, or remove IPv6 from ipFamilies`,
+			`spec.ipPools: Invalid value: "IPv4, IPv6": no pool has an IPv6 CIDR: add one, or remove IPv6 from ipFamilies [FAMILY-WITHOUT-POOL]`,
 		}},
 		{name: "families: a node lacks an address", in: cilium(dual, cluster(func(s *facts.Snapshot) {
 			s.Nodes = append(s.Nodes, s.Nodes[0], s.Nodes[0])
@@ -43,26 +43,26 @@ func familyFindings() []finding {
 				s.Nodes[i].Name, s.Nodes[i].InternalIPs = name, s.Nodes[i].InternalIPs[:1]
 			}
 		})), errors: []string{
-			`spec.ipPools: Invalid value: "IPv4, IPv6": nodes n1, n2, n3 and 2 more have no IPv6 InternalIP: give the kubelet both addresses with --node-ip, or remove IPv6`,
+			`spec.ipPools: Invalid value: "IPv4, IPv6": nodes n1, n2, n3 and 2 more have no IPv6 InternalIP: give the kubelet both addresses with --node-ip, or remove IPv6 [FAMILY-NODE-LACKS]`,
 		}},
 		{name: "families: a node reports no address yet", in: cilium(cluster(func(s *facts.Snapshot) { s.Nodes[2].InternalIPs = nil })), warnings: []string{
-			"spec.ipFamilies: node n3 reports no InternalIP yet: whether all families are there could not be checked",
+			"spec.ipFamilies: node n3 reports no InternalIP yet: whether all families are there could not be checked [FAMILY-NODE-PENDING]",
 		}},
 		{name: "families: nothing says which", in: cilium(noPools, cluster(func(s *facts.Snapshot) { *s = facts.Snapshot{KubernetesVersion: "v1.36.3"} })), errors: []string{
-			"spec.ipFamilies: Required value: neither pools, Service ranges nor nodes say which IP families the cluster has: list IPv4, IPv6, or both",
+			"spec.ipFamilies: Required value: neither pools, Service ranges nor nodes say which IP families the cluster has: list IPv4, IPv6, or both [FAMILY-UNKNOWN]",
 		}, warnings: []string{
-			"spec.kubeProxy.mode: Unmanaged, and no kube-proxy was found: Services work only if something else programs them (k3s and RKE2 run kube-proxy outside of pods)",
+			"spec.kubeProxy.mode: Unmanaged, and no kube-proxy was found: Services work only if something else programs them (k3s and RKE2 run kube-proxy outside of pods) [PROXY-NONE-FOUND]",
 		}},
 		{name: "55 Windows with dual-stack overlay", in: cilium(dual, cluster(func(s *facts.Snapshot) { s.Nodes[2].OS = "windows" })), errors: []string{
-			`spec.ipPools: Invalid value: "IPv4, IPv6": node n3 runs Windows, whose overlay networks are single-stack: remove a family, or set cni.encapsulation to None`,
+			`spec.ipPools: Invalid value: "IPv4, IPv6": node n3 runs Windows, whose overlay networks are single-stack: remove a family, or set cni.encapsulation to None [WINDOWS-DUAL-STACK]`,
 		}, warnings: []string{
-			"spec.cni.type: node n3 runs Windows; Cilium is installed on Linux nodes only",
+			"spec.cni.type: node n3 runs Windows; Cilium is installed on Linux nodes only [WINDOWS-NODES]",
 		}},
 		{name: "54 Windows with one family", in: flannel(cluster(func(s *facts.Snapshot) { s.Nodes[2].OS = "windows" })), warnings: []string{
-			"spec.cni.type: node n3 runs Windows; Flannel is installed on Linux nodes only",
+			"spec.cni.type: node n3 runs Windows; Flannel is installed on Linux nodes only [WINDOWS-NODES]",
 		}},
 		{name: "pinned Service range without the Service", in: cilium(pinned(PinnedFacts{ServiceCIDRs: []string{"10.43.0.0/16"}})), warnings: []string{
-			"spec.cluster.serviceCIDRs: the Service default/kubernetes has 10.96.0.1, which is in none of these ranges: check them",
+			"spec.cluster.serviceCIDRs: the Service default/kubernetes has 10.96.0.1, which is in none of these ranges: check them [SERVICE-RANGE-WRONG]",
 		}},
 	}
 }
@@ -80,45 +80,45 @@ func nodeMTUs(sizes ...int) func(*Input) {
 func mtuFindings() []finding {
 	return []finding{
 		{name: "20 below 576", in: cilium(mtu(500)), errors: []string{
-			"spec.mtu: Invalid value: 500: must be from 576 to 65536, or 0 to have it derived",
+			"spec.mtu: Invalid value: 500: must be from 576 to 65536, or 0 to have it derived [MTU-RANGE]",
 		}},
 		{name: "20 above 65536", in: cilium(mtu(70000)), errors: []string{
-			"spec.mtu: Invalid value: 70000: must be from 576 to 65536, or 0 to have it derived",
+			"spec.mtu: Invalid value: 70000: must be from 576 to 65536, or 0 to have it derived [MTU-RANGE]",
 		}},
 		{name: "20 below 1280 with IPv6", in: cilium(dual, mtu(1200)), errors: []string{
-			"spec.mtu: Invalid value: 1200: IPv6 needs an MTU of at least 1280: raise mtu, or remove IPv6 from ipFamilies",
+			"spec.mtu: Invalid value: 1200: IPv6 needs an MTU of at least 1280: raise mtu, or remove IPv6 from ipFamilies [MTU-BELOW-IPV6]",
 		}},
 		{name: "20 derived below 1280 with IPv6", in: cilium(dual, nodeMTUs(1500, 1300, 1500)), errors: []string{
-			"spec.mtu: Invalid value: 0: derived: 1300 of node n2 less 50 (VXLAN) leaves 1250, but IPv6 needs 1280: raise the nodes' MTU to 1330, or choose less encapsulation and encryption",
+			"spec.mtu: Invalid value: 0: derived: 1300 of node n2 less 50 (VXLAN) leaves 1250, but IPv6 needs 1280: raise the nodes' MTU to 1330, or choose less encapsulation and encryption [MTU-NODES-TOO-SMALL]",
 		}},
 		{name: "20 node MTU out of range", in: cilium(pinned(PinnedFacts{NodeMTU: 100})), errors: []string{
-			"spec.cluster.nodeMTU: Invalid value: 100: must be from 576 to 65536",
+			"spec.cluster.nodeMTU: Invalid value: 100: must be from 576 to 65536 [MTU-NODE-RANGE]",
 		}},
 		{name: "21 too high for VXLAN", in: cilium(mtu(1480), nodeMTUs(1500, 9000, 0)), errors: []string{
-			"spec.mtu: Invalid value: 1480: 1480 + 50 (VXLAN) exceeds 1500 of node n1; the maximum is 1450: lower mtu, or set it to 0 to have it derived",
+			"spec.mtu: Invalid value: 1480: 1480 + 50 (VXLAN) exceeds 1500 of node n1; the maximum is 1450: lower mtu, or set it to 0 to have it derived [MTU-EXCEEDS-NODES]",
 		}},
 		{name: "21 too high for the pinned node MTU", in: cilium(mtu(1480), nodeMTUs(9000, 9000, 9000), pinned(PinnedFacts{NodeMTU: 1500})), errors: []string{
-			"spec.mtu: Invalid value: 1480: 1480 + 50 (VXLAN) exceeds 1500 of spec.cluster.nodeMTU; the maximum is 1450: lower mtu, or set it to 0 to have it derived",
+			"spec.mtu: Invalid value: 1480: 1480 + 50 (VXLAN) exceeds 1500 of spec.cluster.nodeMTU; the maximum is 1450: lower mtu, or set it to 0 to have it derived [MTU-EXCEEDS-NODES]",
 		}},
 		{name: "21 just fits", in: cilium(mtu(1450), nodeMTUs(1500, 1500, 1500))},
 		{name: "23 too high for encryption", in: cilium(mtu(1450), encryption(EncryptionWireGuard), nodeMTUs(1500, 1500, 1500)), errors: []string{
-			"spec.mtu: Invalid value: 1450: 1450 + 145 (VXLAN 50, WireGuard 95) exceeds 1500 of node n1; the maximum is 1355: lower mtu, or set it to 0 to have it derived",
+			"spec.mtu: Invalid value: 1450: 1450 + 145 (VXLAN 50, WireGuard 95) exceeds 1500 of node n1; the maximum is 1355: lower mtu, or set it to 0 to have it derived [MTU-EXCEEDS-NODES]",
 		}},
 		{name: "23 no MTU is low enough", in: cilium(dual, mtu(1300), encryption(EncryptionWireGuard), nodeMTUs(1400, 1400, 1400)), errors: []string{
-			"spec.mtu: Invalid value: 1300: 1300 + 145 (VXLAN 50, WireGuard 95) exceeds 1400 of node n1; the maximum is 1255, which is less than the 1280 that IPv6 needs: raise the nodes' MTU, or choose less encapsulation and encryption",
+			"spec.mtu: Invalid value: 1300: 1300 + 145 (VXLAN 50, WireGuard 95) exceeds 1400 of node n1; the maximum is 1255, which is less than the 1280 that IPv6 needs: raise the nodes' MTU, or choose less encapsulation and encryption [MTU-EXCEEDS-NODES]",
 		}},
 		{name: "mtu with an external CNI", in: external(mtu(1400)), warnings: []string{
-			"spec.mtu: has no effect: an external CNI has its own MTU",
+			"spec.mtu: has no effect: an external CNI has its own MTU [MTU-NO-EFFECT]",
 		}},
 		{name: "mtu with Flannel host-gw, unknown nodes", in: flannel(mtu(1400), encapsulation(EncapsulationNone)), errors: []string{
-			"spec.mtu: Invalid value: 1400: Flannel with encapsulation None gives pods the MTU of the node's interface and cannot change it: remove mtu, or set encapsulation to VXLAN",
+			"spec.mtu: Invalid value: 1400: Flannel with encapsulation None gives pods the MTU of the node's interface and cannot change it: remove mtu, or set encapsulation to VXLAN [MTU-FLANNEL-HOST-GW]",
 		}},
 		{name: "mtu with Flannel host-gw, other than the nodes'", in: flannel(mtu(1400), encapsulation(EncapsulationNone), nodeMTUs(1500, 1500, 1500)), errors: []string{
-			"spec.mtu: Invalid value: 1400: Flannel with encapsulation None gives pods the MTU of the node's interface (1500 of node n1) and cannot change it: remove mtu, or set encapsulation to VXLAN",
+			"spec.mtu: Invalid value: 1400: Flannel with encapsulation None gives pods the MTU of the node's interface (1500 of node n1) and cannot change it: remove mtu, or set encapsulation to VXLAN [MTU-FLANNEL-HOST-GW]",
 		}},
 		{name: "mtu with Flannel host-gw, the nodes' own", in: flannel(mtu(1500), encapsulation(EncapsulationNone), nodeMTUs(1500, 1500, 1500))},
 		{name: "mtu unknown with Flannel's IPv6 tunnel", in: flannel(dual), warnings: []string{
-			"spec.mtu: Flannel detects the nodes' MTU but reserves only 50 bytes where VXLAN over IPv6 takes 70: state cluster.nodeMTU",
+			"spec.mtu: Flannel detects the nodes' MTU but reserves only 50 bytes where VXLAN over IPv6 takes 70: state cluster.nodeMTU [MTU-FLANNEL-IPV6]",
 		}},
 	}
 }

@@ -50,16 +50,17 @@ func (s *state) release(name, typ string, stage int32, path *field.Path, c netwo
 ) Release {
 	entry, known := s.catalog[typ]
 	if !known && s.withFacts {
-		s.refuse(field.InternalError(path, fmt.Errorf("the catalogue has no entry for %s: correct the catalogue", typ)))
+		s.refuse(ruleReleaseInternal, field.InternalError(path, fmt.Errorf("the catalogue has no entry for %s: correct the catalogue", typ)))
 	}
 	user := s.userValues[path.String()]
 	controlled := b.controlledValues()
 	for _, msg := range CheckValues(user, controlled, "values") {
-		s.refuse(field.Forbidden(path.Child("values"), msg))
+		s.refuse(ruleValuesControlled, field.Forbidden(path.Child("values"), msg))
 	}
+	s.validateRollout(path.Child("values"), b, user)
 	derived, err := b.json()
 	if err != nil {
-		s.refuse(field.InternalError(path, err))
+		s.refuse(ruleReleaseInternal, field.InternalError(path, err))
 	}
 	b.noteInto(&s.settings, user, fieldName(path))
 
@@ -105,6 +106,26 @@ func (s *state) release(name, typ string, stage int32, path *field.Path, c netwo
 	}}
 }
 
+// validateRollout refuses a pace at which nothing moves, and warns of one that stops every node. All our charts, and Cilium's,
+// have the strategy of their agents at the same place.
+func (s *state) validateRollout(path *field.Path, b *valuesBuilder, user map[string]any) {
+	const strategy = "updateStrategy.rollingUpdate."
+	unavailable, set := lookup(user, strategy+"maxUnavailable")
+	if !set {
+		return
+	}
+	surge, _ := lookup(MergeValues(b.values, user), strategy+"maxSurge")
+	none := func(v any) bool { return v == nil || v == int64(0) || v == "0" || v == "0%" }
+	switch {
+	case unavailable == "100%":
+		s.warn(ruleRolloutAtOnce, path,
+			"values.%smaxUnavailable lets a change stop the agents of all nodes at once: use a number, or a smaller share", strategy)
+	case unavailable != nil && none(unavailable) && none(surge):
+		s.refuse(ruleRolloutStuck, field.Invalid(path, field.OmitValueType{},
+			"values."+strategy+"maxUnavailable of 0 lets no agent be replaced: use 1 or more"))
+	}
+}
+
 // fieldName is a path's last element: "cni" of "spec.cni".
 func fieldName(path *field.Path) string {
 	_, name, _ := strings.Cut(path.String(), ".")
@@ -130,7 +151,7 @@ func (s *state) chart(typ string, entry catalog.Entry, path *field.Path,
 	case len(entry.Versions) > 0:
 		known = &entry.Versions[0]
 	case s.withFacts && entry.Chart != "":
-		s.refuse(field.Required(path.Child("version"), fmt.Sprintf("the catalogue knows no version of %s: set it", typ)))
+		s.refuse(ruleVersionUnset, field.Required(path.Child("version"), fmt.Sprintf("the catalogue knows no version of %s: set it", typ)))
 	}
 	overridden := c.Chart != nil && c.Chart.Repository != entry.Repository
 	if known != nil {
@@ -166,11 +187,11 @@ func (s *state) warnUnknownVersion(typ string, entry catalog.Entry, path *field.
 		versions[i] = entry.Versions[i].Version
 	}
 	if entry.Repository == "" {
-		s.warn(path.Child("version"), "%s %s is not in the catalogue, and this operator carries %s only: it must come from a charts directory, or name its repository in chart",
+		s.warn(ruleVersionUnknown, path.Child("version"), "%s %s is not in the catalogue, and this operator carries %s only: it must come from a charts directory, or name its repository in chart",
 			typ, wanted, strings.Join(versions, ", "))
 		return
 	}
-	s.warn(path.Child("version"), "%s %s is not in the catalogue (%s): it was not tested with this operator and its chart is not checked against a digest",
+	s.warn(ruleVersionUnknown, path.Child("version"), "%s %s is not in the catalogue (%s): it was not tested with this operator and its chart is not checked against a digest",
 		typ, wanted, strings.Join(versions, ", "))
 }
 
@@ -194,5 +215,5 @@ func (s *state) validateKubernetesRange(typ string, path *field.Path, v *catalog
 	case v.KubernetesMax == "":
 		span = v.KubernetesMin + " and newer"
 	}
-	s.warn(path.Child("version"), "%s %s is tested with Kubernetes %s; the cluster is %s", typ, v.Version, span, minorOf(cluster))
+	s.warn(ruleVersionUntested, path.Child("version"), "%s %s is tested with Kubernetes %s; the cluster is %s", typ, v.Version, span, minorOf(cluster))
 }

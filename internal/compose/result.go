@@ -3,7 +3,7 @@
 package compose
 
 import (
-	"k8s.io/apimachinery/pkg/util/validation/field"
+	"fmt"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/catalog"
@@ -21,11 +21,10 @@ type Input struct {
 
 // Result is what to install, or why not.
 type Result struct {
-	// Errors are all reasons to refuse the stack, each with its field path and a remedy. When there
-	// is one, nothing else of the result but Warnings is set.
-	Errors field.ErrorList
-	// Warnings are remarks that do not stop the stack, each with its field path.
-	Warnings []string
+	// Errors are all reasons to refuse the stack. When there is one, nothing else of the result but Warnings is set.
+	Errors []Finding
+	// Warnings are remarks that do not stop the stack.
+	Warnings []Finding
 	// Effective are all derived and defaulted settings with their reasons, ordered by setting.
 	Effective []networkstackv1alpha1.EffectiveSetting
 	// Releases to have, in order of installation.
@@ -45,3 +44,16 @@ type Release struct {
 	Name string
 	Spec networkstackv1alpha1.NetworkComponentSpec
 }
+
+// Finding is one reason to refuse a stack, or one remark.
+type Finding struct {
+	// Rule is the ID of the rule in the table.
+	Rule string
+	// Field is the path of what is wrong.
+	Field string
+	// Message says what is wrong and what to do.
+	Message string
+}
+
+// String is the finding as it is shown: the field, what is wrong with it and what to do, and by which rule.
+func (f Finding) String() string { return fmt.Sprintf("%s: %s [%s]", f.Field, f.Message, f.Rule) }

@@ -55,7 +55,7 @@ func (s *state) flannelWireGuard() bool {
 func (s *state) validateCNI() {
 	c := s.spec.CNI
 	if c.Encryption != nil && c.Encryption.IPsec != nil && c.Encryption.Type != networkstackv1alpha1.EncryptionIPsec {
-		s.refuse(field.Forbidden(cniPath.Child("encryption", "ipsec"),
+		s.refuse(ruleCNIIPsecBlock, field.Forbidden(cniPath.Child("encryption", "ipsec"),
 			"is read only with type IPsec: remove it, or set type to IPsec"))
 	}
 	switch s.cni {
@@ -87,12 +87,12 @@ func (s *state) validateExternal() {
 	}
 	for _, name := range []string{"encapsulation", "encryption", "version", "namespace", "chart", "values", "valuesFrom"} {
 		if set[name] {
-			s.refuse(field.Forbidden(cniPath.Child(name),
+			s.refuse(ruleCNIExternalField, field.Forbidden(cniPath.Child(name),
 				"with type External the CNI is not managed here: remove it, or name the CNI in type"))
 		}
 	}
 	if s.withFacts && len(s.facts.CNIs()) == 0 {
-		s.warn(cniPath.Child("type"), "External, and no network plugin was found: pods get no network until one is installed")
+		s.warn(ruleCNINoneFound, cniPath.Child("type"), "External, and no network plugin was found: pods get no network until one is installed")
 	}
 }
 
@@ -110,7 +110,7 @@ func (s *state) validateFoundCNIs() {
 			by = fmt.Sprintf("managed by %q", found.Manager)
 		}
 		if !same {
-			s.refuse(field.Invalid(path, s.cni, fmt.Sprintf(
+			s.refuse(ruleCNISecond, field.Invalid(path, s.cni, fmt.Sprintf(
 				"DaemonSet %s is %s, %s; two network plugins break every pod: set cni.type to External to leave it there, or remove it first",
 				name, found.Type, by)))
 		}
@@ -138,14 +138,14 @@ func (s *state) validateInstalledVersion() {
 	steps, sameMajor := minorDistance(installed, wanted)
 	switch {
 	case !sameMajor:
-		s.refuse(field.Invalid(path, s.cniVersion, fmt.Sprintf(
+		s.refuse(ruleCiliumMajor, field.Invalid(path, s.cniVersion, fmt.Sprintf(
 			"Cilium %s → %s changes the major version: stay within %d", installed, wanted, installed.Major())))
 	case steps > 1:
 		next := fmt.Sprintf("%d.%d", installed.Major(), installed.Minor()+1)
-		s.refuse(field.Invalid(path, s.cniVersion, fmt.Sprintf(
+		s.refuse(ruleCiliumMinorSkipped, field.Invalid(path, s.cniVersion, fmt.Sprintf(
 			"Cilium %s → %s skips %s; one minor at a time: go to %s first", minorOf(installed), minorOf(wanted), next, next)))
 	case steps < 0:
-		s.refuse(field.Invalid(path, s.cniVersion, fmt.Sprintf(
+		s.refuse(ruleCiliumDowngrade, field.Invalid(path, s.cniVersion, fmt.Sprintf(
 			"Cilium %s is installed; going down to %s is not safe: use %s or newer", minorOf(installed), minorOf(wanted), minorOf(installed))))
 	}
 }
@@ -177,14 +177,14 @@ func (s *state) validateNodePodCIDRs(refusal func(detail string) *field.Error, w
 	switch {
 	case len(without) == 0:
 	case len(without) == len(s.linux):
-		s.refuse(refusal(fmt.Sprintf("%s, and %s %s none: set %s on kube-controller-manager%s",
+		s.refuse(ruleNodeRangeMissing, refusal(fmt.Sprintf("%s, and %s %s none: set %s on kube-controller-manager%s",
 			why, nodeList(without), verb(without, "has", "have"), flags, otherwise)))
 	default:
-		s.warn(poolsPath, "%s %s no spec.podCIDRs yet; pods there wait for them", nodeList(without), verb(without, "has", "have"))
+		s.warn(ruleNodeRangePending, poolsPath, "%s %s no spec.podCIDRs yet; pods there wait for them", nodeList(without), verb(without, "has", "have"))
 	}
 	for _, f := range s.families {
 		if names := lacking[f]; len(names) > 0 {
-			s.refuse(refusal(fmt.Sprintf("%s, and %s %s none that is %s: set %s on kube-controller-manager and register such nodes anew%s",
+			s.refuse(ruleNodeRangeMissing, refusal(fmt.Sprintf("%s, and %s %s none that is %s: set %s on kube-controller-manager and register such nodes anew%s",
 				why, nodeList(names), verb(names, "has", "have"), f, flags, otherwise)))
 		}
 	}

@@ -35,7 +35,7 @@ func (s *state) validatePoolFamilies() {
 	}
 	for _, p := range s.pools {
 		if !s.has(p.family) {
-			s.refuse(field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
+			s.refuse(ruleFamilyNotListed, field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
 				"is %s, which ipFamilies does not list: add %s to ipFamilies, or remove the CIDR", p.family, p.family)))
 		}
 	}
@@ -43,7 +43,7 @@ func (s *state) validatePoolFamilies() {
 	if len(s.pools) == s.countCIDRs() {
 		for _, f := range s.families {
 			if len(s.poolsOf(f)) == 0 {
-				s.refuse(field.Invalid(poolsPath, familiesText(s.families), fmt.Sprintf(
+				s.refuse(ruleFamilyWithoutPool, field.Invalid(poolsPath, familiesText(s.families), fmt.Sprintf(
 					"no pool has an %s CIDR: add one, or remove %s from ipFamilies", f, f)))
 			}
 		}
@@ -81,23 +81,23 @@ func (s *state) validateServiceFamilies() {
 			continue
 		}
 		if s.dualStack() {
-			s.refuse(field.Invalid(path, value, fmt.Sprintf(
+			s.refuse(ruleFamilyWithoutServices, field.Invalid(path, value, fmt.Sprintf(
 				"the API server has no %s Service range: add one to --service-cluster-ip-range of kube-apiserver and kube-controller-manager, which the operator cannot, or remove %s",
 				f, f)))
 		} else {
-			s.refuse(field.Invalid(path, value, fmt.Sprintf(
+			s.refuse(ruleFamilyServicesDiffer, field.Invalid(path, value, fmt.Sprintf(
 				"pods are %s but Services are %s: make the families of the pods those of the Services", f, familyWords(services))))
 		}
 		return
 	}
 	if len(services) > len(s.families) {
-		s.refuse(field.Invalid(path, value, fmt.Sprintf(
+		s.refuse(ruleFamilyServicesDual, field.Invalid(path, value, fmt.Sprintf(
 			"Services are dual-stack but pods are %s only: add %s to ipFamilies and to a pool",
 			s.families[0], otherFamily(s.families[0]))))
 		return
 	}
 	if s.families[0] != services[0] {
-		s.refuse(field.Invalid(path, value, fmt.Sprintf(
+		s.refuse(ruleFamilyOrder, field.Invalid(path, value, fmt.Sprintf(
 			"the primary family of pods is %s but that of Services is %s: put %s first", s.families[0], services[0], services[0])))
 	}
 }
@@ -112,7 +112,7 @@ func (s *state) validateNodeFamilies() {
 		}
 	}
 	if len(silent) > 0 {
-		s.warn(specPath.Child("ipFamilies"), "%s %s no InternalIP yet: whether all families are there could not be checked",
+		s.warn(ruleFamilyNodePending, specPath.Child("ipFamilies"), "%s %s no InternalIP yet: whether all families are there could not be checked",
 			nodeList(silent), verb(silent, "reports", "report"))
 	}
 	for _, f := range s.families {
@@ -123,7 +123,7 @@ func (s *state) validateNodeFamilies() {
 			}
 		}
 		if len(missing) > 0 {
-			s.refuse(field.Invalid(s.familiesPath(), familiesText(s.families), fmt.Sprintf(
+			s.refuse(ruleFamilyNodeLacks, field.Invalid(s.familiesPath(), familiesText(s.families), fmt.Sprintf(
 				"%s %s no %s InternalIP: give the kubelet both addresses with --node-ip, or remove %s",
 				nodeList(missing), verb(missing, "has", "have"), f, f)))
 		}
@@ -142,10 +142,10 @@ func (s *state) validateWindows() {
 		return
 	}
 	if s.dualStack() && s.spec.CNI.Encapsulation != networkstackv1alpha1.EncapsulationNone {
-		s.refuse(field.Invalid(s.familiesPath(), familiesText(s.families), fmt.Sprintf(
+		s.refuse(ruleWindowsDualStack, field.Invalid(s.familiesPath(), familiesText(s.families), fmt.Sprintf(
 			"%s %s Windows, whose overlay networks are single-stack: remove a family, or set cni.encapsulation to None",
 			nodeList(windows), verb(windows, "runs", "run"))))
 	}
-	s.warn(cniPath.Child("type"), "%s %s Windows; %s is installed on Linux nodes only",
+	s.warn(ruleWindowsNodes, cniPath.Child("type"), "%s %s Windows; %s is installed on Linux nodes only",
 		nodeList(windows), verb(windows, "runs", "run"), s.spec.CNI.Type)
 }

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/util/version"
@@ -68,20 +69,21 @@ func (s *state) validateKubeProxy() {
 	mode := s.kubeProxyMode
 	modePath := kubeProxyPath.Child("mode")
 	if mode == networkstackv1alpha1.KubeProxyReplaced && s.spec.CNI.Type != networkstackv1alpha1.CNICilium {
-		s.refuse(field.Invalid(modePath, mode, fmt.Sprintf(
+		s.refuse(ruleProxyNotReplaced, field.Invalid(modePath, mode, fmt.Sprintf(
 			"cni.type %s does not program Services, and without kube-proxy no Service works: set cni.type to Cilium, or choose IPTables or NFTables",
 			s.spec.CNI.Type)))
 	}
 	s.validateForeignKubeProxy(modePath)
 	if !s.managesKubeProxy() {
 		if s.withFacts && mode == networkstackv1alpha1.KubeProxyUnmanaged && s.facts.KubeProxy() == nil {
-			s.warn(modePath, "Unmanaged, and no kube-proxy was found: Services work only if something else programs them (k3s and RKE2 run kube-proxy outside of pods)")
+			s.warn(ruleProxyNoneFound, modePath, "Unmanaged, and no kube-proxy was found: Services work only if something else programs them (k3s and RKE2 run kube-proxy outside of pods)")
 		}
 		return
 	}
+	s.validateNodePortAddresses()
 	if s.kubeProxyTag == "" {
 		if s.withFacts {
-			s.refuse(field.Required(kubeProxyPath.Child("version"), fmt.Sprintf(
+			s.refuse(ruleProxyVersionUnknown, field.Required(kubeProxyPath.Child("version"), fmt.Sprintf(
 				"the API server's version %q does not say which kube-proxy to install: set it", s.facts.KubernetesVersion)))
 		}
 		return
@@ -101,6 +103,15 @@ func (s *state) validateKubeProxy() {
 	}
 }
 
+// validateNodePortAddresses refuses what kube-proxy's own validation does, before its pods find out.
+func (s *state) validateNodePortAddresses() {
+	v, _ := lookup(s.userValues[kubeProxyPath.String()], "nodePortAddresses")
+	if list, _ := v.([]any); len(list) > 1 && slices.Contains(list, any("primary")) {
+		s.refuse(ruleNodePortAddresses, field.Invalid(kubeProxyPath.Child("values"), field.OmitValueType{},
+			"values.nodePortAddresses has \"primary\" beside other elements: use it alone, or a list of CIDRs"))
+	}
+}
+
 func (s *state) validateForeignKubeProxy(path *field.Path) {
 	if s.managesKubeProxy() {
 		s.validateAdoption(TypeKubeProxy, path, s.kubeProxyMode, s.spec.KubeProxy.Namespace,
@@ -110,7 +121,7 @@ func (s *state) validateForeignKubeProxy(path *field.Path) {
 	for _, p := range s.foreignKubeProxies() {
 		name := p.Namespace + "/" + p.Name
 		if s.kubeProxyMode == networkstackv1alpha1.KubeProxyReplaced && p.Manager != "" {
-			s.refuse(field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
+			s.refuse(ruleProxyManaged, field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
 				"DaemonSet %s is managed by %q, which would undo its parking: turn kube-proxy off there, or set kubeProxy.mode to Unmanaged",
 				name, p.Manager)))
 		}
@@ -126,11 +137,11 @@ func (s *state) validateKubeProxySkew(v *version.Version) {
 	ahead, sameMajor := minorDistance(api, v)
 	switch {
 	case !sameMajor || ahead > 0:
-		s.refuse(field.Invalid(path, s.kubeProxyTag, fmt.Sprintf(
+		s.refuse(ruleProxyTooNew, field.Invalid(path, s.kubeProxyTag, fmt.Sprintf(
 			"kube-proxy v%s is newer than kube-apiserver v%s: use v%s or older, or remove version to follow the API server",
 			minorOf(v), minorOf(api), minorOf(api))))
 	case -ahead > maxKubeProxySkew:
-		s.refuse(field.Invalid(path, s.kubeProxyTag, fmt.Sprintf(
+		s.refuse(ruleProxyTooOld, field.Invalid(path, s.kubeProxyTag, fmt.Sprintf(
 			"kube-proxy v%s is %d minors older than kube-apiserver v%s; the limit is %d: use a newer one, or remove version to follow the API server",
 			minorOf(v), -ahead, minorOf(api), maxKubeProxySkew)))
 	}
@@ -140,13 +151,13 @@ func (s *state) validateKubeProxySkew(v *version.Version) {
 func (s *state) validateIPVS(path *field.Path, v *version.Version) {
 	switch {
 	case atLeast(v, 1, 43):
-		s.refuse(field.Invalid(path, s.kubeProxyMode, "kube-proxy has no IPVS mode since 1.43: choose NFTables or IPTables"))
+		s.refuse(ruleIPVSRemoved, field.Invalid(path, s.kubeProxyMode, "kube-proxy has no IPVS mode since 1.43: choose NFTables or IPTables"))
 	case atLeast(v, 1, 40):
-		s.refuse(field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
+		s.refuse(ruleIPVSGated, field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
 			"kube-proxy %s refuses IPVS unless the feature gate KubeProxyIPVS is on, which is not supported here, and 1.43 removes it: choose NFTables or IPTables",
 			minorOf(v))))
 	case atLeast(v, 1, 35):
-		s.warn(path, "IPVS is deprecated since Kubernetes 1.35 and off by default in 1.40; plan the change to NFTables")
+		s.warn(ruleIPVSDeprecated, path, "IPVS is deprecated since Kubernetes 1.35 and off by default in 1.40; plan the change to NFTables")
 	}
 }
 
@@ -154,10 +165,10 @@ func (s *state) validateIPVS(path *field.Path, v *version.Version) {
 func (s *state) validateNFTables(path *field.Path, v *version.Version) {
 	switch {
 	case !atLeast(v, 1, 31):
-		s.refuse(field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
+		s.refuse(ruleNFTablesTooOld, field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
 			"kube-proxy %s does not have NFTables on by default; it needs 1.31 or newer: choose IPTables", minorOf(v))))
 	case !atLeast(v, 1, 33):
-		s.warn(path, "NFTables is beta in kube-proxy %s and stable from 1.33", minorOf(v))
+		s.warn(ruleNFTablesBeta, path, "NFTables is beta in kube-proxy %s and stable from 1.33", minorOf(v))
 	}
 	var old, unknown []string
 	oldest := ""
@@ -175,18 +186,23 @@ func (s *state) validateNFTables(path *field.Path, v *version.Version) {
 		}
 	}
 	if len(old) > 0 {
-		s.refuse(field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
+		s.refuse(ruleNFTablesKernel, field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
 			"%s %s kernel %s; NFTables needs 5.13 or newer and kube-proxy does not start without: upgrade the kernel, or choose IPTables",
 			nodeList(old), verb(old, "has", "have at the oldest"), oldest)))
 	}
 	if len(unknown) > 0 {
-		s.warn(path, "%s %s no readable kernel version; NFTables needs 5.13 or newer", nodeList(unknown), verb(unknown, "reports", "report"))
+		s.warn(ruleNFTablesKernelUnknown, path, "%s %s no readable kernel version; NFTables needs 5.13 or newer", nodeList(unknown), verb(unknown, "reports", "report"))
 	}
 	for _, i := range s.facts.Installed {
+		switch {
 		// Pods on secondary network interfaces lose their traffic (amazon-vpc-cni-k8s#3563).
-		if i.Type == facts.InstalledAWSVPC {
-			s.refuse(field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
+		case i.Type == facts.InstalledAWSVPC:
+			s.refuse(ruleNFTablesAWS, field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
 				"DaemonSet %s/%s is the AWS VPC CNI, which NFTables breaks (amazon-vpc-cni-k8s#3563): choose IPTables", i.Namespace, i.Name)))
+		case i.Type == facts.InstalledCalico && i.Component == "":
+			s.warn(ruleNFTablesCalico, path,
+				"DaemonSet %s/%s is Calico, which works with NFTables only if its own data plane is nftables (calico#8025): set it so, or choose IPTables",
+				i.Namespace, i.Name)
 		}
 	}
 }

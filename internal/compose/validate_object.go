@@ -20,7 +20,7 @@ func (s *state) validateEnums() {
 		path := specPath.Child("ipFamilies")
 		oneOf(s, path.Index(i), f, ipv4, ipv6)
 		if slices.Contains(s.spec.IPFamilies[:i], f) {
-			s.refuse(duplicate(path.Index(i), f, "list IPv4, IPv6, or both once"))
+			s.refuse(ruleFamilyTwice, duplicate(path.Index(i), f, "list IPv4, IPv6, or both once"))
 		}
 	}
 	for i, p := range s.spec.IPPools {
@@ -53,7 +53,7 @@ func (s *state) validateEnums() {
 
 func oneOf[T ~string](s *state, path *field.Path, value T, allowed ...T) {
 	if !slices.Contains(allowed, value) {
-		s.refuse(field.NotSupported(path, value, allowed))
+		s.refuse(ruleUnknownValue, field.NotSupported(path, value, allowed))
 	}
 }
 
@@ -68,18 +68,18 @@ func (s *state) validateIgnoreRules(rules []networkstackv1alpha1.DriftIgnoreRule
 	for i, rule := range rules {
 		at := specPath.Child("drift", "ignore").Index(i)
 		if !ignore.ValidGlob(rule.Name) {
-			s.refuse(field.Invalid(at.Child("name"), rule.Name, "a bracket is not closed: write it as a name, with * and ? for any characters"))
+			s.refuse(ruleDriftName, field.Invalid(at.Child("name"), rule.Name, "a bracket is not closed: write it as a name, with * and ? for any characters"))
 		}
 		if len(rule.Paths) == 0 {
-			s.refuse(field.Required(at.Child("paths"), "name the fields, such as .spec.replicas; for whole components there is driftMode: Ignore"))
+			s.refuse(ruleDriftPath, field.Required(at.Child("paths"), "name the fields, such as .spec.replicas; for whole components there is driftMode: Ignore"))
 		}
 		for j, text := range rule.Paths {
 			path, err := ignore.Parse(text)
 			switch {
 			case err != nil:
-				s.refuse(field.Invalid(at.Child("paths").Index(j), text, err.Error()))
+				s.refuse(ruleDriftPath, field.Invalid(at.Child("paths").Index(j), text, err.Error()))
 			case len(path) == 0:
-				s.refuse(field.Invalid(at.Child("paths").Index(j), text, "names the whole object: name fields, such as .data"))
+				s.refuse(ruleDriftPath, field.Invalid(at.Child("paths").Index(j), text, "names the whole object: name fields, such as .data"))
 			}
 		}
 	}
@@ -93,7 +93,7 @@ func (s *state) validateIgnored(releases []Release) {
 	for i, rule := range s.spec.Drift.Ignore {
 		known := slices.ContainsFunc(releases, func(r Release) bool { return r.Name == rule.Component })
 		if rule.Component != "" && !known {
-			s.warn(specPath.Child("drift", "ignore").Index(i).Child("component"),
+			s.warn(ruleDriftComponent, specPath.Child("drift", "ignore").Index(i).Child("component"),
 				"there is no component %q, so the rule has no effect: correct the name, or remove the rule", rule.Component)
 		}
 	}
@@ -127,7 +127,7 @@ func (s *state) validateComponentSettings() {
 		{"driftMode", k.DriftMode != ""},
 	} {
 		if f.set {
-			s.refuse(field.Forbidden(kubeProxyPath.Child(f.name), fmt.Sprintf(
+			s.refuse(ruleProxyField, field.Forbidden(kubeProxyPath.Child(f.name), fmt.Sprintf(
 				"with mode %s no kube-proxy is installed: remove it, or choose IPTables or NFTables", k.Mode)))
 		}
 	}
@@ -137,29 +137,29 @@ func (s *state) validateSettings(path *field.Path, c networkstackv1alpha1.Compon
 	optionalOneOf(s, path.Child("driftMode"), c.DriftMode,
 		networkstackv1alpha1.DriftCorrect, networkstackv1alpha1.DriftWarn, networkstackv1alpha1.DriftIgnore)
 	if c.Version != "" && !chartVersion.MatchString(c.Version) {
-		s.refuse(field.Invalid(path.Child("version"), c.Version, "is not a version: write three numbers, such as 1.20.0"))
+		s.refuse(ruleVersionForm, field.Invalid(path.Child("version"), c.Version, "is not a version: write three numbers, such as 1.20.0"))
 	}
 	if c.Namespace != "" && len(validation.IsDNS1123Label(c.Namespace)) > 0 {
-		s.refuse(field.Invalid(path.Child("namespace"), c.Namespace,
+		s.refuse(ruleNamespaceForm, field.Invalid(path.Child("namespace"), c.Namespace,
 			"is not the name of a namespace: use lower-case letters, digits and \"-\""))
 	}
 	if c.Chart != nil {
 		s.validateRepository(path.Child("chart", "repository"), c.Chart.Repository)
 		if d := c.Chart.Digest; d != "" && !sha256Digest.MatchString(d) {
-			s.refuse(field.Invalid(path.Child("chart", "digest"), d, "write sha256: and 64 hexadecimal digits"))
+			s.refuse(ruleDigestForm, field.Invalid(path.Child("chart", "digest"), d, "write sha256: and 64 hexadecimal digits"))
 		}
 	}
 	for i, from := range c.ValuesFrom {
 		at := path.Child("valuesFrom").Index(i)
 		oneOf(s, at.Child("kind"), from.Kind, networkstackv1alpha1.ValuesFromConfigMap, networkstackv1alpha1.ValuesFromSecret)
 		if from.Name == "" {
-			s.refuse(field.Required(at.Child("name"), "name the object that holds the values"))
+			s.refuse(ruleValuesReference, field.Required(at.Child("name"), "name the object that holds the values"))
 		}
 	}
 	values, err := ParseValues(c.Values)
 	if err != nil {
 		// The values themselves stay out of the message: they may hold what is nobody else's business.
-		s.refuse(field.Invalid(path.Child("values"), field.OmitValueType{}, err.Error()))
+		s.refuse(ruleValuesForm, field.Invalid(path.Child("values"), field.OmitValueType{}, err.Error()))
 	}
 	s.userValues[path.String()] = values
 }
@@ -171,10 +171,10 @@ func (s *state) validateSources() {
 	}
 	path := specPath.Child("sources")
 	if d := s.spec.Sources.ChartsDirectory; d != "" && !strings.HasPrefix(d, "/") {
-		s.refuse(field.Invalid(path.Child("chartsDirectory"), d, "must be an absolute path"))
+		s.refuse(ruleSourceDirectory, field.Invalid(path.Child("chartsDirectory"), d, "must be an absolute path"))
 	}
 	if r := s.spec.Sources.ImageRegistry; strings.Contains(r, "://") {
-		s.refuse(field.Invalid(path.Child("imageRegistry"), r, "write the registry without a scheme, such as registry.example.com/mirror"))
+		s.refuse(ruleSourceRegistry, field.Invalid(path.Child("imageRegistry"), r, "write the registry without a scheme, such as registry.example.com/mirror"))
 	}
 	seen := map[string]bool{}
 	for i, m := range s.spec.Sources.Mirrors {
@@ -182,7 +182,7 @@ func (s *state) validateSources() {
 		s.validateRepository(at.Child("source"), m.Source)
 		s.validateRepository(at.Child("mirror"), m.Mirror)
 		if seen[m.Source] {
-			s.refuse(duplicate(at.Child("source"), m.Source, "a source has one mirror: remove one of them"))
+			s.refuse(ruleSourceTwice, duplicate(at.Child("source"), m.Source, "a source has one mirror: remove one of them"))
 		}
 		seen[m.Source] = true
 	}
@@ -194,10 +194,10 @@ func (s *state) validateRepository(path *field.Path, text string) {
 	u, err := url.Parse(text)
 	switch {
 	case text == "":
-		s.refuse(field.Required(path, "name an https:// or oci:// chart repository"))
+		s.refuse(ruleSourceRepository, field.Required(path, "name an https:// or oci:// chart repository"))
 	case err != nil || u.Host == "" || !slices.Contains([]string{"https", "http", "oci"}, u.Scheme):
-		s.refuse(field.Invalid(path, text, "must be an https:// (or http://) Helm repository or an oci:// registry path"))
+		s.refuse(ruleSourceRepository, field.Invalid(path, text, "must be an https:// (or http://) Helm repository or an oci:// registry path"))
 	case u.User != nil:
-		s.refuse(field.Invalid(path, field.OmitValueType{}, "must not hold credentials: this object is readable by many"))
+		s.refuse(ruleSourceCredentials, field.Invalid(path, field.OmitValueType{}, "must not hold credentials: this object is readable by many"))
 	}
 }

@@ -33,22 +33,22 @@ func (s *state) parsePools() {
 		path := poolsPath.Index(i)
 		switch {
 		case p.Name == "":
-			s.refuse(field.Required(path.Child("name"), "give the pool a name, such as default"))
+			s.refuse(rulePoolName, field.Required(path.Child("name"), "give the pool a name, such as default"))
 		case len(validation.IsDNS1123Label(p.Name)) > 0:
-			s.refuse(field.Invalid(path.Child("name"), p.Name, "use lower-case letters, digits and \"-\""))
+			s.refuse(rulePoolName, field.Invalid(path.Child("name"), p.Name, "use lower-case letters, digits and \"-\""))
 		case names[p.Name]:
-			s.refuse(duplicate(path.Child("name"), p.Name, "give each pool a name of its own"))
+			s.refuse(rulePoolNameTwice, duplicate(path.Child("name"), p.Name, "give each pool a name of its own"))
 		}
 		names[p.Name] = true
 		if len(p.CIDRs) == 0 {
-			s.refuse(field.Required(path.Child("cidrs"), "a pool needs at least one CIDR, such as 10.244.0.0/16"))
+			s.refuse(rulePoolEmpty, field.Required(path.Child("cidrs"), "a pool needs at least one CIDR, such as 10.244.0.0/16"))
 		}
 		s.validateMaskRange(path.Child("nodeMaskSizes"), p.NodeMaskSizes)
 		for j, text := range p.CIDRs {
 			cidrPath := path.Child("cidrs").Index(j)
 			prefix, problem := parseCIDR(text)
 			if problem != "" {
-				s.refuse(field.Invalid(cidrPath, text, problem))
+				s.refuse(ruleCIDRForm, field.Invalid(cidrPath, text, problem))
 				continue
 			}
 			if !s.validateSpecialRanges(cidrPath, prefix) {
@@ -59,7 +59,7 @@ func (s *state) parsePools() {
 				longest = longestIPv6Pool
 			}
 			if prefix.Bits() > longest {
-				s.refuse(field.Invalid(cidrPath, text, fmt.Sprintf(
+				s.refuse(rulePoolTooSmall, field.Invalid(cidrPath, text, fmt.Sprintf(
 					"is too small for pods: use /%d or a shorter prefix", longest)))
 				continue
 			}
@@ -73,11 +73,11 @@ func (s *state) validateMaskRange(path *field.Path, m *networkstackv1alpha1.Node
 		return
 	}
 	if m.IPv4 != nil && (*m.IPv4 < 8 || *m.IPv4 > 30) {
-		s.refuse(field.Invalid(path.Child("ipv4"), *m.IPv4, "must be from 8 to 30; 24 is usual"))
+		s.refuse(ruleMaskRange, field.Invalid(path.Child("ipv4"), *m.IPv4, "must be from 8 to 30; 24 is usual"))
 		m.IPv4 = nil
 	}
 	if m.IPv6 != nil && (*m.IPv6 < 16 || *m.IPv6 > 126) {
-		s.refuse(field.Invalid(path.Child("ipv6"), *m.IPv6, "must be from 16 to 126; 64 is usual"))
+		s.refuse(ruleMaskRange, field.Invalid(path.Child("ipv6"), *m.IPv6, "must be from 16 to 126; 64 is usual"))
 		m.IPv6 = nil
 	}
 }
@@ -92,17 +92,17 @@ func (s *state) validateSpecialRanges(path *field.Path, p netip.Prefix) bool {
 		if p != r.prefix {
 			text = fmt.Sprintf("overlaps %s, which is %s", r.prefix, r.what)
 		}
-		s.refuse(field.Invalid(path, p.String(), text+
+		s.refuse(rulePoolReserved, field.Invalid(path, p.String(), text+
 			"; Kubernetes refuses such pod addresses: use a private range such as 10.244.0.0/16 or fd00:10:244::/56"))
 		return false
 	}
 	switch {
 	case p.Overlaps(dockerBridge):
-		s.warn(path, "%s overlaps Docker's default bridge (%s); hosts with Docker will lose routes", p, dockerBridge)
+		s.warn(rulePoolDocker, path, "%s overlaps Docker's default bridge (%s); hosts with Docker will lose routes", p, dockerBridge)
 	case documentation.OverlapsPrefix(p):
-		s.warn(path, "%s is a documentation range; use a private one such as 10.244.0.0/16 or fd00:10:244::/56", p)
+		s.warn(rulePoolDocumentation, path, "%s is a documentation range; use a private one such as 10.244.0.0/16 or fd00:10:244::/56", p)
 	case !private.ContainsPrefix(p):
-		s.warn(path, "%s is public address space; pods cannot reach its real owners", p)
+		s.warn(rulePoolPublic, path, "%s is public address space; pods cannot reach its real owners", p)
 	}
 	return true
 }
@@ -119,10 +119,10 @@ func (s *state) validatePoolPairs(i int, p pool) {
 	for _, q := range s.pools[:i] {
 		switch {
 		case p.prefix == q.prefix:
-			s.refuse(duplicate(p.path, p.prefix.String(), fmt.Sprintf("%s is the same: remove one of them", q.path)))
+			s.refuse(rulePoolTwice, duplicate(p.path, p.prefix.String(), fmt.Sprintf("%s is the same: remove one of them", q.path)))
 			return
 		case p.prefix.Overlaps(q.prefix):
-			s.refuse(field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
+			s.refuse(rulePoolOverlap, field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
 				"overlaps the pool CIDR %s (%s): every address must belong to one pool", q.prefix, q.path)))
 			return
 		}
@@ -139,12 +139,12 @@ func (s *state) validatePoolAgainstCluster(p pool) {
 	}
 	for _, svc := range s.services {
 		if p.prefix.Overlaps(svc) {
-			s.refuse(field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
+			s.refuse(rulePoolOverlapsServices, field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
 				"overlaps the Service range %s%s: %s", svc, parenthesised(s.serviceSource), remedy)))
 		}
 	}
 	if ip := s.facts.ServiceIP.Unmap(); len(s.services) == 0 && ip.IsValid() && p.prefix.Contains(ip) {
-		s.refuse(field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
+		s.refuse(rulePoolOverlapsServices, field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
 			"holds %s, the address of the Service default/kubernetes: %s", ip, remedy)))
 	}
 	var inside []string
@@ -160,7 +160,7 @@ func (s *state) validatePoolAgainstCluster(p pool) {
 		inside = append(inside, n.Name)
 	}
 	if len(inside) > 0 {
-		s.refuse(field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
+		s.refuse(rulePoolHoldsNodes, field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
 			"holds the address of %s (such as %s); such a node loses its network: %s", nodeList(inside), first, remedy)))
 	}
 }
@@ -201,7 +201,7 @@ func (s *state) givenMasks(f networkstackv1alpha1.IPFamily) []givenMask {
 		}
 		path := poolsPath.Index(i).Child("nodeMaskSizes", name)
 		if !slices.ContainsFunc(s.pools, func(q pool) bool { return q.index == i && q.family == f }) {
-			s.warn(path, "has no effect: the pool has no %s CIDR", f)
+			s.warn(ruleMaskNoEffect, path, "has no effect: the pool has no %s CIDR", f)
 			continue
 		}
 		out = append(out, givenMask{int(*size), path})
@@ -223,7 +223,7 @@ func (s *state) deriveMasks() {
 			s.validateFlannelMasks(f, given)
 		default:
 			for _, g := range given {
-				s.warn(g.path, "has no effect: an external CNI has its own node ranges")
+				s.warn(ruleMaskNoEffect, g.path, "has no effect: an external CNI has its own node ranges")
 			}
 		}
 	}
@@ -242,7 +242,7 @@ func (s *state) deriveCiliumMask(f networkstackv1alpha1.IPFamily, given []givenM
 	}
 	for _, g := range given[min(1, len(given)):] {
 		if g.size != mask {
-			s.refuse(field.Invalid(g.path, g.size, fmt.Sprintf(
+			s.refuse(ruleMaskDiffers, field.Invalid(g.path, g.size, fmt.Sprintf(
 				"Cilium has one node range size per family, and %s says %d: make them equal", given[0].path, mask)))
 		}
 	}
@@ -251,7 +251,7 @@ func (s *state) deriveCiliumMask(f networkstackv1alpha1.IPFamily, given []givenM
 		if len(given) > 0 {
 			at = given[0].path
 		}
-		s.warn(at, "a /%d gives a node %d addresses, fewer than the %d pods that a kubelet allows by default",
+		s.warn(ruleMaskFewerThanPods, at, "a /%d gives a node %d addresses, fewer than the %d pods that a kubelet allows by default",
 			mask, 1<<(32-mask), kubeletPods)
 	}
 	s.masks[f] = mask
@@ -298,11 +298,11 @@ func (s *state) validateCapacity(f networkstackv1alpha1.IPFamily, mask int) {
 		bits := mask - p.prefix.Bits()
 		switch {
 		case bits < 0:
-			s.refuse(field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
+			s.refuse(ruleMaskLargerThanPool, field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
 				"is smaller than the range of one node (/%d): use a shorter prefix, or a longer nodeMaskSizes.%s", mask, familyKey(f))))
 			fits = false
 		case f == ipv6 && bits > maxIPv6MaskBits:
-			s.refuse(field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
+			s.refuse(ruleMaskTooManyRanges, field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
 				"with node ranges of /%d gives 2^%d of them; the limit is 2^%d: set nodeMaskSizes.ipv6 to %d or less",
 				mask, bits, maxIPv6MaskBits, p.prefix.Bits()+maxIPv6MaskBits)))
 			fits = false
@@ -311,7 +311,7 @@ func (s *state) validateCapacity(f networkstackv1alpha1.IPFamily, mask int) {
 		}
 	}
 	if fits && first != nil && len(s.linux) > ranges {
-		s.refuse(field.Invalid(first.path, first.prefix.String(), fmt.Sprintf(
+		s.refuse(rulePoolTooFewRanges, field.Invalid(first.path, first.prefix.String(), fmt.Sprintf(
 			"the %s pools give %d node ranges of /%d but %d nodes exist: add a CIDR, use a shorter prefix, or a longer nodeMaskSizes.%s",
 			f, ranges, mask, len(s.linux), familyKey(f))))
 	}
@@ -343,7 +343,7 @@ func (s *state) validateNAT() {
 			firstOf[f] = p.index
 			s.nat[f] = nat
 		case nat != s.nat[f] && p.index != first:
-			s.refuse(field.Invalid(poolsPath.Index(p.index).Child("natOutgoing"), toggle(nat), fmt.Sprintf(
+			s.refuse(ruleNATDiffers, field.Invalid(poolsPath.Index(p.index).Child("natOutgoing"), toggle(nat), fmt.Sprintf(
 				"%s has one setting for all pools%s, and %s says %s: make them equal",
 				s.cni, s.natScope(f), poolsPath.Index(first).Child("natOutgoing"), toggle(s.nat[f]))))
 			firstOf[f] = p.index // say it once per pool, not once per CIDR
@@ -356,7 +356,7 @@ func (s *state) validateNAT() {
 	if s.cni == networkstackv1alpha1.CNIExternal {
 		for i, p := range s.spec.IPPools {
 			if p.NATOutgoing != "" {
-				s.warn(poolsPath.Index(i).Child("natOutgoing"), "has no effect: an external CNI decides this itself")
+				s.warn(ruleNATNoEffect, poolsPath.Index(i).Child("natOutgoing"), "has no effect: an external CNI decides this itself")
 			}
 		}
 		return

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/compose"
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/internal/plan"
 	"github.com/networkstack/networkstack/internal/status"
@@ -97,7 +98,7 @@ func fill(s *scope, out *networkstackv1alpha1.NetworkStackStatus) {
 		out.Facts = facts.Report(facts.Pin(s.facts, s.stack.Spec.Cluster))
 	}
 	if s.result != nil {
-		out.Warnings = s.result.Warnings
+		out.Warnings = lines(s.result.Warnings)
 		if len(s.result.Errors) == 0 {
 			out.Effective = s.result.Effective
 			out.Summary.KubeProxy = string(s.result.KubeProxy)
@@ -307,12 +308,15 @@ func fillContested(s *scope, out *networkstackv1alpha1.NetworkStackStatus) {
 }
 
 // errorText is every error, one a line.
-func errorText(s *scope) string {
-	lines := make([]string, 0, len(s.result.Errors))
-	for _, e := range s.result.Errors {
-		lines = append(lines, e.Error())
+func errorText(s *scope) string { return strings.Join(lines(s.result.Errors), "\n") }
+
+// lines are findings as they are shown; nil when there is none.
+func lines(findings []compose.Finding) []string {
+	var out []string
+	for _, f := range findings {
+		out = append(out, f.String())
 	}
-	return strings.Join(lines, "\n")
+	return out
 }
 
 func acceptedText(s *scope) string {

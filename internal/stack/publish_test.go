@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/compose"
@@ -138,9 +137,9 @@ func TestFillConditions(t *testing.T) {
 		return r
 	}
 	refused := result(func(r *compose.Result) {
-		r.Errors = field.ErrorList{
-			field.Invalid(field.NewPath("spec", "mtu"), 1, "too small"),
-			field.Required(field.NewPath("spec", "cni", "version"), "say which"),
+		r.Errors = []compose.Finding{
+			{Rule: "MTU-RANGE", Field: "spec.mtu", Message: "Invalid value: 1: too small"},
+			{Rule: "VERSION-UNSET", Field: "spec.cni.version", Message: "Required value: say which"},
 		}
 	})
 	parks := result(func(r *compose.Result) { r.ParkKubeProxy = true })
@@ -160,16 +159,16 @@ func TestFillConditions(t *testing.T) {
 		{"suspended, valid", scope{stack: stackOf(suspended), result: result()},
 			build(valid, "-Suspended: suspended: nothing is installed, upgraded, corrected or removed", "")},
 		{"suspended, refused", scope{stack: stackOf(suspended), result: refused},
-			build("-Invalid: spec.mtu: Invalid value: 1: too small\nspec.cni.version: Required value: say which",
+			build("-Invalid: spec.mtu: Invalid value: 1: too small [MTU-RANGE]\nspec.cni.version: Required value: say which [VERSION-UNSET]",
 				"-Suspended: suspended: nothing is installed, upgraded, corrected or removed", "")},
 		{"suspended without facts", scope{stack: stackOf(suspended), factsErr: errors.New("timeout")},
 			build("", "-Suspended: suspended: nothing is installed, upgraded, corrected or removed", "")},
 		{"facts cannot be gathered", scope{stack: stackOf(), factsErr: errors.New("listing nodes: timeout")},
 			build("", "-FactsUnavailable: listing nodes: timeout", "Reconciling")},
 		{"every error is named, with its path", scope{stack: stackOf(), result: refused},
-			build("-Invalid: spec.mtu: Invalid value: 1: too small\nspec.cni.version: Required value: say which",
-				"-Invalid: the spec is refused, and nothing was changed: spec.mtu: Invalid value: 1: too small\nspec.cni.version: Required value: say which", "Stalled")},
-		{"warnings are counted", scope{stack: stackOf(), result: result(func(r *compose.Result) { r.Warnings = []string{"a", "b"} })},
+			build("-Invalid: spec.mtu: Invalid value: 1: too small [MTU-RANGE]\nspec.cni.version: Required value: say which [VERSION-UNSET]",
+				"-Invalid: the spec is refused, and nothing was changed: spec.mtu: Invalid value: 1: too small [MTU-RANGE]\nspec.cni.version: Required value: say which [VERSION-UNSET]", "Stalled")},
+		{"warnings are counted", scope{stack: stackOf(), result: result(func(r *compose.Result) { r.Warnings = make([]compose.Finding, 2) })},
 			build("+Accepted: the spec is valid on this cluster; remarks in status.warnings: 2",
 				"+Ready: nothing is to be installed: the network is managed elsewhere", "")},
 		{"ready", scope{stack: stackOf(), result: result(), steps: keep, components: components{component("cni", 0)}},
@@ -255,7 +254,7 @@ func TestFillConditions(t *testing.T) {
 func TestFillKeeps(t *testing.T) {
 	var out networkstackv1alpha1.NetworkStackStatus
 	good := &compose.Result{
-		Warnings: []string{"remark"}, KubeProxy: networkstackv1alpha1.KubeProxyReplaced,
+		Warnings: []compose.Finding{{Rule: "A-B", Field: "spec", Message: "remark"}}, KubeProxy: networkstackv1alpha1.KubeProxyReplaced,
 		Effective: []networkstackv1alpha1.EffectiveSetting{{Setting: "mtu", Value: "1450", Reason: "because"}},
 	}
 	fill(&scope{stack: stackOf(), facts: &facts.Snapshot{KubernetesVersion: "v1.37.2"}, result: good}, &out)
@@ -269,10 +268,13 @@ func TestFillKeeps(t *testing.T) {
 		t.Error("the spec is no longer accepted, although nobody has judged it")
 	}
 
-	bad := &compose.Result{Errors: field.ErrorList{field.Required(field.NewPath("spec"), "x")}, Warnings: []string{"another"}}
+	bad := &compose.Result{
+		Errors:   []compose.Finding{{Rule: "A-C", Field: "spec", Message: "x"}},
+		Warnings: []compose.Finding{{Rule: "A-D", Field: "spec", Message: "another"}},
+	}
 	fill(&scope{stack: stackOf(), facts: &facts.Snapshot{KubernetesVersion: "v1.37.3"}, result: bad}, &out)
 	want := *first.DeepCopy()
-	want.Warnings, want.Facts.KubernetesVersion = []string{"another"}, "v1.37.3"
+	want.Warnings, want.Facts.KubernetesVersion = []string{"spec: another [A-D]"}, "v1.37.3"
 	if diff := cmp.Diff(want, out, cmpopts.IgnoreFields(first, "Conditions")); diff != "" {
 		t.Errorf("with a spec that is refused (-want +got):\n%s", diff)
 	}

@@ -1,0 +1,141 @@
+package compose
+
+// Rules about the object, whatever the cluster is.
+var (
+	ruleStackMissing = refuses(AreaObject, Rule{
+		ID:     "STACK-MISSING",
+		When:   "There is no NetworkStack to judge.",
+		Remedy: "Create one, named cluster.",
+		Source: "The operator's API.",
+	})
+	ruleUnknownValue = refuses(AreaObject, Rule{
+		ID:     "STACK-UNKNOWN-VALUE",
+		When:   "A field that takes one of several words has another one.",
+		Remedy: "Use one of the values that the message lists.",
+		Source: "The operator's API; kube-proxy's userspace mode, for one, was removed in Kubernetes 1.26.",
+	})
+	ruleDriftName = refuses(AreaObject, Rule{
+		ID:     "DRIFT-NAME",
+		When:   "The name in a rule of drift.ignore is no pattern.",
+		Remedy: "Write a name, with * and ? for any characters, and close every bracket.",
+		Source: "The operator's API.",
+	})
+	ruleDriftPath = refuses(AreaObject, Rule{
+		ID:     "DRIFT-PATH",
+		When:   "A rule of drift.ignore has no paths, or a path that cannot be read or names the whole object.",
+		Remedy: "Name fields, such as .spec.replicas; for whole components there is driftMode: Ignore.",
+		Source: "The operator's API.",
+	})
+	ruleDriftComponent = warns(AreaObject, Rule{
+		ID:     "DRIFT-COMPONENT",
+		When:   "A rule of drift.ignore names a component that there is not.",
+		Remedy: "Correct the name, or remove the rule.",
+		Source: "The operator's API: such a rule has no effect.",
+	})
+)
+
+// Rules about charts, values and versions.
+var (
+	ruleVersionForm = refuses(AreaSources, Rule{
+		ID:     "VERSION-FORM",
+		When:   "The version of a component is not one.",
+		Remedy: "Write three numbers, such as 1.20.0.",
+		Source: "Helm takes semantic versions.",
+	})
+	ruleVersionUnset = refuses(AreaSources, Rule{
+		ID:     "VERSION-UNSET",
+		When:   "No version of a component is set, and the catalogue has none to fall back on.",
+		Remedy: "Set version.",
+		Source: "The operator's catalogue.",
+	})
+	ruleVersionUnknown = warns(AreaSources, Rule{
+		ID:     "VERSION-UNKNOWN",
+		When:   "The version is not in the catalogue.",
+		Remedy: "Choose one that is; or see to it that its chart can be had, and test it yourself.",
+		Source: "The operator's catalogue: such a version was not tested, and its chart is not checked against a digest.",
+	})
+	ruleVersionUntested = warns(AreaSources, Rule{
+		ID:     "VERSION-UNTESTED",
+		When:   "The version was not tested with this cluster's version of Kubernetes.",
+		Remedy: "Choose a version whose range has it, or test it yourself.",
+		Source: "The ranges that each project tests, in the operator's catalogue. Projects leave others untested; they do not rule them out.",
+	})
+	ruleNamespaceForm = refuses(AreaSources, Rule{
+		ID:     "NAMESPACE-FORM",
+		When:   "The namespace of a component is not the name of one.",
+		Remedy: "Use lower-case letters, digits and \"-\".",
+		Source: "Kubernetes: names of namespaces are DNS labels.",
+	})
+	ruleDigestForm = refuses(AreaSources, Rule{
+		ID:     "DIGEST-FORM",
+		When:   "The digest of a chart is not a SHA-256.",
+		Remedy: "Write sha256: and 64 hexadecimal digits.",
+		Source: "The operator's API.",
+	})
+	ruleValuesForm = refuses(AreaSources, Rule{
+		ID:     "VALUES-FORM",
+		When:   "The values of a component are no map.",
+		Remedy: "Write a map, as in a values file of Helm.",
+		Source: "Helm takes nothing else.",
+	})
+	ruleValuesReference = refuses(AreaSources, Rule{
+		ID:     "VALUES-REFERENCE",
+		When:   "An element of valuesFrom names no object.",
+		Remedy: "Name the ConfigMap or Secret.",
+		Source: "The operator's API.",
+	})
+	ruleValuesControlled = refuses(AreaSources, Rule{
+		ID:     "VALUES-CONTROLLED",
+		When:   "The values set what a field of the spec decides, for example ipam.mode, MTU or kubeProxyReplacement of Cilium.",
+		Remedy: "Remove the value, and use the field that the message names.",
+		Source: "Two places for one setting: what was judged would not be what is installed. Cilium's replacement of kube-proxy beside a kube-proxy of ours, for one, is never meant to last (Cilium, Kubernetes Without kube-proxy).",
+	})
+	ruleReleaseInternal = refuses(AreaSources, Rule{
+		ID:     "RELEASE-INTERNAL",
+		When:   "The operator cannot put a release together: its catalogue lacks the component, or a derived value cannot be written.",
+		Remedy: "Correct the catalogue, or report it as a bug.",
+		Source: "The operator's catalogue.",
+	})
+	ruleRolloutAtOnce = warns(AreaSources, Rule{
+		ID:     "ROLLOUT-ALL-AT-ONCE",
+		When:   "The values let a roll-out replace the agents of all nodes at once (maxUnavailable 100%).",
+		Remedy: "Use a number, or a smaller share.",
+		Source: "Kubernetes, DaemonSet rolling update: a version that does not start takes the network of every node.",
+	})
+	ruleRolloutStuck = refuses(AreaSources, Rule{
+		ID:     "ROLLOUT-STUCK",
+		When:   "The values let a roll-out replace no agent (maxUnavailable 0, and no maxSurge).",
+		Remedy: "Set maxUnavailable to 1 or more.",
+		Source: "Kubernetes refuses a DaemonSet with both at 0.",
+	})
+	ruleSourceDirectory = refuses(AreaSources, Rule{
+		ID:     "SOURCE-DIRECTORY",
+		When:   "The directory of charts is no absolute path.",
+		Remedy: "Write a path that starts with \"/\".",
+		Source: "The operator's API.",
+	})
+	ruleSourceRegistry = refuses(AreaSources, Rule{
+		ID:     "SOURCE-REGISTRY",
+		When:   "The registry of images has a scheme.",
+		Remedy: "Write host and path alone, such as registry.example.com/mirror.",
+		Source: "Names of images have no scheme.",
+	})
+	ruleSourceRepository = refuses(AreaSources, Rule{
+		ID:     "SOURCE-REPOSITORY",
+		When:   "A chart repository, or a mirror, is no https://, http:// or oci:// address.",
+		Remedy: "Write such an address.",
+		Source: "These are the repositories that Helm knows.",
+	})
+	ruleSourceCredentials = refuses(AreaSources, Rule{
+		ID:     "SOURCE-CREDENTIALS",
+		When:   "The address of a repository holds credentials.",
+		Remedy: "Remove them, and change them: the object may have been read.",
+		Source: "Many may read a NetworkStack.",
+	})
+	ruleSourceTwice = refuses(AreaSources, Rule{
+		ID:     "SOURCE-TWICE",
+		When:   "A source has two mirrors.",
+		Remedy: "Remove one of them.",
+		Source: "The operator's API.",
+	})
+)

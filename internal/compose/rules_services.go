@@ -1,0 +1,153 @@
+package compose
+
+// Rules about the address of the API server.
+var (
+	ruleEndpointHostEmpty = refuses(AreaEndpoint, Rule{
+		ID:     "ENDPOINT-HOST-EMPTY",
+		When:   "cluster.apiServer has no host.",
+		Remedy: "Name the API server's address, or remove apiServer to have it discovered.",
+		Source: "The operator's API.",
+	})
+	ruleEndpointUnknown = refuses(AreaEndpoint, Rule{
+		ID:     "ENDPOINT-UNKNOWN",
+		When:   "What programs Services is installed, and no address of the API server is known that works without Services.",
+		Remedy: "Set cluster.apiServer to a load balancer, a virtual IP or a node-local proxy.",
+		Source: "Cilium, Kubernetes Without kube-proxy: k8sServiceHost and k8sServicePort are mandatory. kube-proxy cannot reach Services before it runs, either.",
+	})
+	ruleEndpointPort = refuses(AreaEndpoint, Rule{
+		ID:     "ENDPOINT-PORT",
+		When:   "The port of the API server is not from 1 to 65535.",
+		Remedy: "Write its port; 6443 is usual.",
+		Source: "TCP.",
+	})
+	ruleEndpointHostForm = refuses(AreaEndpoint, Rule{
+		ID:     "ENDPOINT-HOST-FORM",
+		When:   "The host of the API server is neither an IP address nor a DNS name: it has a scheme, a port or brackets, for example.",
+		Remedy: "Write the host alone; the port has a field of its own.",
+		Source: "It becomes k8sServiceHost of Cilium, or a part of kube-proxy's kubeconfig.",
+	})
+	ruleEndpointIsService = refuses(AreaEndpoint, Rule{
+		ID:     "ENDPOINT-IS-SERVICE",
+		When:   "The host of the API server is the address or the name of a Service, such as that of default/kubernetes.",
+		Remedy: "Give the real endpoint: a load balancer, a virtual IP or a node-local proxy.",
+		Source: "It is circular: a Service works only when what has to reach it first runs already (Cilium, Kubernetes Without kube-proxy).",
+	})
+)
+
+// Rules about kube-proxy.
+var (
+	ruleProxyNotReplaced = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-NOT-REPLACED",
+		When:   "kubeProxy.mode is Replaced, and the CNI does not program Services.",
+		Remedy: "Set cni.type to Cilium, or choose IPTables or NFTables.",
+		Source: "Without kube-proxy and without a replacement no Service works.",
+	})
+	ruleProxyNoneFound = warns(AreaKubeProxy, Rule{
+		ID:     "PROXY-NONE-FOUND",
+		When:   "kubeProxy.mode is Unmanaged, and no kube-proxy was found.",
+		Remedy: "Choose a mode, unless something else programs Services.",
+		Source: "k3s and RKE2 run kube-proxy outside of pods, where it cannot be seen.",
+	})
+	ruleProxyField = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-FIELD",
+		When:   "kubeProxy has fields about an installation, and its mode is Replaced or Unmanaged.",
+		Remedy: "Remove them, or choose IPTables or NFTables.",
+		Source: "No kube-proxy is installed in these modes.",
+	})
+	ruleProxyVersionUnknown = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-VERSION-UNKNOWN",
+		When:   "The API server's version does not say which kube-proxy to install.",
+		Remedy: "Set kubeProxy.version.",
+		Source: "Kubernetes, version skew policy: kube-proxy follows the API server.",
+	})
+	ruleProxyTooNew = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-TOO-NEW",
+		When:   "kube-proxy is newer than the API server, or of another major version.",
+		Remedy: "Use the API server's minor or an older one, or remove version.",
+		Source: "Kubernetes, version skew policy.",
+	})
+	ruleProxyTooOld = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-TOO-OLD",
+		When:   "kube-proxy is more than three minors older than the API server.",
+		Remedy: "Use a newer one, or remove version.",
+		Source: "Kubernetes, version skew policy.",
+	})
+	ruleProxyManaged = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-MANAGED",
+		When:   "kubeProxy.mode is Replaced, and somebody else keeps the kube-proxy that is there.",
+		Remedy: "Turn kube-proxy off where it is managed, or set kubeProxy.mode to Unmanaged.",
+		Source: "EKS, AKS and GKE add-on managers, Argo CD, Flux and the like undo what stops it.",
+	})
+	ruleProxyPodsUntold = warns(AreaKubeProxy, Rule{
+		ID:     "PROXY-PODS-UNTOLD",
+		When:   "With an external CNI that is not known, ipPools has several CIDRs of a family.",
+		Remedy: "State one CIDR of each family that holds all pods.",
+		Source: "kube-proxy's clusterCIDR takes one of each family. Without it, clients outside of the cluster cannot use ClusterIPs.",
+	})
+	ruleProxyPodsUnknown = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-PODS-UNKNOWN",
+		When:   "With an external CNI, nothing says which addresses pods have: neither ipPools, nor the nodes, nor the names of its interfaces.",
+		Remedy: "State the ranges of the external CNI in ipPools.",
+		Source: "kube-proxy must tell pods from others (detectLocalMode).",
+	})
+	ruleIPVSRemoved = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-IPVS-REMOVED",
+		When:   "Mode IPVS with kube-proxy 1.43 or newer.",
+		Remedy: "Choose NFTables or IPTables.",
+		Source: "KEP-5495: removed in 1.43.",
+	})
+	ruleIPVSGated = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-IPVS-GATED",
+		When:   "Mode IPVS with kube-proxy 1.40 to 1.42.",
+		Remedy: "Choose NFTables or IPTables.",
+		Source: "KEP-5495: the feature gate KubeProxyIPVS is off by default from 1.40, and kube-proxy does not start.",
+	})
+	ruleIPVSDeprecated = warns(AreaKubeProxy, Rule{
+		ID:     "PROXY-IPVS-DEPRECATED",
+		When:   "Mode IPVS with kube-proxy 1.35 to 1.39.",
+		Remedy: "Plan the change to NFTables.",
+		Source: "KEP-5495: deprecated since 1.35.",
+	})
+	ruleNFTablesTooOld = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-NFTABLES-TOO-OLD",
+		When:   "Mode NFTables with kube-proxy older than 1.31.",
+		Remedy: "Choose IPTables.",
+		Source: "KEP-3866: behind a feature gate before 1.31.",
+	})
+	ruleNFTablesBeta = warns(AreaKubeProxy, Rule{
+		ID:     "PROXY-NFTABLES-BETA",
+		When:   "Mode NFTables with kube-proxy 1.31 or 1.32.",
+		Remedy: "Upgrade to 1.33, or choose IPTables.",
+		Source: "KEP-3866: stable from 1.33.",
+	})
+	ruleNFTablesKernel = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-NFTABLES-KERNEL",
+		When:   "Mode NFTables, and a node has a kernel older than 5.13.",
+		Remedy: "Upgrade the kernel, or choose IPTables.",
+		Source: "KEP-3866: kube-proxy does not start on such a node.",
+	})
+	ruleNFTablesKernelUnknown = warns(AreaKubeProxy, Rule{
+		ID:     "PROXY-NFTABLES-KERNEL-UNKNOWN",
+		When:   "Mode NFTables, and the kernel version of a node cannot be read.",
+		Remedy: "See to it that it is 5.13 or newer.",
+		Source: "KEP-3866.",
+	})
+	ruleNFTablesAWS = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-NFTABLES-AWS",
+		When:   "Mode NFTables beside the AWS VPC CNI.",
+		Remedy: "Choose IPTables.",
+		Source: "amazon-vpc-cni-k8s#3563: pods on secondary network interfaces lose their traffic.",
+	})
+	ruleNFTablesCalico = warns(AreaKubeProxy, Rule{
+		ID:     "PROXY-NFTABLES-CALICO",
+		When:   "Mode NFTables beside a Calico that somebody else installed.",
+		Remedy: "Set linuxDataplane of that Calico to Nftables, or choose IPTables.",
+		Source: "Calico, nftables data plane: it and kube-proxy use the same. With the iptables one traffic breaks (calico#8025).",
+	})
+	ruleNodePortAddresses = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-NODEPORT-ADDRESSES",
+		When:   "nodePortAddresses has \"primary\" beside CIDRs.",
+		Remedy: "Use \"primary\" alone, or a list of CIDRs.",
+		Source: "KubeProxyConfiguration, nodePortAddresses: kube-proxy does not start with both.",
+	})
+)
