@@ -25,7 +25,8 @@ func validateCommand() *cobra.Command {
 		Short: "Checks NetworkStacks in files, without a cluster",
 		Long: `Checks every NetworkStack in the files ("-" is standard input) as far as that needs no cluster, with the checks that the
 operator makes itself; other kinds are passed over. It prints all errors with their field paths and rules (docs/refusals.md)
-and exits with 1 when there is one. What needs a cluster (overlaps with its ranges, kernels, what is installed) is checked by the operator only.`,
+and exits with 1 when there is one. What needs a cluster (overlaps with its ranges, kernels, what is installed) is checked by
+the operator only.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			found, invalid := 0, 0

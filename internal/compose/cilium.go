@@ -30,6 +30,7 @@ func (s *state) validateCilium() {
 	}
 	s.validateNativeRouting()
 	s.validateCiliumValues()
+	s.validateCiliumChange()
 	s.validateCiliumKernels()
 }
 
@@ -68,34 +69,6 @@ func (s *state) validateNativeRouting() {
 					f, n, nativeRoutingKey(f))))
 			}
 		}
-	}
-}
-
-// validateCiliumValues refuses the user's own values that stop the agent on start, after Helm has succeeded.
-func (s *state) validateCiliumValues() {
-	user := s.userValues[cniPath.String()]
-	path := cniPath.Child("values")
-	refuse := func(rule refusal, text string) { s.refuse(rule, field.Invalid(path, field.OmitValueType{}, text)) }
-	on := func(key string) bool { v, _ := lookup(user, key); return v == true || v == "true" }
-	word := func(key string) string { v, _ := lookup(user, key); w, _ := v.(string); return w }
-
-	if s.encryption == networkstackv1alpha1.EncryptionIPsec {
-		if on("hostFirewall.enabled") {
-			refuse(ruleIPsecHostFirewall, "values.hostFirewall.enabled does not work with IPsec; Cilium's agents stop on start: remove it, or choose WireGuard")
-		}
-		if on("encryption.strictMode.ingress.enabled") {
-			refuse(ruleStrictIngress, "values.encryption.strictMode.ingress.enabled works with WireGuard only: remove it, or choose WireGuard")
-		}
-		if mode := word("cni.chainingMode"); mode != "" && mode != "none" {
-			refuse(ruleIPsecChaining, "values.cni.chainingMode does not work with IPsec: remove it, or choose WireGuard")
-		}
-	}
-	mode := word("loadBalancer.mode")
-	if (mode == "dsr" || mode == "hybrid") && s.encapsulation == networkstackv1alpha1.EncapsulationVXLAN {
-		refuse(ruleDSRTunnel, "values.loadBalancer.mode "+mode+" does not work over VXLAN; Cilium's agents stop on start: set encapsulation to Geneve (with loadBalancer.dsrDispatch geneve) or None")
-	}
-	if s.encapsulation != networkstackv1alpha1.EncapsulationNone && on("autoDirectNodeRoutes") {
-		refuse(ruleDirectRoutesTunnel, "values.autoDirectNodeRoutes works without a tunnel only; Cilium's agents stop on start: remove it, or set encapsulation to None")
 	}
 }
 

@@ -73,7 +73,7 @@ func (s *state) validateEndpoint() {
 	if err != nil {
 		switch {
 		case strings.HasPrefix(host, "["):
-			s.refuse(ruleEndpointHostForm, field.Invalid(path, host, fmt.Sprintf("write an IPv6 address without brackets: %s", strings.Trim(host, "[]"))))
+			s.refuse(ruleEndpointHostForm, field.Invalid(path, host, "write an IPv6 address without brackets: "+strings.Trim(host, "[]")))
 		case strings.Contains(host, "://"):
 			s.refuse(ruleEndpointHostForm, field.Invalid(path, host, "write the host alone, without a scheme and a port"))
 		case strings.Contains(host, ":"):

@@ -141,7 +141,9 @@ func (s *state) validateFlannelMasks(f networkstackv1alpha1.IPFamily, given []gi
 			s.refuse(ruleFlannelMaskDiffers, field.Invalid(g.path, g.size, fmt.Sprintf(
 				"%s %s a range of /%d: with Flannel the size is kube-controller-manager's --node-cidr-mask-size; set it there, or remove this field",
 				nodeList(other), verb(other, "has", "have, for example,"), bits)))
+			continue
 		}
+		s.validateCapacity(f, g.size)
 	}
 }
 

@@ -35,7 +35,7 @@ func TestHubbleCertificates(t *testing.T) {
 		want   []string
 	}{
 		{"Hubble is off", object{}, nil},
-		{"turned off", object{"hubble": object{"enabled": false, "relay": object{"enabled": true}}}, nil},
+		{"turned off", object{"hubble": object{"enabled": false, "tls": object{"enabled": true}}}, nil},
 		{"on", hubble(nil), []string{server}},
 		{"on, by a string", object{"hubble": object{"enabled": "true"}}, []string{server}},
 		{"with relay", hubble(object{"relay": object{"enabled": true}}), []string{server, relayClient}},
@@ -110,7 +110,7 @@ func leaves(at string, values object) map[string]any {
 
 // TestHubbleCertificate holds one certificate to the letter.
 func TestHubbleCertificate(t *testing.T) {
-	given := object{"cluster": object{"name": "east.1"}, "hubble": object{"enabled": true, "tls": object{
+	given := object{"cluster": object{"name": "east-1"}, "hubble": object{"enabled": true, "tls": object{
 		"auto": object{"certValidityDuration": 30}, "server": object{"extraDnsNames": []any{"a.example.com"}, "extraIpAddresses": []any{"192.0.2.1"}}}}}
 	rel, _ := releaseNamed(t, accepted(t, cilium(values(given))), "cilium")
 	want := []Certificate{

@@ -171,7 +171,8 @@ func (s *state) deriveMTU() {
 	}
 	switch {
 	case given != 0 && (given < minIPv4MTU || given > maxMTU):
-		s.refuse(ruleMTURange, field.Invalid(path, given, fmt.Sprintf("must be from %d to %d, or 0 to have it derived", minIPv4MTU, maxMTU)))
+		s.refuse(ruleMTURange, field.Invalid(path, given,
+			fmt.Sprintf("must be from %d to %d, or 0 to have it derived", minIPv4MTU, maxMTU)))
 		return
 	case given != 0 && given < floor:
 		s.refuse(ruleMTUBelowIPv6, field.Invalid(path, given, fmt.Sprintf(

@@ -122,6 +122,21 @@ func addressFindings() []finding {
 		{name: "13 masks differ from the real ones of Flannel's nodes", in: flannel(pools(IPPool{Name: "a", CIDRs: []string{"10.244.0.0/16"}, NodeMaskSizes: masks(25, 0)})), errors: []string{
 			"spec.ipPools[0].nodeMaskSizes.ipv4: Invalid value: 25: nodes n1, n2 and n3 have, for example, a range of /24: with Flannel the size is kube-controller-manager's --node-cidr-mask-size; set it there, or remove this field [FLANNEL-MASK-DIFFERS]",
 		}},
+		{name: "12 too many node ranges for kube-controller-manager", in: flannel(onlyIPv6, pools(IPPool{Name: "a", CIDRs: []string{"fd00:10:200::/40"}, NodeMaskSizes: masks(0, 64)}),
+			pinned(PinnedFacts{NodeMTU: 1500})), errors: []string{
+			`spec.ipPools[0].cidrs[0]: Invalid value: "fd00:10:200::/40": with node ranges of /64 gives 2^24 of them; the limit is 2^16: set nodeMaskSizes.ipv6 to 56 or less [MASK-TOO-MANY-RANGES]`,
+		}},
+		{name: "13 fewer of kube-controller-manager's ranges than nodes", in: flannel(pools(IPPool{Name: "a", CIDRs: []string{"10.244.0.0/23"}, NodeMaskSizes: masks(24, 0)}),
+			cluster(func(s *facts.Snapshot) { s.Nodes[2].PodCIDRs = nil })), errors: []string{
+			`spec.ipPools[0].cidrs[0]: Invalid value: "10.244.0.0/23": the IPv4 pools give 2 node ranges of /24 but 3 nodes exist: add a CIDR, use a shorter prefix, or a longer nodeMaskSizes.ipv4 [POOL-TOO-FEW-RANGES]`,
+		}, warnings: []string{
+			"spec.ipPools: node n3 has no spec.podCIDRs yet; pods there wait for them [NODE-RANGE-PENDING]",
+		}},
+		{name: "13 kube-controller-manager's ranges smaller than a kubelet's pods", in: flannel(cluster(func(s *facts.Snapshot) {
+			s.Nodes[0].PodCIDRs = prefixes("10.244.0.0/26")
+		})), warnings: []string{
+			"spec.ipPools: node n1 has a range of /26 with 64 addresses, fewer than the 110 pods that a kubelet allows by default [MASK-FEWER-THAN-PODS]",
+		}},
 		{name: "13 masks with an external CNI", in: external(pools(IPPool{Name: "a", CIDRs: []string{"10.244.0.0/16"}, NodeMaskSizes: masks(25, 0)})), warnings: []string{
 			"spec.ipPools[0].nodeMaskSizes.ipv4: has no effect: an external CNI has its own node ranges [MASK-NO-EFFECT]",
 		}},

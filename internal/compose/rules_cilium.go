@@ -85,3 +85,121 @@ var (
 		Source: "The operator makes these certificates.",
 	})
 )
+
+// More rules about values of Cilium's chart.
+var (
+	ruleIPsecBandwidth = warns(AreaCilium, Rule{
+		ID:     "CILIUM-IPSEC-BANDWIDTH",
+		When:   "Encryption IPsec with the value bandwidthManager.enabled.",
+		Remedy: "Remove the value, or choose WireGuard.",
+		Source: "Cilium, bandwidth manager: the agents turn it off when IPsec is on.",
+	})
+	ruleStrictEgress = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-STRICT-EGRESS-IPV6",
+		When:   "The value encryption.strictMode.egress.cidr is an IPv6 range.",
+		Remedy: "Write an IPv4 range.",
+		Source: "Cilium, WireGuard encryption: strict mode of egress is for IPv4; the agents stop on start.",
+	})
+	ruleDSRDispatch = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-DSR-DISPATCH",
+		When:   "The value loadBalancer.mode is dsr or hybrid over Geneve, and loadBalancer.dsrDispatch is not geneve.",
+		Remedy: "Set loadBalancer.dsrDispatch to geneve, or encapsulation to None.",
+		Source: "Cilium, Kubernetes Without kube-proxy, direct server return with Geneve: the agents stop on start.",
+	})
+	ruleCiliumSCTP = warns(AreaCilium, Rule{
+		ID:     "CILIUM-SCTP",
+		When:   "The value sctp.enabled, and kubeProxy.mode is Replaced.",
+		Remedy: "Give SCTP Services the same port as their pods.",
+		Source: "Cilium, Kubernetes Without kube-proxy, limitations: ports of SCTP are not rewritten.",
+	})
+	ruleEgressGateway = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-EGRESS-GATEWAY",
+		When:   "The value egressGateway.enabled without kubeProxy.mode Replaced or without the value bpf.masquerade.",
+		Remedy: "Have both, or remove the value.",
+		Source: "Cilium, egress gateway, prerequisites.",
+	})
+	ruleBBR = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-BBR",
+		When:   "The value bandwidthManager.bbr without kubeProxy.mode Replaced, without the value bpf.masquerade, or with bpf.hostLegacyRouting.",
+		Remedy: "Have what it needs, or remove the value.",
+		Source: "Cilium, bandwidth manager: BBR needs eBPF host routing, which needs the former two and excludes the latter.",
+	})
+	ruleBPFMasquerade = warns(AreaCilium, Rule{
+		ID:     "CILIUM-BPF-MASQUERADE",
+		When:   "The value bpf.masquerade without kubeProxy.mode Replaced.",
+		Remedy: "Set kubeProxy.mode to Replaced, or remove the value.",
+		Source: "Cilium, masquerading: the eBPF way depends on eBPF NodePort.",
+	})
+	ruleBPFMasqueradeOff = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-BPF-MASQUERADE-OFF",
+		When:   "The value bpf.masquerade, and natOutgoing of every family is Disabled.",
+		Remedy: "Remove the value, or enable natOutgoing.",
+		Source: "Cilium, masquerading: the agents stop on start.",
+	})
+	ruleBPFMasqueradeInterfaces = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-BPF-MASQUERADE-INTERFACES",
+		When:   "The values bpf.masquerade and egressMasqueradeInterfaces.",
+		Remedy: "Remove one of them; with bpf.masquerade the value devices names the interfaces.",
+		Source: "Cilium, masquerading: the interfaces are those of the iptables way; the agents stop on start.",
+	})
+	ruleIPMasqAgent = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-IP-MASQ-AGENT",
+		When:   "The value ipMasqAgent.enabled without bpf.masquerade.",
+		Remedy: "Set bpf.masquerade, or remove the value.",
+		Source: "Cilium, masquerading: the agent is part of the eBPF way; the agents stop on start.",
+	})
+	ruleNoConntrack = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-NO-CONNTRACK",
+		When:   "The value installNoConntrackIptablesRules with a tunnel, without IPv4, without kubeProxy.mode Replaced, or with masquerading that is not bpf.masquerade.",
+		Remedy: "Have what it needs, or remove the value.",
+		Source: "Cilium, tuning guide, bypass of iptables connection tracking.",
+	})
+	ruleNetkitKernel = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-NETKIT-KERNEL",
+		When:   "The value bpf.datapathMode is netkit or netkit-l2, and a node has a kernel older than 6.8 that is not Red Hat's.",
+		Remedy: "Remove the value, or upgrade the kernel.",
+		Source: "Cilium, tuning guide, netkit: the agents stop on start.",
+	})
+	ruleNetkitTProxy = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-NETKIT-TPROXY",
+		When:   "The value bpf.datapathMode is netkit or netkit-l2, and bpf.tproxy is set.",
+		Remedy: "Remove one of them.",
+		Source: "cilium#39892; the chart fails.",
+	})
+	ruleHubbleParts = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-HUBBLE-PARTS",
+		When:   "Hubble's UI without relay, or relay without Hubble.",
+		Remedy: "Set hubble.relay.enabled and hubble.enabled to true as well.",
+		Source: "Cilium's chart fails otherwise. Hubble is off unless it is asked for.",
+	})
+	ruleClusterName = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-CLUSTER-NAME",
+		When:   "The value cluster.name is no name of a cluster, or is default while cluster.id is not 0.",
+		Remedy: "Use up to 32 lower-case letters, digits and \"-\".",
+		Source: "Cilium's chart fails otherwise.",
+	})
+	ruleOperatorReplicas = warns(AreaCilium, Rule{
+		ID:     "CILIUM-OPERATOR-REPLICAS",
+		When:   "The value operator.replicas is more than there are nodes.",
+		Remedy: "Use fewer, or leave it out to have it derived.",
+		Source: "Replicas of Cilium's operator never share a node; those beyond stay pending, and the roll-out is never done.",
+	})
+	ruleRemovedValue = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-REMOVED-VALUE",
+		When:   "A value that the chart of this version no longer has, such as tunnel, hostPort.enabled or nodePort.enabled.",
+		Remedy: "Remove it, and use what the message names in its place.",
+		Source: "Cilium, upgrade guide, Helm options. The chart takes unknown keys without a word, so that what is wanted would not happen.",
+	})
+	ruleCiliumPoolChanged = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-POOL-CHANGED",
+		When:   "A CIDR that an installed Cilium uses is changed or removed, or the size or the origin of its nodes' ranges changes.",
+		Remedy: "Restore it; CIDRs may be added beside those that there are.",
+		Source: "Cilium, cluster-pool IPAM: elements of the lists and mask sizes are not changed in place, and neither is ipam.mode.",
+	})
+	ruleCiliumValueChanged = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-VALUE-CHANGED",
+		When:   "The value bpf.datapathMode, cluster.name or cluster.id of an installed Cilium changes.",
+		Remedy: "Restore it.",
+		Source: "Cilium: pods that are there keep their devices and identities, and cannot reach the new ones.",
+	})
+)

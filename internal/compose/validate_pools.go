@@ -216,11 +216,14 @@ func (s *state) deriveMasks() {
 		given := s.givenMasks(f)
 		switch s.cni {
 		case networkstackv1alpha1.CNICilium:
-			if !s.poolsFromNodes {
+			if s.poolsFromNodes {
+				s.warnOfSmallNodeRanges(f)
+			} else {
 				s.deriveCiliumMask(f, given)
 			}
 		case networkstackv1alpha1.CNIFlannel:
 			s.validateFlannelMasks(f, given)
+			s.warnOfSmallNodeRanges(f)
 		default:
 			for _, g := range given {
 				s.warn(ruleMaskNoEffect, g.path, "has no effect: an external CNI has its own node ranges")
@@ -256,6 +259,28 @@ func (s *state) deriveCiliumMask(f networkstackv1alpha1.IPFamily, given []givenM
 	}
 	s.masks[f] = mask
 	s.validateCapacity(f, mask)
+}
+
+// warnOfSmallNodeRanges warns of nodes whose range, as they were given it, has fewer addresses than a kubelet allows pods.
+func (s *state) warnOfSmallNodeRanges(f networkstackv1alpha1.IPFamily) {
+	if f != ipv4 {
+		return
+	}
+	var small []string
+	longest := 0
+	for _, n := range s.linux {
+		for _, p := range ofFamily(n.PodCIDRs, f) {
+			if p.Bits() > fullNodeMask {
+				small = append(small, n.Name)
+				longest = max(longest, p.Bits())
+				break
+			}
+		}
+	}
+	if len(small) > 0 {
+		s.warn(ruleMaskFewerThanPods, poolsPath, "%s %s a range of /%d with %d addresses, fewer than the %d pods that a kubelet allows by default",
+			nodeList(small), verb(small, "has", "have, at the smallest,"), longest, 1<<(32-longest), kubeletPods)
+	}
 }
 
 // defaultMask is 24 for IPv4 and 64 for IPv6, moved where an IPv6 pool needs it: at most 16 bits longer than

@@ -16,18 +16,21 @@ var agents = []struct {
 	is        InstalledType
 	daemonSet string
 	container string
+	// keeper keeps it, whatever its marks say.
+	keeper string
 }{
-	{InstalledFlannel, "kube-flannel-ds", "kube-flannel"},
-	{InstalledFlannel, "kube-flannel", "kube-flannel"},
-	{InstalledCilium, "cilium", "cilium-agent"},
-	{InstalledCalico, "calico-node", "calico-node"},
-	{InstalledCalico, "canal", "calico-node"},
-	{InstalledWeaveNet, "weave-net", "weave"},
-	{InstalledAWSVPC, "aws-node", "aws-node"},
-	{InstalledAntrea, "antrea-agent", "antrea-agent"},
-	{InstalledKubeRouter, "kube-router", "kube-router"},
-	{InstalledOVN, "ovnkube-node", "ovn-controller"},
-	{InstalledKubeProxy, "kube-proxy", "kube-proxy"},
+	{InstalledFlannel, "kube-flannel-ds", "kube-flannel", ""},
+	{InstalledFlannel, "kube-flannel", "kube-flannel", ""},
+	{InstalledCilium, "cilium", "cilium-agent", ""},
+	{InstalledCilium, "anetd", "cilium-agent", "GKE"}, // Dataplane V2
+	{InstalledCalico, "calico-node", "calico-node", ""},
+	{InstalledCalico, "canal", "calico-node", ""},
+	{InstalledWeaveNet, "weave-net", "weave", ""},
+	{InstalledAWSVPC, "aws-node", "aws-node", ""},
+	{InstalledAntrea, "antrea-agent", "antrea-agent", ""},
+	{InstalledKubeRouter, "kube-router", "kube-router", ""},
+	{InstalledOVN, "ovnkube-node", "ovn-controller", ""},
+	{InstalledKubeProxy, "kube-proxy", "kube-proxy", ""},
 }
 
 func recognise(ds *appsv1.DaemonSet) (Installed, bool) {
@@ -41,6 +44,9 @@ func recognise(ds *appsv1.DaemonSet) (Installed, bool) {
 			}
 			_, parked := ds.Spec.Template.Spec.NodeSelector[ParkedNodeSelector]
 			mark := ownership.Of(ds)
+			if mark.Manager == "" {
+				mark.Manager = a.keeper
+			}
 			return Installed{
 				Type:             a.is,
 				Namespace:        ds.Namespace,

@@ -70,6 +70,17 @@ func TestRecogniseType(t *testing.T) {
 	}
 }
 
+// TestRecogniseDataplaneV2 wants GKE's Cilium to be known as kept, even if its marks change.
+func TestRecogniseDataplaneV2(t *testing.T) {
+	ds := daemonSet("kube-system", "anetd", "cilium-agent")
+	for _, labels := range []map[string]string{nil, {"addonmanager.kubernetes.io/mode": "Reconcile"}} {
+		ds.Labels = labels
+		if got, ok := recognise(ds); !ok || got.Type != InstalledCilium || !got.Kept || got.Manager == "" || got.Source == "unknown" {
+			t.Errorf("with labels %v: recognised %v as %+v", labels, ok, got)
+		}
+	}
+}
+
 func TestRecogniseManager(t *testing.T) {
 	helm := map[string]string{"meta.helm.sh/release-name": "cilium", "meta.helm.sh/release-namespace": "kube-system"}
 	managedByHelm := map[string]string{"app.kubernetes.io/managed-by": "Helm"}
