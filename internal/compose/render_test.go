@@ -194,3 +194,63 @@ func TestOwnChartsRender(t *testing.T) {
 		})
 	}
 }
+
+// TestRemovedCiliumValues holds the keys that are said to be gone to the charts.
+func TestRemovedCiliumValues(t *testing.T) {
+	for version, minor := range map[string]uint{"1.19.6": 19, "1.20.0": 20} {
+		t.Run(version, func(t *testing.T) {
+			c := testcharts.Upstream(t, "cilium", version)
+			for _, r := range removedCiliumValues {
+				if _, there := lookup(c.Values, r.key); there != (r.minor > minor) {
+					t.Errorf("%s is in the chart: %v, and is said to be gone since 1.%d", r.key, there, r.minor)
+				}
+				key, _, _ := strings.Cut(strings.TrimPrefix(r.instead, "use "), " ")
+				if key == "" || strings.HasPrefix(key, "spec.") || r.minor > minor {
+					continue
+				}
+				if _, there := lookup(c.Values, key); !there {
+					t.Errorf("%s is to be used in place of %s, and is not in the chart", key, r.key)
+				}
+			}
+		})
+	}
+}
+
+// TestCiliumChartFails holds the rules that say so to the chart, and what is not refused to its rendering.
+func TestCiliumChartFails(t *testing.T) {
+	for name, given := range map[string]object{
+		"relay alone":            {"hubble": object{"relay": object{"enabled": true}}},
+		"UI without relay":       {"hubble": object{"enabled": true, "ui": object{"enabled": true}}},
+		"netkit with tproxy":     {"bpf": object{"datapathMode": "netkit", "tproxy": true}},
+		"a name in capitals":     {"cluster": object{"name": "East"}},
+		"a name of 33 letters":   {"cluster": object{"name": "abcdefghijklmnopqrstuvwxyz-123456"}},
+		"an ID without a name":   {"cluster": object{"id": 7}},
+		"a tunnel, which is old": {"tunnel": "vxlan"},
+	} {
+		for _, version := range []string{"1.20.0", "1.19.6"} {
+			t.Run(name+" "+version, func(t *testing.T) {
+				c := testcharts.Upstream(t, "cilium", version)
+				rel, values := releaseNamed(t, accepted(t, cilium()), "cilium")
+				attempt := func(values object) error {
+					rendered, err := chartutil.ToRenderValues(c, values, chartutil.ReleaseOptions{Name: "cilium", Namespace: rel.Spec.Namespace},
+						chartutil.DefaultCapabilities)
+					if err != nil {
+						return err
+					}
+					_, err = engine.Render(c, rendered)
+					return err
+				}
+				if err := attempt(values); err != nil {
+					t.Fatalf("without the values: %v", err)
+				}
+				if attempt(MergeValues(values, given)) == nil {
+					t.Error("the chart renders, so the refusal is wrong")
+				}
+				in := cilium(func(in *Input) { in.Stack.Spec.CNI.Values = rawValues(given) })
+				if len(Compose(in).Errors) == 0 {
+					t.Error("not refused, although the chart fails")
+				}
+			})
+		}
+	}
+}
