@@ -23,7 +23,8 @@ it derived [MTU-EXCEEDS-NODES]
 
 **Refused**: the stack is not installed (` + "`Accepted=False`" + `), and all reasons are in the message, one a line. What was installed
 before stays. **Warned**: the remark is in ` + "`status.warnings`" + `, and stops nothing. Rules that need no cluster are checked by
-` + "`networkstack-operator validate`" + ` too, and some of them by the API server itself before it stores the object.
+` + "`networkstack-operator validate`" + ` too, and those with a star, in whole or in part, by the API server itself before
+it stores the object.
 
 IDs stay: a rule keeps its own for good, and none is given to another rule.
 `
@@ -47,11 +48,19 @@ func write(out io.Writer, rules []compose.Rule) error {
 			fmt.Fprintf(&contents, "- [%s](#%s)\n", area, anchor(string(area)))
 			fmt.Fprintf(&tables, "\n## %s\n\n| Rule | | When | What to do | Why, and where it comes from |\n|---|---|---|---|---|\n", area)
 		}
-		fmt.Fprintf(&tables, "| <a id=%q></a>`%s` | %s | %s | %s | %s |\n", anchor(r.ID), r.ID, r.Severity, r.When, r.Remedy, r.Source)
+		fmt.Fprintf(&tables, "| <a id=%q></a>`%s` | %s | %s | %s | %s |\n", anchor(r.ID), r.ID, severity(r), r.When, r.Remedy, r.Source)
 	}
 	fmt.Fprintf(&page, "\n%s%s", contents.String(), tables.String())
 	_, err := io.WriteString(out, page.String())
 	return err
+}
+
+// severity is what follows in words. What the API server refuses is marked with a star.
+func severity(r compose.Rule) string {
+	if r.APIServer {
+		return string(r.Severity) + " *"
+	}
+	return string(r.Severity)
 }
 
 // anchor is what Markdown makes of a heading: small letters, dashes, and no other marks.

@@ -85,6 +85,9 @@ func mtuFindings() []finding {
 		{name: "20 above 65536", in: cilium(mtu(70000)), errors: []string{
 			"spec.mtu: Invalid value: 70000: must be from 576 to 65536, or 0 to have it derived [MTU-RANGE]",
 		}},
+		{name: "20 below 1280 with IPv6 listed", in: cilium(dual, mtu(1200), spec(func(s *NetworkStackSpec) { s.IPFamilies = []IPFamily{IPv4, IPv6} })), errors: []string{
+			"spec.mtu: Invalid value: 1200: IPv6 needs an MTU of at least 1280: raise mtu, or remove IPv6 from ipFamilies [MTU-BELOW-IPV6]",
+		}},
 		{name: "20 below 1280 with IPv6", in: cilium(dual, mtu(1200)), errors: []string{
 			"spec.mtu: Invalid value: 1200: IPv6 needs an MTU of at least 1280: raise mtu, or remove IPv6 from ipFamilies [MTU-BELOW-IPV6]",
 		}},

@@ -43,6 +43,8 @@ type Rule struct {
 	ID       string
 	Area     Area
 	Severity Severity
+	// APIServer says that the API server refuses it too, in whole or in part, before it stores the object.
+	APIServer bool
 	// When says what is refused, as a sentence.
 	When string
 	// Remedy says what to do.

@@ -3,10 +3,11 @@ package compose
 // Rules about IP families.
 var (
 	ruleFamilyTwice = refuses(AreaFamilies, Rule{
-		ID:     "FAMILY-TWICE",
-		When:   "ipFamilies has a family twice.",
-		Remedy: "List IPv4, IPv6, or both once.",
-		Source: "The operator's API.",
+		ID:        "FAMILY-TWICE",
+		APIServer: true,
+		When:      "ipFamilies has a family twice.",
+		Remedy:    "List IPv4, IPv6, or both once.",
+		Source:    "The operator's API.",
 	})
 	ruleFamilyUnknown = refuses(AreaFamilies, Rule{
 		ID:     "FAMILY-UNKNOWN",
@@ -15,16 +16,18 @@ var (
 		Source: "Nothing can be derived from nothing.",
 	})
 	ruleFamilyNotListed = refuses(AreaFamilies, Rule{
-		ID:     "FAMILY-NOT-LISTED",
-		When:   "A pool has a CIDR of a family that ipFamilies does not list.",
-		Remedy: "Add the family to ipFamilies, or remove the CIDR.",
-		Source: "Kubernetes, IPv4/IPv6 dual-stack: pods, Services and nodes agree on their families.",
+		ID:        "FAMILY-NOT-LISTED",
+		APIServer: true,
+		When:      "A pool has a CIDR of a family that ipFamilies does not list.",
+		Remedy:    "Add the family to ipFamilies, or remove the CIDR.",
+		Source:    "Kubernetes, IPv4/IPv6 dual-stack: pods, Services and nodes agree on their families.",
 	})
 	ruleFamilyWithoutPool = refuses(AreaFamilies, Rule{
-		ID:     "FAMILY-WITHOUT-POOL",
-		When:   "ipFamilies lists a family of which no pool has a CIDR.",
-		Remedy: "Add a CIDR, or remove the family.",
-		Source: "Kubernetes, IPv4/IPv6 dual-stack: pods, Services and nodes agree on their families.",
+		ID:        "FAMILY-WITHOUT-POOL",
+		APIServer: true,
+		When:      "ipFamilies lists a family of which no pool has a CIDR.",
+		Remedy:    "Add a CIDR, or remove the family.",
+		Source:    "Kubernetes, IPv4/IPv6 dual-stack: pods, Services and nodes agree on their families.",
 	})
 	ruleFamilyWithoutServices = refuses(AreaFamilies, Rule{
 		ID:     "FAMILY-WITHOUT-SERVICES",
@@ -63,10 +66,11 @@ var (
 		Source: "The kubelet, or the cloud's controller, reports addresses some time after a node has joined.",
 	})
 	ruleServiceRangeTwice = refuses(AreaFamilies, Rule{
-		ID:     "SERVICE-RANGE-TWICE",
-		When:   "cluster.serviceCIDRs has two ranges of one family.",
-		Remedy: "List at most one IPv4 and one IPv6 range.",
-		Source: "--service-cluster-ip-range of kube-apiserver takes one range of each family.",
+		ID:        "SERVICE-RANGE-TWICE",
+		APIServer: true,
+		When:      "cluster.serviceCIDRs has two ranges of one family.",
+		Remedy:    "List at most one IPv4 and one IPv6 range.",
+		Source:    "--service-cluster-ip-range of kube-apiserver takes one range of each family.",
 	})
 	ruleServiceRangeWrong = warns(AreaFamilies, Rule{
 		ID:     "SERVICE-RANGE-WRONG",
@@ -91,28 +95,32 @@ var (
 // Rules about address pools and node ranges.
 var (
 	ruleCIDRForm = refuses(AreaPools, Rule{
-		ID:     "CIDR-FORM",
-		When:   "A CIDR has host bits, leading zeros or no prefix length, is an IPv4 range written as IPv6, or is none at all.",
-		Remedy: "Write the network address and the prefix length; the message says how where it can tell.",
-		Source: "Kubernetes validates CIDRs strictly, and programs differ in how they read leading zeros (CVE-2021-29923).",
+		ID:        "CIDR-FORM",
+		APIServer: true,
+		When:      "A CIDR has host bits, leading zeros or no prefix length, is an IPv4 range written as IPv6, or is none at all.",
+		Remedy:    "Write the network address and the prefix length; the message says how where it can tell.",
+		Source:    "Kubernetes validates CIDRs strictly, and programs differ in how they read leading zeros (CVE-2021-29923).",
 	})
 	rulePoolName = refuses(AreaPools, Rule{
-		ID:     "POOL-NAME",
-		When:   "A pool has no name, or one that is no DNS label.",
-		Remedy: "Use lower-case letters, digits and \"-\".",
-		Source: "Pools become objects of network plugins, with these names.",
+		ID:        "POOL-NAME",
+		APIServer: true,
+		When:      "A pool has no name, or one that is no DNS label.",
+		Remedy:    "Use lower-case letters, digits and \"-\".",
+		Source:    "Pools become objects of network plugins, with these names.",
 	})
 	rulePoolNameTwice = refuses(AreaPools, Rule{
-		ID:     "POOL-NAME-TWICE",
-		When:   "Two pools have the same name.",
-		Remedy: "Give each pool a name of its own.",
-		Source: "Pools become objects of network plugins, with these names.",
+		ID:        "POOL-NAME-TWICE",
+		APIServer: true,
+		When:      "Two pools have the same name.",
+		Remedy:    "Give each pool a name of its own.",
+		Source:    "Pools become objects of network plugins, with these names.",
 	})
 	rulePoolEmpty = refuses(AreaPools, Rule{
-		ID:     "POOL-EMPTY",
-		When:   "A pool has no CIDR.",
-		Remedy: "Add one, such as 10.244.0.0/16, or remove the pool.",
-		Source: "The operator's API.",
+		ID:        "POOL-EMPTY",
+		APIServer: true,
+		When:      "A pool has no CIDR.",
+		Remedy:    "Add one, such as 10.244.0.0/16, or remove the pool.",
+		Source:    "The operator's API.",
 	})
 	rulePoolTooSmall = refuses(AreaPools, Rule{
 		ID:     "POOL-TOO-SMALL",
@@ -181,10 +189,11 @@ var (
 		Source: "Nothing can be derived from nothing.",
 	})
 	ruleMaskRange = refuses(AreaPools, Rule{
-		ID:     "MASK-RANGE",
-		When:   "nodeMaskSizes is outside of 8 to 30 (IPv4) or 16 to 126 (IPv6).",
-		Remedy: "Use 24 and 64, as is usual.",
-		Source: "Cilium keeps two addresses of each node's range for itself, so that a longer prefix leaves none for pods.",
+		ID:        "MASK-RANGE",
+		APIServer: true,
+		When:      "nodeMaskSizes is outside of 8 to 30 (IPv4) or 16 to 126 (IPv6).",
+		Remedy:    "Use 24 and 64, as is usual.",
+		Source:    "Cilium keeps two addresses of each node's range for itself, so that a longer prefix leaves none for pods.",
 	})
 	ruleMaskNoEffect = warns(AreaPools, Rule{
 		ID:     "MASK-NO-EFFECT",
@@ -245,22 +254,25 @@ var (
 // Rules about the MTU.
 var (
 	ruleMTURange = refuses(AreaMTU, Rule{
-		ID:     "MTU-RANGE",
-		When:   "mtu is neither 0 nor from 576 to 65536.",
-		Remedy: "Use a number of that range, or 0 to have it derived.",
-		Source: "RFC 791: every IPv4 host takes 576 bytes. The upper bound is the loopback interface's.",
+		ID:        "MTU-RANGE",
+		APIServer: true,
+		When:      "mtu is neither 0 nor from 576 to 65536.",
+		Remedy:    "Use a number of that range, or 0 to have it derived.",
+		Source:    "RFC 791: every IPv4 host takes 576 bytes. The upper bound is the loopback interface's.",
 	})
 	ruleMTUNodeRange = refuses(AreaMTU, Rule{
-		ID:     "MTU-NODE-RANGE",
-		When:   "cluster.nodeMTU is not from 576 to 65536.",
-		Remedy: "Write the MTU of the nodes' interface, in bytes.",
-		Source: "RFC 791: every IPv4 host takes 576 bytes. The upper bound is the loopback interface's.",
+		ID:        "MTU-NODE-RANGE",
+		APIServer: true,
+		When:      "cluster.nodeMTU is not from 576 to 65536.",
+		Remedy:    "Write the MTU of the nodes' interface, in bytes.",
+		Source:    "RFC 791: every IPv4 host takes 576 bytes. The upper bound is the loopback interface's.",
 	})
 	ruleMTUBelowIPv6 = refuses(AreaMTU, Rule{
-		ID:     "MTU-BELOW-IPV6",
-		When:   "mtu is below 1280, and IPv6 is a family.",
-		Remedy: "Raise mtu, or remove IPv6.",
-		Source: "RFC 8200; Linux turns IPv6 off on an interface with less.",
+		ID:        "MTU-BELOW-IPV6",
+		APIServer: true,
+		When:      "mtu is below 1280, and IPv6 is a family.",
+		Remedy:    "Raise mtu, or remove IPv6.",
+		Source:    "RFC 8200; Linux turns IPv6 off on an interface with less.",
 	})
 	ruleMTUExceedsNodes = refuses(AreaMTU, Rule{
 		ID:     "MTU-EXCEEDS-NODES",

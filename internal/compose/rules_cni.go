@@ -3,16 +3,18 @@ package compose
 // Rules about network plugins in general.
 var (
 	ruleCNIIPsecBlock = refuses(AreaCNI, Rule{
-		ID:     "CNI-IPSEC-BLOCK",
-		When:   "cni.encryption.ipsec is set, and its type is not IPsec.",
-		Remedy: "Remove it, or set type to IPsec.",
-		Source: "The operator's API: nothing would read it.",
+		ID:        "CNI-IPSEC-BLOCK",
+		APIServer: true,
+		When:      "cni.encryption.ipsec is set, and its type is not IPsec.",
+		Remedy:    "Remove it, or set type to IPsec.",
+		Source:    "The operator's API: nothing would read it.",
 	})
 	ruleCNIExternalField = refuses(AreaCNI, Rule{
-		ID:     "CNI-EXTERNAL-FIELD",
-		When:   "cni.type is External, and other fields of cni are set.",
-		Remedy: "Remove them, or name the CNI in type.",
-		Source: "An external CNI is not managed here; nothing would read them.",
+		ID:        "CNI-EXTERNAL-FIELD",
+		APIServer: true,
+		When:      "cni.type is External, and other fields of cni are set.",
+		Remedy:    "Remove them, or name the CNI in type.",
+		Source:    "An external CNI is not managed here; nothing would read them.",
 	})
 	ruleCNINoneFound = warns(AreaCNI, Rule{
 		ID:     "CNI-NONE-FOUND",
@@ -65,22 +67,25 @@ var (
 // Rules about Flannel.
 var (
 	ruleFlannelGeneve = refuses(AreaFlannel, Rule{
-		ID:     "FLANNEL-GENEVE",
-		When:   "Encapsulation Geneve with Flannel.",
-		Remedy: "Use VXLAN or None, or type Cilium.",
-		Source: "Flannel, backends.",
+		ID:        "FLANNEL-GENEVE",
+		APIServer: true,
+		When:      "Encapsulation Geneve with Flannel.",
+		Remedy:    "Use VXLAN or None, or type Cilium.",
+		Source:    "Flannel, backends.",
 	})
 	ruleFlannelIPsec = refuses(AreaFlannel, Rule{
-		ID:     "FLANNEL-IPSEC",
-		When:   "Encryption IPsec with Flannel.",
-		Remedy: "Use WireGuard, or type Cilium.",
-		Source: "Flannel, backends: its IPsec backend is experimental.",
+		ID:        "FLANNEL-IPSEC",
+		APIServer: true,
+		When:      "Encryption IPsec with Flannel.",
+		Remedy:    "Use WireGuard, or type Cilium.",
+		Source:    "Flannel, backends: its IPsec backend is experimental.",
 	})
 	ruleFlannelWireGuardEncapsulation = refuses(AreaFlannel, Rule{
-		ID:     "FLANNEL-WIREGUARD-ENCAPSULATION",
-		When:   "Encryption WireGuard with Flannel, and encapsulation is set.",
-		Remedy: "Remove encapsulation, or set encryption.type to None.",
-		Source: "Flannel, backends: WireGuard is a backend by itself, in place of the others.",
+		ID:        "FLANNEL-WIREGUARD-ENCAPSULATION",
+		APIServer: true,
+		When:      "Encryption WireGuard with Flannel, and encapsulation is set.",
+		Remedy:    "Remove encapsulation, or set encryption.type to None.",
+		Source:    "Flannel, backends: WireGuard is a backend by itself, in place of the others.",
 	})
 	ruleFlannelOneRange = refuses(AreaFlannel, Rule{
 		ID:     "FLANNEL-ONE-RANGE",

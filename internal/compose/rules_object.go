@@ -9,10 +9,11 @@ var (
 		Source: "The operator's API.",
 	})
 	ruleUnknownValue = refuses(AreaObject, Rule{
-		ID:     "STACK-UNKNOWN-VALUE",
-		When:   "A field that takes one of several words has another one.",
-		Remedy: "Use one of the values that the message lists.",
-		Source: "The operator's API; kube-proxy's userspace mode, for one, was removed in Kubernetes 1.26.",
+		ID:        "STACK-UNKNOWN-VALUE",
+		APIServer: true,
+		When:      "A field that takes one of several words has another one.",
+		Remedy:    "Use one of the values that the message lists.",
+		Source:    "The operator's API; kube-proxy's userspace mode, for one, was removed in Kubernetes 1.26.",
 	})
 	ruleDriftName = refuses(AreaObject, Rule{
 		ID:     "DRIFT-NAME",
@@ -21,10 +22,11 @@ var (
 		Source: "The operator's API.",
 	})
 	ruleDriftPath = refuses(AreaObject, Rule{
-		ID:     "DRIFT-PATH",
-		When:   "A rule of drift.ignore has no paths, or a path that cannot be read or names the whole object.",
-		Remedy: "Name fields, such as .spec.replicas; for whole components there is driftMode: Ignore.",
-		Source: "The operator's API.",
+		ID:        "DRIFT-PATH",
+		APIServer: true,
+		When:      "A rule of drift.ignore has no paths, or a path that cannot be read or names the whole object.",
+		Remedy:    "Name fields, such as .spec.replicas; for whole components there is driftMode: Ignore.",
+		Source:    "The operator's API.",
 	})
 	ruleDriftComponent = warns(AreaObject, Rule{
 		ID:     "DRIFT-COMPONENT",
@@ -37,10 +39,11 @@ var (
 // Rules about charts, values and versions.
 var (
 	ruleVersionForm = refuses(AreaSources, Rule{
-		ID:     "VERSION-FORM",
-		When:   "The version of a component is not one.",
-		Remedy: "Write three numbers, such as 1.20.0.",
-		Source: "Helm takes semantic versions.",
+		ID:        "VERSION-FORM",
+		APIServer: true,
+		When:      "The version of a component is not one.",
+		Remedy:    "Write three numbers, such as 1.20.0.",
+		Source:    "Helm takes semantic versions.",
 	})
 	ruleVersionUnset = refuses(AreaSources, Rule{
 		ID:     "VERSION-UNSET",
@@ -61,28 +64,32 @@ var (
 		Source: "The ranges that each project tests, in the operator's catalogue. Projects leave others untested; they do not rule them out.",
 	})
 	ruleNamespaceForm = refuses(AreaSources, Rule{
-		ID:     "NAMESPACE-FORM",
-		When:   "The namespace of a component is not the name of one.",
-		Remedy: "Use lower-case letters, digits and \"-\".",
-		Source: "Kubernetes: names of namespaces are DNS labels.",
+		ID:        "NAMESPACE-FORM",
+		APIServer: true,
+		When:      "The namespace of a component is not the name of one.",
+		Remedy:    "Use lower-case letters, digits and \"-\".",
+		Source:    "Kubernetes: names of namespaces are DNS labels.",
 	})
 	ruleDigestForm = refuses(AreaSources, Rule{
-		ID:     "DIGEST-FORM",
-		When:   "The digest of a chart is not a SHA-256.",
-		Remedy: "Write sha256: and 64 hexadecimal digits.",
-		Source: "The operator's API.",
+		ID:        "DIGEST-FORM",
+		APIServer: true,
+		When:      "The digest of a chart is not a SHA-256.",
+		Remedy:    "Write sha256: and 64 hexadecimal digits.",
+		Source:    "The operator's API.",
 	})
 	ruleValuesForm = refuses(AreaSources, Rule{
-		ID:     "VALUES-FORM",
-		When:   "The values of a component are no map.",
-		Remedy: "Write a map, as in a values file of Helm.",
-		Source: "Helm takes nothing else.",
+		ID:        "VALUES-FORM",
+		APIServer: true,
+		When:      "The values of a component are no map.",
+		Remedy:    "Write a map, as in a values file of Helm.",
+		Source:    "Helm takes nothing else.",
 	})
 	ruleValuesReference = refuses(AreaSources, Rule{
-		ID:     "VALUES-REFERENCE",
-		When:   "An element of valuesFrom names no object.",
-		Remedy: "Name the ConfigMap or Secret.",
-		Source: "The operator's API.",
+		ID:        "VALUES-REFERENCE",
+		APIServer: true,
+		When:      "An element of valuesFrom names no object.",
+		Remedy:    "Name the ConfigMap or Secret.",
+		Source:    "The operator's API.",
 	})
 	ruleValuesControlled = refuses(AreaSources, Rule{
 		ID:     "VALUES-CONTROLLED",
@@ -109,22 +116,25 @@ var (
 		Source: "Kubernetes refuses a DaemonSet with both at 0.",
 	})
 	ruleSourceDirectory = refuses(AreaSources, Rule{
-		ID:     "SOURCE-DIRECTORY",
-		When:   "The directory of charts is no absolute path.",
-		Remedy: "Write a path that starts with \"/\".",
-		Source: "The operator's API.",
+		ID:        "SOURCE-DIRECTORY",
+		APIServer: true,
+		When:      "The directory of charts is no absolute path.",
+		Remedy:    "Write a path that starts with \"/\".",
+		Source:    "The operator's API.",
 	})
 	ruleSourceRegistry = refuses(AreaSources, Rule{
-		ID:     "SOURCE-REGISTRY",
-		When:   "The registry of images has a scheme.",
-		Remedy: "Write host and path alone, such as registry.example.com/mirror.",
-		Source: "Names of images have no scheme.",
+		ID:        "SOURCE-REGISTRY",
+		APIServer: true,
+		When:      "The registry of images has a scheme.",
+		Remedy:    "Write host and path alone, such as registry.example.com/mirror.",
+		Source:    "Names of images have no scheme.",
 	})
 	ruleSourceRepository = refuses(AreaSources, Rule{
-		ID:     "SOURCE-REPOSITORY",
-		When:   "A chart repository, or a mirror, is no https://, http:// or oci:// address.",
-		Remedy: "Write such an address.",
-		Source: "These are the repositories that Helm knows.",
+		ID:        "SOURCE-REPOSITORY",
+		APIServer: true,
+		When:      "A chart repository, or a mirror, is no https://, http:// or oci:// address.",
+		Remedy:    "Write such an address.",
+		Source:    "These are the repositories that Helm knows.",
 	})
 	ruleSourceCredentials = refuses(AreaSources, Rule{
 		ID:     "SOURCE-CREDENTIALS",

@@ -3,10 +3,11 @@ package compose
 // Rules about the address of the API server.
 var (
 	ruleEndpointHostEmpty = refuses(AreaEndpoint, Rule{
-		ID:     "ENDPOINT-HOST-EMPTY",
-		When:   "cluster.apiServer has no host.",
-		Remedy: "Name the API server's address, or remove apiServer to have it discovered.",
-		Source: "The operator's API.",
+		ID:        "ENDPOINT-HOST-EMPTY",
+		APIServer: true,
+		When:      "cluster.apiServer has no host.",
+		Remedy:    "Name the API server's address, or remove apiServer to have it discovered.",
+		Source:    "The operator's API.",
 	})
 	ruleEndpointUnknown = refuses(AreaEndpoint, Rule{
 		ID:     "ENDPOINT-UNKNOWN",
@@ -15,10 +16,11 @@ var (
 		Source: "Cilium, Kubernetes Without kube-proxy: k8sServiceHost and k8sServicePort are mandatory. kube-proxy cannot reach Services before it runs, either.",
 	})
 	ruleEndpointPort = refuses(AreaEndpoint, Rule{
-		ID:     "ENDPOINT-PORT",
-		When:   "The port of the API server is not from 1 to 65535.",
-		Remedy: "Write its port; 6443 is usual.",
-		Source: "TCP.",
+		ID:        "ENDPOINT-PORT",
+		APIServer: true,
+		When:      "The port of the API server is not from 1 to 65535.",
+		Remedy:    "Write its port; 6443 is usual.",
+		Source:    "TCP.",
 	})
 	ruleEndpointHostForm = refuses(AreaEndpoint, Rule{
 		ID:     "ENDPOINT-HOST-FORM",
@@ -37,10 +39,11 @@ var (
 // Rules about kube-proxy.
 var (
 	ruleProxyNotReplaced = refuses(AreaKubeProxy, Rule{
-		ID:     "PROXY-NOT-REPLACED",
-		When:   "kubeProxy.mode is Replaced, and the CNI does not program Services.",
-		Remedy: "Set cni.type to Cilium, or choose IPTables or NFTables.",
-		Source: "Without kube-proxy and without a replacement no Service works.",
+		ID:        "PROXY-NOT-REPLACED",
+		APIServer: true,
+		When:      "kubeProxy.mode is Replaced, and the CNI does not program Services.",
+		Remedy:    "Set cni.type to Cilium, or choose IPTables or NFTables.",
+		Source:    "Without kube-proxy and without a replacement no Service works.",
 	})
 	ruleProxyNoneFound = warns(AreaKubeProxy, Rule{
 		ID:     "PROXY-NONE-FOUND",
@@ -49,10 +52,11 @@ var (
 		Source: "k3s and RKE2 run kube-proxy outside of pods, where it cannot be seen.",
 	})
 	ruleProxyField = refuses(AreaKubeProxy, Rule{
-		ID:     "PROXY-FIELD",
-		When:   "kubeProxy has fields about an installation, and its mode is Replaced or Unmanaged.",
-		Remedy: "Remove them, or choose IPTables or NFTables.",
-		Source: "No kube-proxy is installed in these modes.",
+		ID:        "PROXY-FIELD",
+		APIServer: true,
+		When:      "kubeProxy has fields about an installation, and its mode is Replaced or Unmanaged.",
+		Remedy:    "Remove them, or choose IPTables or NFTables.",
+		Source:    "No kube-proxy is installed in these modes.",
 	})
 	ruleProxyVersionUnknown = refuses(AreaKubeProxy, Rule{
 		ID:     "PROXY-VERSION-UNKNOWN",
