@@ -34,6 +34,9 @@ func familyFindings() []finding {
 		})), errors: []string{
 			`spec.ipPools[0].cidrs[1]: Invalid value: "fd00:10:244::/56": is IPv6, which ipFamilies does not list: add IPv6 to ipFamilies, or remove the CIDR [FAMILY-NOT-LISTED]`,
 		}},
+		{name: "10 a family twice", in: cilium(spec(func(s *NetworkStackSpec) { s.IPFamilies = []IPFamily{IPv4, IPv4} })), errors: []string{
+			`spec.ipFamilies[1]: Duplicate value: "IPv4": list IPv4, IPv6, or both once [FAMILY-TWICE]`,
+		}},
 		{name: "10 a family has no pool", in: cilium(cluster(makeDual), spec(func(s *NetworkStackSpec) { s.IPFamilies = []IPFamily{IPv4, IPv6} })), errors: []string{
 			`spec.ipPools: Invalid value: "IPv4, IPv6": no pool has an IPv6 CIDR: add one, or remove IPv6 from ipFamilies [FAMILY-WITHOUT-POOL]`,
 		}},
