@@ -25,6 +25,9 @@ import (
 // TestAPIServerToo gives every stack of the tables to a real API server. What it refuses is refused by a rule that says so, and
 // what it stores cites none that does.
 func TestAPIServerToo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs a control plane")
+	}
 	cp := controlplane.ForTest(t, controlplane.Options{})
 	client, err := dynamic.NewForConfig(cp.RESTConfig())
 	if err != nil {
