@@ -210,6 +210,25 @@ func testPods(t *testing.T, client kubernetes.Interface) {
 			t.Errorf("Pod %s: host %v, Pod %v", p.Name, p.Status.HostIPs, p.Status.PodIPs)
 		}
 	}
+	// The node controller says that of the pods of a node that it has not heard of for a while; the kubelet knows better.
+	lost := `{"status":{"conditions":[{"type":"Ready","status":"False","reason":"NodeNotReady"}]}}`
+	name := pods.Items[0].Name
+	changed, err := client.CoreV1().Pods("default").Patch(ctx, name, "application/strategic-merge-patch+json", []byte(lost), metav1.PatchOptions{}, "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, func() error {
+		p, err := client.CoreV1().Pods("default").Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if p.ResourceVersion == changed.ResourceVersion || !slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue && c.Reason == ""
+		}) {
+			return fmt.Errorf("Pod %s: %+v", p.Name, p.Status.Conditions)
+		}
+		return nil
+	})
 	patch := `{"spec":{"template":{"spec":{"containers":[{"name":"agent","image":"example.test/does-not-exist:v2"}]}}}}`
 	if _, err := client.AppsV1().DaemonSets("default").Patch(ctx, "agent", "application/strategic-merge-patch+json", []byte(patch), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
