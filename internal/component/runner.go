@@ -52,8 +52,8 @@ func newRunner(limit int, wake func(string)) *runner {
 		rested: debug.FreeOSMemory}
 }
 
-// restDelay is how long after the last job memory is given back: what the job came to is taken up first.
-const restDelay = 2 * time.Second
+// restDelay is how long after the last job memory is given back: what the job came to is taken up, and rolled out, first.
+const restDelay = 15 * time.Second
 
 // rest gives back to the system what rendering took, unless there is more to do. The garbage collector would keep it for the
 // next time, which may be months away.
