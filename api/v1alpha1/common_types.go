@@ -111,7 +111,8 @@ type ComponentSettings struct {
 	Version string `json:"version,omitempty"`
 
 	// namespace is where the component is installed. Left out, the component's usual
-	// namespace is used (kube-flannel for Flannel, kube-system for Cilium and kube-proxy).
+	// namespace is used (kube-flannel for Flannel, tigera-operator for Calico, kube-system for
+	// Cilium and kube-proxy).
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`

@@ -7,7 +7,11 @@ import (
 // NetworkStackSpec is the network a cluster shall have. What is left out is derived; what it came
 // to is in status.effective.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.kubeProxy) || self.kubeProxy.mode != 'Replaced' || self.cni.type == 'Cilium'",fieldPath=".kubeProxy.mode",message="Replaced needs a CNI that programs Services itself: set cni.type to Cilium, or choose IPTables or NFTables"
+// +kubebuilder:validation:XValidation:rule="!has(self.kubeProxy) || self.kubeProxy.mode != 'Replaced' || self.cni.type in ['Cilium', 'Calico']",fieldPath=".kubeProxy.mode",message="Replaced needs a CNI that programs Services itself: set cni.type to Cilium or Calico, or choose IPTables or NFTables"
+// +kubebuilder:validation:XValidation:rule="!has(self.cni.calico) || !has(self.cni.calico.dataplane) || (self.cni.calico.dataplane == 'BPF') == (has(self.kubeProxy) && self.kubeProxy.mode == 'Replaced')",fieldPath=".cni.calico.dataplane",message="BPF programs Services itself, and the other data planes do not: BPF goes with kubeProxy.mode Replaced and with no other"
+// +kubebuilder:validation:XValidation:rule="!has(self.cni.calico) || !has(self.cni.calico.dataplane) || !has(self.kubeProxy) || self.kubeProxy.mode in ['Replaced', 'Unmanaged'] || (self.cni.calico.dataplane == 'NFTables') == (self.kubeProxy.mode == 'NFTables')",fieldPath=".cni.calico.dataplane",message="Calico and kube-proxy must both use nftables, or neither: make dataplane and kubeProxy.mode agree, or remove dataplane"
+// +kubebuilder:validation:XValidation:rule="self.cni.type == 'Calico' || !has(self.ipPools) || self.ipPools.all(p, !has(p.blockSizes) && !has(p.encapsulation) && !has(p.nodeSelector) && !has(p.bgpExport) && (!has(p.disabled) || !p.disabled))",fieldPath=".ipPools",message="blockSizes, encapsulation, nodeSelector, bgpExport and disabled of a pool are Calico's: remove them, or set cni.type to Calico"
+// +kubebuilder:validation:XValidation:rule="self.cni.type != 'Calico' || !has(self.ipPools) || self.ipPools.all(p, !has(p.nodeMaskSizes))",fieldPath=".ipPools",message="Calico gives nodes blocks as they need them, not one range each: use blockSizes in place of nodeMaskSizes"
 // +kubebuilder:validation:XValidation:rule="!has(self.mtu) || self.mtu == 0 || !has(self.ipFamilies) || !('IPv6' in self.ipFamilies) || self.mtu >= 1280",fieldPath=".mtu",message="IPv6 needs an MTU of at least 1280: raise mtu, or remove IPv6 from ipFamilies"
 // +kubebuilder:validation:XValidation:rule="!has(self.ipFamilies) || !has(self.ipPools) || self.ipPools.all(p, p.cidrs.all(c, (c.contains(':') ? 'IPv6' : 'IPv4') in self.ipFamilies))",fieldPath=".ipPools",message="a pool has a CIDR of a family that ipFamilies does not list: add the family, or remove the CIDR"
 // +kubebuilder:validation:XValidation:rule="!has(self.ipFamilies) || !has(self.ipPools) || self.ipPools.size() == 0 || self.ipFamilies.all(f, self.ipPools.exists(p, p.cidrs.exists(c, c.contains(':') == (f == 'IPv6'))))",fieldPath=".ipPools",message="a family of ipFamilies has no CIDR in any pool: add one, or remove the family"
@@ -95,7 +99,8 @@ type IPPool struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(c, !isCIDR(c) || cidr(c) == cidr(c).masked())",message="a CIDR has host bits set: write the network address, such as 10.244.0.0/16 for 10.244.0.5/16"
 	CIDRs []string `json:"cidrs,omitempty"`
 
-	// nodeMaskSizes are the prefix lengths of the range that one node gets. Left out: 24 and 64.
+	// nodeMaskSizes are the prefix lengths of the range that one node gets. Left out: 24 and 64. Calico has blockSizes
+	// in their place.
 	// +optional
 	NodeMaskSizes *NodeMaskSizes `json:"nodeMaskSizes,omitempty"`
 
@@ -103,6 +108,43 @@ type IPPool struct {
 	// node's address. Left out, Enabled.
 	// +optional
 	NATOutgoing Toggle `json:"natOutgoing,omitempty"`
+
+	// blockSizes are the prefix lengths of the blocks that Calico gives nodes as they need them. They cannot be changed
+	// later. Left out: 26 and 122.
+	// +optional
+	BlockSizes *BlockSizes `json:"blockSizes,omitempty"`
+
+	// encapsulation of traffic to the pool's addresses, with Calico. Left out, that of the CNI (cni.encapsulation).
+	// +optional
+	Encapsulation Encapsulation `json:"encapsulation,omitempty"`
+
+	// nodeSelector selects, by labels, the nodes whose pods get addresses of this pool, with Calico. Left out, all.
+	// +optional
+	NodeSelector *metav1.LabelSelector `json:"nodeSelector,omitempty"`
+
+	// bgpExport says whether Calico announces the pool's routes to BGP peers. Left out, Enabled.
+	// +optional
+	BGPExport Toggle `json:"bgpExport,omitempty"`
+
+	// disabled has Calico give no new addresses of this pool. Pods keep those they have. A pool is disabled before it
+	// is removed.
+	// +optional
+	Disabled bool `json:"disabled,omitempty"`
+}
+
+// BlockSizes are prefix lengths of the blocks that nodes get.
+type BlockSizes struct {
+	// ipv4 prefix length.
+	// +optional
+	// +kubebuilder:validation:Minimum=20
+	// +kubebuilder:validation:Maximum=32
+	IPv4 *int32 `json:"ipv4,omitempty"`
+
+	// ipv6 prefix length.
+	// +optional
+	// +kubebuilder:validation:Minimum=116
+	// +kubebuilder:validation:Maximum=128
+	IPv6 *int32 `json:"ipv6,omitempty"`
 }
 
 // NodeMaskSizes are prefix lengths of per-node ranges.
@@ -167,25 +209,32 @@ type Endpoint struct {
 }
 
 // CNIType is a primary network plugin.
-// +kubebuilder:validation:Enum=Flannel;Cilium;External
+// +kubebuilder:validation:Enum=Flannel;Cilium;Calico;External
 type CNIType string
 
 // The primary network plugins.
 const (
 	CNIFlannel CNIType = "Flannel"
 	CNICilium  CNIType = "Cilium"
+	CNICalico  CNIType = "Calico"
 	// CNIExternal means that somebody else installs the network plugin.
 	CNIExternal CNIType = "External"
 )
 
 // Encapsulation is how pod traffic travels between nodes.
-// +kubebuilder:validation:Enum=VXLAN;Geneve;None
+// +kubebuilder:validation:Enum=VXLAN;VXLANCrossSubnet;Geneve;IPIP;IPIPCrossSubnet;None
 type Encapsulation string
 
 // The encapsulations.
 const (
 	EncapsulationVXLAN  Encapsulation = "VXLAN"
 	EncapsulationGeneve Encapsulation = "Geneve"
+	// EncapsulationIPIP is Calico's; it carries IPv4 alone.
+	EncapsulationIPIP Encapsulation = "IPIP"
+	// EncapsulationVXLANCrossSubnet and EncapsulationIPIPCrossSubnet are Calico's: nodes of one subnet route natively, and
+	// traffic between subnets is encapsulated.
+	EncapsulationVXLANCrossSubnet Encapsulation = "VXLANCrossSubnet"
+	EncapsulationIPIPCrossSubnet  Encapsulation = "IPIPCrossSubnet"
 	// EncapsulationNone routes pod traffic natively; the nodes must share one layer-2 segment.
 	EncapsulationNone Encapsulation = "None"
 )
@@ -204,6 +253,10 @@ const (
 // CNISpec is the primary network plugin and how it carries traffic.
 //
 // +kubebuilder:validation:XValidation:rule="self.type != 'External' || (!has(self.encapsulation) && !has(self.encryption) && !has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom) && !has(self.driftMode))",message="with type External the CNI is not managed here: remove the other fields of cni, or name the CNI in type"
+// +kubebuilder:validation:XValidation:rule="self.type == 'Calico' || !has(self.calico)",fieldPath=".calico",message="calico is read only with type Calico: remove it, or set type to Calico"
+// +kubebuilder:validation:XValidation:rule="self.type == 'Calico' || !has(self.encapsulation) || !(self.encapsulation in ['VXLANCrossSubnet', 'IPIP', 'IPIPCrossSubnet'])",fieldPath=".encapsulation",message="IPIP and encapsulation across subnets only are Calico's: use VXLAN or None, or type Calico"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Calico' || !has(self.encapsulation) || self.encapsulation != 'Geneve'",fieldPath=".encapsulation",message="Calico has no Geneve: use VXLAN, IPIP or None, or type Cilium"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Calico' || !has(self.encryption) || self.encryption.type != 'IPsec'",fieldPath=".encryption.type",message="Calico has no IPsec: use WireGuard, or type Cilium"
 // +kubebuilder:validation:XValidation:rule="self.type != 'Flannel' || !has(self.encapsulation) || self.encapsulation != 'Geneve'",fieldPath=".encapsulation",message="Flannel has no Geneve backend: use VXLAN or None, or type Cilium"
 // +kubebuilder:validation:XValidation:rule="self.type != 'Flannel' || !has(self.encryption) || self.encryption.type != 'IPsec'",fieldPath=".encryption.type",message="Flannel's IPsec backend is experimental and not supported: use WireGuard, or type Cilium"
 // +kubebuilder:validation:XValidation:rule="self.type != 'Flannel' || !has(self.encryption) || self.encryption.type != 'WireGuard' || !has(self.encapsulation)",fieldPath=".encapsulation",message="Flannel's WireGuard backend is itself the encapsulation: remove encapsulation, or set encryption.type to None"
@@ -222,7 +275,36 @@ type CNISpec struct {
 	// +optional
 	Encryption *EncryptionSpec `json:"encryption,omitempty"`
 
+	// calico holds what Calico needs beside the rest.
+	// +optional
+	Calico *CalicoSpec `json:"calico,omitempty"`
+
 	ComponentSettings `json:",inline"`
+}
+
+// CalicoDataplane is how Calico programs the nodes' kernels.
+// +kubebuilder:validation:Enum=IPTables;NFTables;BPF
+type CalicoDataplane string
+
+// Calico's data planes.
+const (
+	CalicoIPTables CalicoDataplane = "IPTables"
+	CalicoNFTables CalicoDataplane = "NFTables"
+	// CalicoBPF programs Services as well, in place of kube-proxy.
+	CalicoBPF CalicoDataplane = "BPF"
+)
+
+// CalicoSpec holds settings of Calico.
+type CalicoSpec struct {
+	// dataplane of Linux nodes. Left out, it follows kubeProxy.mode: NFTables with NFTables, BPF with Replaced, else
+	// IPTables.
+	// +optional
+	Dataplane CalicoDataplane `json:"dataplane,omitempty"`
+
+	// bgp says whether nodes exchange routes by BGP. Left out, Enabled if a pool needs it (encapsulation IPIP,
+	// IPIPCrossSubnet or None), else Disabled.
+	// +optional
+	BGP Toggle `json:"bgp,omitempty"`
 }
 
 // EncryptionSpec is a union: type, and the block of the same name.

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -21,6 +22,7 @@ import (
 	"github.com/networkstack/networkstack/internal/component"
 	"github.com/networkstack/networkstack/internal/drift"
 	"github.com/networkstack/networkstack/internal/facts"
+	"github.com/networkstack/networkstack/internal/health"
 	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/stack"
 )
@@ -95,6 +97,10 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 	if err != nil {
 		return fmt.Errorf("setting up the drift watches: %w", err)
 	}
+	reports, err := dynamic.NewForConfig(cfg)
+	if err != nil {
+		return fmt.Errorf("setting up the watches of reports: %w", err)
+	}
 	version, err := discovery.NewDiscoveryClientForConfig(cfg)
 	if err != nil {
 		return fmt.Errorf("setting up discovery: %w", err)
@@ -108,6 +114,8 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 		Engine:       engine,
 		Certificates: &certificates.Keeper{Live: mgr.GetAPIReader(), Client: mgr.GetClient()},
 		Drift:        drift.NewWatcher(objects, mgr.GetRESTMapper(), ctrl.Log.WithName("drift"), wakes.Wake),
+		Reports:      health.NewReports(reports, mgr.GetRESTMapper(), ctrl.Log.WithName("reports"), wakes.Wake),
+		Catalog:      catalog.Default(),
 		Recorder:     recorder,
 		Namespace:    o.namespace,
 		ChartDirs:    o.charts,

@@ -6,7 +6,7 @@ import "strings"
 
 // Entry is what is known about one component.
 type Entry struct {
-	// Type of the component: Flannel, Cilium or KubeProxy.
+	// Type of the component: Flannel, Cilium, Calico, CalicoCRDs or KubeProxy.
 	Type string `json:"type"`
 	// Repository of the chart; empty when the operator carries it.
 	Repository string `json:"repository,omitempty"`
@@ -20,6 +20,24 @@ type Entry struct {
 	NamespaceLabels map[string]string `json:"namespaceLabels,omitempty"`
 	// Versions known, newest first; the first is the default.
 	Versions []Version `json:"versions"`
+	// Readiness says what tells, beside workloads, that the component works.
+	Readiness []Readiness `json:"readiness,omitempty"`
+}
+
+// Readiness names an object in whose conditions a controller says how it gets on with an object of the release. That one is
+// ready when the conditions are as wanted, and say so of its present generation.
+type Readiness struct {
+	// Group and Version of both objects.
+	Group   string `json:"group"`
+	Version string `json:"version"`
+	// Of is the kind of the release's object. A release without one is not concerned.
+	Of string `json:"of"`
+	// Kind and Name of the object with the conditions. It belongs to the whole cluster.
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+	// WantTrue are conditions that have to be True, and WantFalse those that must not be.
+	WantTrue  []string `json:"wantTrue,omitempty"`
+	WantFalse []string `json:"wantFalse,omitempty"`
 }
 
 // Version is a chart version and what is known about it.

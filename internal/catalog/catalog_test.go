@@ -20,7 +20,7 @@ func TestDefault(t *testing.T) {
 	if diff := cmp.Diff(c, Default()); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"Cilium", "Flannel", "KubeProxy"}, slices.Sorted(maps.Keys(c))); diff != "" {
+	if diff := cmp.Diff([]string{"Calico", "CalicoCRDs", "Cilium", "Flannel", "KubeProxy"}, slices.Sorted(maps.Keys(c))); diff != "" {
 		t.Error(diff)
 	}
 	if got := c["Flannel"].NamespaceLabels["pod-security.kubernetes.io/enforce"]; got != "privileged" {
@@ -34,10 +34,29 @@ func TestDefault(t *testing.T) {
 			t.Errorf("%s labels a shared namespace", typ)
 		}
 		for _, v := range e.Versions {
-			if e.Repository != "" && v.Digest == "" {
+			// Upstream states none for Calico's.
+			if e.Repository != "" && v.Digest == "" && e.Repository != "https://docs.tigera.io/calico/charts" {
 				t.Errorf("%s %s has no digest", typ, v.Version)
 			}
 		}
+	}
+}
+
+// TestCalicoCharts checks that the two charts of Calico go together.
+func TestCalicoCharts(t *testing.T) {
+	c := Default()
+	if diff := cmp.Diff(c["Calico"].Versions, c["CalicoCRDs"].Versions); diff != "" {
+		t.Error(diff)
+	}
+	if c["Calico"].Namespace != c["CalicoCRDs"].Namespace || c["Calico"].Repository != c["CalicoCRDs"].Repository {
+		t.Errorf("%+v\n%+v", c["Calico"], c["CalicoCRDs"])
+	}
+	var of []string
+	for _, r := range c["Calico"].Readiness {
+		of = append(of, r.Of+" "+r.Name)
+	}
+	if diff := cmp.Diff([]string{"Installation calico", "Installation ippools", "APIServer apiserver", "Goldmane goldmane", "Whisker whisker"}, of); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -47,7 +66,7 @@ func TestCopies(t *testing.T) {
 	c["Flannel"].NamespaceLabels["x"] = "y"
 	c["Cilium"].Versions[0].Version = "0.0.0"
 	delete(c, "KubeProxy")
-	if again := Default(); len(again) != 3 || again["Flannel"].NamespaceLabels["x"] != "" || again["Cilium"].Default().Version == "0.0.0" {
+	if again := Default(); len(again) != 5 || again["Flannel"].NamespaceLabels["x"] != "" || again["Cilium"].Default().Version == "0.0.0" {
 		t.Errorf("%v", again)
 	}
 }
@@ -102,6 +121,7 @@ func TestLoadErrors(t *testing.T) {
 		"go together":        head + "versions: [{version: 1.0.0, kubernetesMin: '1.33'}]\n",
 		"written as 1.36":    head + "versions: [{version: 1.0.0, kubernetesMin: v1.33, kubernetesMax: v1.34}]\n",
 		"is older than":      head + "versions: [{version: 1.0.0, kubernetesMin: '1.33', kubernetesMax: '1.9'}]\n",
+		"readiness needs":    head + "versions: [{version: 1.0.0}]\nreadiness: [{kind: X}]\n",
 		"error converting":   "{",
 	} {
 		good := strings.Replace(head, "type: T", "type: Good", 1) + "versions: [{version: 1.0.0}]\n"

@@ -97,5 +97,10 @@ func (e Entry) validate() error {
 		}
 		previous = version
 	}
+	for _, r := range e.Readiness {
+		if r.Group == "" || r.Version == "" || r.Of == "" || r.Kind == "" || r.Name == "" || len(r.WantTrue)+len(r.WantFalse) == 0 {
+			return errors.New("readiness needs group, version, of, kind, name and conditions")
+		}
+	}
 	return nil
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/drift"
+	"github.com/networkstack/networkstack/internal/health"
 	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/status"
 )
@@ -52,7 +53,10 @@ type Reconciler struct {
 	// Certificates keeps those of components.
 	Certificates *certificates.Keeper
 	Drift        *drift.Watcher
-	Recorder     events.EventRecorder
+	// Reports are what controllers say of objects of components, and Catalog whose reports matter.
+	Reports  *health.Reports
+	Catalog  catalog.Catalog
+	Recorder events.EventRecorder
 	// Namespace of the operator: where values are read from.
 	Namespace string
 	// ChartDirs are searched for chart archives before any other source.
@@ -89,7 +93,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, wakes *Wakes) error {
 	r.runner = newRunner(parallelJobs, wakes.Wake)
 	r.status = status.NewWriter[networkstackv1alpha1.NetworkComponentStatus](r.Client)
 	r.state = newRecords()
-	for _, runnable := range []interface{ Start(context.Context) error }{r.runner, r.Drift} {
+	for _, runnable := range []interface{ Start(context.Context) error }{r.runner, r.Drift, r.Reports} {
 		if err := mgr.Add(runnable); err != nil {
 			return err
 		}
@@ -221,6 +225,7 @@ func (r *Reconciler) advance(ctx context.Context, rec *record, c *networkstackv1
 
 func (r *Reconciler) forget(name string) {
 	r.Drift.Forget(name)
+	r.Reports.Forget(name)
 	drift.Uncount(name)
 	if rec := r.state.drop(name); rec != nil {
 		r.status.Forget(rec.uid)

@@ -55,7 +55,7 @@ func (r *Reconciler) fill(ctx context.Context, rec *record, c *networkstackv1alp
 	s *networkstackv1alpha1.NetworkComponentStatus,
 ) error {
 	rec.look = time.Time{}
-	if undecided(rec, c, s) {
+	if undecided(rec, c, s) || r.unheard(rec, c, s) {
 		return nil
 	}
 	s.ObservedGeneration = c.Generation
@@ -95,6 +95,20 @@ func undecided(rec *record, c *networkstackv1alpha1.NetworkComponent, s *network
 	}
 	phase := rec.job.phase.Load()
 	return phase == nil || *phase == networkstackv1alpha1.PhaseFetching
+}
+
+// unheard says that this process does not know yet what is reported of a component about which an earlier one has said how
+// it is. The component is woken when it is known.
+func (r *Reconciler) unheard(rec *record, c *networkstackv1alpha1.NetworkComponent, s *networkstackv1alpha1.NetworkComponentStatus) bool {
+	reports := r.reports(rec, c)
+	if len(reports) == 0 || s.ObservedGeneration != c.Generation || s.Phase != networkstackv1alpha1.PhaseReady {
+		return false
+	}
+	if phase, set := underway(rec, c); phase != "" || set != nil {
+		return false
+	}
+	_, known := r.Reports.Judge(c.Name, reports)
+	return !known
 }
 
 type setter func(*[]metav1.Condition, int64)

@@ -12,7 +12,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
 	metadatafake "k8s.io/client-go/metadata/fake"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -22,6 +24,7 @@ import (
 	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/drift"
+	"github.com/networkstack/networkstack/internal/health"
 	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/status"
 )
@@ -78,9 +81,10 @@ func idleReconciler(t *testing.T, objects ...client.Object) *Reconciler {
 	c := newClient(t, objects...)
 	return &Reconciler{
 		Client: c, Live: c, Certificates: &certificates.Keeper{Live: c, Client: c}, Namespace: operatorNamespace, Recorder: events.NewFakeRecorder(100),
-		Drift:  drift.NewWatcher(metadatafake.NewSimpleMetadataClient(metadatafake.NewTestScheme()), meta.NewDefaultRESTMapper(nil), logr.Discard(), func(string) {}),
-		status: status.NewWriter[networkstackv1alpha1.NetworkComponentStatus](c),
-		state:  newRecords(), wakes: NewWakes(),
+		Reports: health.NewReports(dynamicfake.NewSimpleDynamicClient(runtime.NewScheme()), meta.NewDefaultRESTMapper(nil), logr.Discard(), func(string) {}),
+		Drift:   drift.NewWatcher(metadatafake.NewSimpleMetadataClient(metadatafake.NewTestScheme()), meta.NewDefaultRESTMapper(nil), logr.Discard(), func(string) {}),
+		status:  status.NewWriter[networkstackv1alpha1.NetworkComponentStatus](c),
+		state:   newRecords(), wakes: NewWakes(),
 		runner: newRunner(1, func(string) {}),
 	}
 }

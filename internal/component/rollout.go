@@ -3,13 +3,16 @@ package component
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/health"
+	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/status"
 )
 
@@ -34,6 +37,10 @@ func (r *Reconciler) judgeHealth(ctx context.Context, rec *record, c *networksta
 	if err != nil {
 		return "", nil, err
 	}
+	if reports := r.reports(rec, c); len(reports) > 0 {
+		said, _ := r.Reports.Judge(c.Name, reports)
+		result = health.Summarise(append(result.Workloads, said...))
+	}
 	now := time.Now()
 	progress := health.Advance(rolloutOf(s.Rollout), result.Counts(), result.Ready, now.Truncate(time.Second))
 	deadline := progressDeadline(&c.Spec, progress.Desired)
@@ -56,6 +63,24 @@ func (r *Reconciler) judgeHealth(ctx context.Context, rec *record, c *networksta
 		return networkstackv1alpha1.PhaseRollingOut, stuck(networkstackv1alpha1.ReasonRolloutStalled, text), nil
 	}
 	return networkstackv1alpha1.PhaseRollingOut, working(networkstackv1alpha1.ReasonNotHealthy, message), nil
+}
+
+// reports are those that tell how a controller gets on with objects of a component.
+func (r *Reconciler) reports(rec *record, c *networkstackv1alpha1.NetworkComponent) []health.Report {
+	var out []health.Report
+	for _, rule := range r.Catalog[c.Spec.Type].Readiness {
+		i := slices.IndexFunc(rec.objects, func(a release.Applied) bool {
+			return a.Object.GVK.Group == rule.Group && a.Object.GVK.Kind == rule.Of
+		})
+		if i < 0 {
+			continue
+		}
+		out = append(out, health.Report{
+			GVK:  schema.GroupVersionKind{Group: rule.Group, Version: rule.Version, Kind: rule.Kind},
+			Name: rule.Name, Generation: rec.objects[i].Generation, WantTrue: rule.WantTrue, WantFalse: rule.WantFalse,
+		})
+	}
+	return out
 }
 
 func stalledText(p health.Rollout, deadline time.Duration, why string) string {

@@ -273,6 +273,10 @@ func (s *state) derivePools() {
 	if len(s.spec.IPPools) > 0 {
 		return
 	}
+	if s.spec.CNI.Type == networkstackv1alpha1.CNICalico {
+		s.derivePodSubnets()
+		return
+	}
 	for _, p := range facts.PodCIDRs(s.linux) {
 		f := familyOf(p.Addr())
 		if s.has(f) && len(s.poolsOf(f)) == 0 {

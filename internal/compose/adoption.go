@@ -29,6 +29,9 @@ const (
 	nameKubeProxy = "kube-proxy"
 	nameFlannel   = "flannel"
 	nameCilium    = "cilium"
+	nameCalico    = "calico"
+	// nameCalicoCRDs is the release with Calico's definitions.
+	nameCalicoCRDs = "calico-crds"
 )
 
 var adoptionPath = specPath.Child("adoption")
@@ -83,8 +86,28 @@ func componentName(typ string) string {
 		return nameFlannel
 	case string(networkstackv1alpha1.CNICilium):
 		return nameCilium
+	case string(networkstackv1alpha1.CNICalico):
+		return nameCalico
 	}
 	return ""
+}
+
+// claimCalico takes the agents of a Calico for ours when there is a component of ours that makes them. They do not say so
+// themselves: the tigera-operator made them.
+func (s *state) claimCalico() {
+	if _, ours := s.existing[nameCalico]; !ours {
+		return
+	}
+	for n, i := range s.facts.Installed {
+		if i.Type != facts.InstalledCalico || i.Namespace != facts.CalicoNamespace || i.Component != "" {
+			continue
+		}
+		mine := *s.facts
+		mine.Installed = slices.Clone(mine.Installed)
+		mine.Installed[n].Component = nameCalico
+		s.facts = &mine
+		return
+	}
 }
 
 // installed are the agents of a type: ours, and those of others.
@@ -327,6 +350,9 @@ func (s *state) validateAdoption(typ string, path *field.Path, value any, namesp
 			by = "made by somebody unknown"
 		}
 		switch {
+		case i.Type == facts.InstalledCalico && !i.Kept:
+			s.refuse(ruleCalicoForeign, field.Invalid(path, value, fmt.Sprintf(
+				"DaemonSet %s is Calico already, %s, and taking over a Calico is not supported: %s, or remove it first", name, by, leave)))
 		case i.Kept:
 			s.refuse(ruleAdoptManaged, field.Invalid(path, value, fmt.Sprintf(
 				"DaemonSet %s is %s, managed by %q, which would undo every change, so it is never taken over: %s, or remove it where it is managed",

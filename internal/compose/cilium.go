@@ -31,7 +31,7 @@ func (s *state) validateCilium() {
 	s.validateNativeRouting()
 	s.validateCiliumValues()
 	s.validateCiliumChange()
-	s.validateCiliumKernels()
+	s.warnOfOldKernels(ruleCiliumKernel, "Cilium", ciliumKernel, "5.10 (RHEL 8: 8.10)", ciliumEL8)
 }
 
 // validateCiliumWithoutPools: without pools Cilium needs the nodes' own ranges, for the chart's default pool
@@ -72,23 +72,23 @@ func (s *state) validateNativeRouting() {
 	}
 }
 
-// validateCiliumKernels warns of nodes that the agent may not start on. Distributions carry features back
-// into older kernels, so this is no refusal.
-func (s *state) validateCiliumKernels() {
+// warnOfOldKernels warns of nodes that an agent may not start on. Distributions carry features back into older kernels, so
+// this is no refusal.
+func (s *state) warnOfOldKernels(rule warning, who string, oldest facts.Kernel, text string, el8Oldest int) {
 	var old []string
 	for _, n := range s.linux {
 		k, ok := facts.ParseKernel(n.KernelVersion)
-		if !ok || !k.Older(ciliumKernel) {
+		if !ok || !k.Older(oldest) {
 			continue
 		}
-		if minor, el8 := el8Minor(n.KernelVersion); el8 && minor >= ciliumEL8 {
+		if minor, el8 := el8Minor(n.KernelVersion); el8 && minor >= el8Oldest {
 			continue
 		}
 		old = append(old, n.Name)
 	}
 	if len(old) > 0 {
-		s.warn(ruleCiliumKernel, cniPath.Child("type"), "%s %s a kernel older than 5.10 (RHEL 8: 8.10), which Cilium is not tested with",
-			nodeList(old), verb(old, "has", "have"))
+		s.warn(rule, cniPath.Child("type"), "%s %s a kernel older than %s, which %s is not tested with",
+			nodeList(old), verb(old, "has", "have"), text, who)
 	}
 }
 
@@ -227,11 +227,26 @@ func (s *state) ciliumOperations(b *valuesBuilder) {
 
 // ReplacesKubeProxy says whether a component, as it is written, programs Services in kube-proxy's place.
 func ReplacesKubeProxy(spec *networkstackv1alpha1.NetworkComponentSpec) bool {
-	if spec.Type != string(networkstackv1alpha1.CNICilium) || spec.DerivedValues == nil {
+	if spec.DerivedValues == nil {
 		return false
 	}
 	var values struct {
 		KubeProxyReplacement string `json:"kubeProxyReplacement"`
+		Installation         struct {
+			CalicoNetwork struct {
+				LinuxDataplane string `json:"linuxDataplane"`
+			} `json:"calicoNetwork"`
+		} `json:"installation"`
 	}
-	return json.Unmarshal(spec.DerivedValues.Raw, &values) == nil && values.KubeProxyReplacement == "true"
+	if json.Unmarshal(spec.DerivedValues.Raw, &values) != nil {
+		return false
+	}
+	switch spec.Type {
+	case string(networkstackv1alpha1.CNICilium):
+		return values.KubeProxyReplacement == "true"
+	case string(networkstackv1alpha1.CNICalico):
+		return values.Installation.CalicoNetwork.LinuxDataplane == "BPF"
+	default:
+		return false
+	}
 }

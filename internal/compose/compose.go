@@ -59,6 +59,8 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.derivePools()
 	s.deriveKubeProxy()
 	s.deriveCNI()
+	s.validatePoolSettings()
+	s.deriveCalico()
 	s.deriveEndpoint()
 
 	s.validateFamilies()
@@ -123,6 +125,7 @@ type state struct {
 	encapsulation networkstackv1alpha1.Encapsulation
 	encryption    networkstackv1alpha1.EncryptionType
 	mtu           mtuPlan
+	calico        calicoPlan
 
 	// userValues are the parsed values of each component block, by its path.
 	userValues map[string]map[string]any
@@ -142,6 +145,7 @@ func newState(in Input, withFacts bool) *state {
 	if s.facts == nil {
 		s.facts = &facts.Snapshot{}
 	}
+	s.claimCalico()
 	for _, n := range s.facts.Nodes {
 		n = cleaned(n)
 		s.nodes = append(s.nodes, n)

@@ -147,6 +147,10 @@ func TestDerivedValues(t *testing.T) {
 			"mode": "iptables", "detectLocalMode": "InterfaceNamePrefix", "detectLocal": object{"interfaceNamePrefix": "cali"},
 			"apiServer": object{"host": "192.168.10.10", "port": int64(6443)}, "bindAddress": "0.0.0.0", "image": object{"tag": "v1.36.3"},
 		}},
+		{"kube-proxy beside Calico, whose pools come and go", "kube-proxy", calico(ourProxy, mode(KubeProxyIPTables)), object{
+			"mode": "iptables", "detectLocalMode": "InterfaceNamePrefix", "detectLocal": object{"interfaceNamePrefix": "cali"},
+			"apiServer": object{"host": "192.168.10.10", "port": int64(6443)}, "bindAddress": "0.0.0.0", "image": object{"tag": "v1.36.3"},
+		}},
 		{"kube-proxy with the nodes' ranges", "kube-proxy", flannel(ourProxy, mode(KubeProxyIPTables), noPools), object{
 			"mode": "iptables", "detectLocalMode": "NodeCIDR",
 			"apiServer": object{"host": "192.168.10.10", "port": int64(6443)}, "bindAddress": "0.0.0.0", "image": object{"tag": "v1.36.3"},

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,6 +57,11 @@ func displayed(value any) string {
 			parts[i] = displayed(v[i])
 		}
 		return strings.Join(parts, ", ")
+	case map[string]any:
+		if data, err := json.Marshal(v); err == nil {
+			return string(data)
+		}
+		return fmt.Sprint(v)
 	default:
 		return fmt.Sprint(v)
 	}

@@ -28,6 +28,18 @@ func testCatalog() catalog.Catalog {
 				{Version: "1.19.6", Digest: digest("21c4"), KubernetesMin: "1.32", KubernetesMax: "1.35"},
 			},
 		},
+		"Calico": {
+			Type: "Calico", Repository: "https://docs.tigera.io/calico/charts", Chart: "tigera-operator", ReleaseName: "calico", Namespace: "tigera-operator",
+			NamespaceLabels: map[string]string{"pod-security.kubernetes.io/enforce": "privileged"},
+			Versions: []catalog.Version{
+				{Version: "3.33.1", KubernetesMin: "1.34", KubernetesMax: "1.37"},
+				{Version: "3.32.1", KubernetesMin: "1.34", KubernetesMax: "1.36"},
+			},
+		},
+		"CalicoCRDs": {
+			Type: "CalicoCRDs", Repository: "https://docs.tigera.io/calico/charts", Chart: "crd.projectcalico.org.v1", ReleaseName: "calico-crds", Namespace: "tigera-operator",
+			Versions: []catalog.Version{{Version: "3.33.1", Digest: digest("cccc")}, {Version: "3.32.1"}},
+		},
 		"KubeProxy": {
 			Type: "KubeProxy", Chart: "kube-proxy", ReleaseName: "kube-proxy", Namespace: "kube-system",
 			Versions: []catalog.Version{{Version: "0.1.0"}},
@@ -134,6 +146,8 @@ func input(cni networkstackv1alpha1.CNIType, edits ...func(*Input)) Input {
 }
 
 func cilium(edits ...func(*Input)) Input { return input(networkstackv1alpha1.CNICilium, edits...) }
+
+func calico(edits ...func(*Input)) Input { return input(networkstackv1alpha1.CNICalico, edits...) }
 
 func flannel(edits ...func(*Input)) Input { return input(networkstackv1alpha1.CNIFlannel, edits...) }
 

@@ -119,12 +119,48 @@ func checkRelease(t *testing.T, in Input, rel Release) {
 		if v4 == "" && v6 == "" {
 			t.Error("Flannel without a range")
 		}
+	case "calico":
+		checkCalico(t, values, node)
 	case "kube-proxy":
 		for _, key := range []string{"mode", "image.tag", "apiServer.host"} {
 			if v, _ := lookup(values, key); v == nil || v == "" {
 				t.Errorf("kube-proxy without %s", key)
 			}
 		}
+	}
+}
+
+// checkCalico holds an Installation to what the tigera-operator refuses.
+func checkCalico(t *testing.T, values object, node int) {
+	t.Helper()
+	network, _ := lookup(values, "installation.calicoNetwork")
+	pools, _ := network.(object)["ipPools"].([]any)
+	if m, _ := network.(object)["mtu"].(int64); node > 0 && m > int64(node) {
+		t.Errorf("MTU %d on nodes of %d", m, node)
+	}
+	if len(pools) == 0 || len(pools) > 25 {
+		t.Errorf("%d pools", len(pools))
+	}
+	seen := map[any]bool{}
+	for _, entry := range pools {
+		p := entry.(object)
+		prefix := netip.MustParsePrefix(p["cidr"].(string))
+		size := int(p["blockSize"].(int64))
+		shortest, longest := 20, 32
+		if prefix.Addr().Is6() {
+			shortest, longest = 116, 128
+		}
+		if size < max(shortest, prefix.Bits()) || size > longest || seen[p["cidr"]] || seen[p["name"]] {
+			t.Errorf("pool %v", p)
+		}
+		seen[p["cidr"]], seen[p["name"]] = true, true
+		ipip := strings.HasPrefix(p["encapsulation"].(string), "IPIP")
+		if ipip && prefix.Addr().Is6() || (ipip || p["encapsulation"] == "None") && network.(object)["bgp"] != "Enabled" {
+			t.Errorf("pool %v with BGP %v", p, network.(object)["bgp"])
+		}
+	}
+	if host, _ := lookup(values, "kubernetesServiceEndpoint.host"); network.(object)["linuxDataplane"] == "BPF" && (host == nil || host == "") {
+		t.Error("BPF without the API server's address")
 	}
 }
 
@@ -152,12 +188,19 @@ func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
 // randomInput makes a stack and a cluster; a tame one is made of parts that mostly fit.
 func randomInput(r *rand.Rand, tame bool) Input {
-	in := pick(r, cilium, flannel, external)()
+	in := pick(r, cilium, flannel, calico, external)()
 	s := &in.Stack.Spec
 	edits := []func(*Input){
 		dual, onlyIPv6, noPools, withoutKubeProxy, cluster(makeDual),
 		mode(pick(r, KubeProxyIPTables, KubeProxyNFTables, KubeProxyIPVS)), mode(KubeProxyReplaced), mode(KubeProxyUnmanaged),
 		encapsulation(pick(r, EncapsulationVXLAN, EncapsulationGeneve, EncapsulationNone)),
+		encapsulation(pick(r, EncapsulationIPIP, EncapsulationVXLANCrossSubnet)),
+		calicoBlock(CalicoSpec{BGP: pick(r, "", Enabled, Disabled), Dataplane: pick(r, "", CalicoIPTables, CalicoNFTables, CalicoBPF)}),
+		secondPool(IPPool{Name: "second", CIDRs: []string{randomCIDR(r)}, Disabled: r.IntN(2) == 0, Encapsulation: pick(r, "", EncapsulationIPIP, EncapsulationNone)}),
+		secondPool(IPPool{Name: "third", CIDRs: []string{"10.250.0.0/24"}, BlockSizes: &BlockSizes{IPv4: new(int32(18 + r.IntN(16)))}}),
+		cluster(func(s *facts.Snapshot) {
+			s.Kubeadm, s.PodSubnets = true, prefixes(pick(r, "10.244.0.0/16", "fd00:10:244::/48"))
+		}),
 		encryption(pick(r, EncryptionNone, EncryptionWireGuard, EncryptionIPsec)),
 		mtu(int32(r.IntN(10000))), nodeMTUs(r.IntN(9500), r.IntN(9500), 1500), nodeMTUs(1500, 1500, 9000),
 		values(object{"operator": object{"replicas": r.IntN(5)}}), values(object{"ipam": nil}),

@@ -83,7 +83,8 @@ func (s *state) foundClusterCIDR(b *valuesBuilder) {
 func (s *state) detectLocal(b *valuesBuilder) {
 	const by = "spec.ipPools"
 	single := !slices.ContainsFunc(s.families, func(f networkstackv1alpha1.IPFamily) bool { return len(s.poolsOf(f)) > 1 })
-	if len(s.spec.IPPools) > 0 && single && len(s.pools) > 0 {
+	// A pool that is added to Calico's shall not restart every kube-proxy either.
+	if len(s.spec.IPPools) > 0 && single && len(s.pools) > 0 && s.cni != networkstackv1alpha1.CNICalico {
 		var cidrs []string
 		for _, f := range s.families {
 			for _, p := range s.poolsOf(f) {
@@ -127,6 +128,8 @@ func (s *state) podInterfaces() podInterface {
 	switch s.cni {
 	case networkstackv1alpha1.CNICilium:
 		return prefix("Cilium", ciliumPodInterface)
+	case networkstackv1alpha1.CNICalico:
+		return prefix("Calico", calicoPodInterface)
 	case networkstackv1alpha1.CNIFlannel:
 		return bridge
 	case networkstackv1alpha1.CNIExternal:

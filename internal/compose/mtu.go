@@ -89,6 +89,8 @@ func (s *state) overheads() []overhead {
 	switch s.cni {
 	case networkstackv1alpha1.CNICilium:
 		return ciliumOverheads(s.encapsulation, s.encryption, s.primary(), parseVersion(s.cniVersion))
+	case networkstackv1alpha1.CNICalico:
+		return s.calicoOverheads()
 	case networkstackv1alpha1.CNIFlannel:
 		return flannelOverheads(s.encapsulation, s.encryption, s.has(ipv6))
 	default:
@@ -183,6 +185,8 @@ func (s *state) deriveMTU() {
 		return
 	case s.cni == "" || s.cni == networkstackv1alpha1.CNIExternal:
 		return
+	case s.cni == networkstackv1alpha1.CNICalico && len(s.calico.pools) == 0:
+		return // refused, or known with the cluster's facts: what pools take of a packet is their own
 	}
 
 	p := mtuPlan{parts: s.overheads()}

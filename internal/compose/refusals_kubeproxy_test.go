@@ -70,10 +70,10 @@ func kubeProxyFindings() []finding {
 		{name: "37 primary alone", in: flannel(withoutKubeProxy, mode(KubeProxyIPTables), proxyValues(object{"nodePortAddresses": []any{"primary"}}))},
 		{name: "37 CIDRs", in: flannel(withoutKubeProxy, mode(KubeProxyIPTables), proxyValues(object{"nodePortAddresses": []any{"192.168.0.0/16", "10.0.0.0/8"}}))},
 		{name: "32 replaced by Flannel", in: flannel(mode(KubeProxyReplaced)), errors: []string{
-			`spec.kubeProxy.mode: Invalid value: "Replaced": cni.type Flannel does not program Services, and without kube-proxy no Service works: set cni.type to Cilium, or choose IPTables or NFTables [PROXY-NOT-REPLACED]`,
+			`spec.kubeProxy.mode: Invalid value: "Replaced": cni.type Flannel does not program Services, and without kube-proxy no Service works: set cni.type to Cilium or Calico, or choose IPTables or NFTables [PROXY-NOT-REPLACED]`,
 		}},
 		{name: "32 replaced by an external CNI", in: external(mode(KubeProxyReplaced)), errors: []string{
-			`spec.kubeProxy.mode: Invalid value: "Replaced": cni.type External does not program Services, and without kube-proxy no Service works: set cni.type to Cilium, or choose IPTables or NFTables [PROXY-NOT-REPLACED]`,
+			`spec.kubeProxy.mode: Invalid value: "Replaced": cni.type External does not program Services, and without kube-proxy no Service works: set cni.type to Cilium or Calico, or choose IPTables or NFTables [PROXY-NOT-REPLACED]`,
 		}},
 		{name: "34 Service address", in: cilium(mode(KubeProxyReplaced), apiServer("10.96.0.1")), errors: []string{
 			`spec.cluster.apiServer.host: Invalid value: "10.96.0.1": is a Service address (of default/kubernetes) and will vanish with kube-proxy; give the real endpoint: a load balancer, a virtual IP or a node-local proxy [ENDPOINT-IS-SERVICE]`,

@@ -15,8 +15,9 @@ import (
 
 // Stages of installation. Services come before the network plugin, whose agents may need them.
 const (
-	stageKubeProxy = 10
-	stageCNI       = 20
+	stageKubeProxy   = 10
+	stageDefinitions = 15
+	stageCNI         = 20
 )
 
 // sharedNamespace belongs to no component, so it is never labelled.
@@ -37,6 +38,8 @@ func (s *state) releases() []Release {
 		out = append(out, s.release(nameFlannel, string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.flannelValues()))
 	case networkstackv1alpha1.CNICilium:
 		out = append(out, s.release(nameCilium, string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.ciliumValues()))
+	case networkstackv1alpha1.CNICalico:
+		out = append(out, s.calicoReleases()...)
 	case networkstackv1alpha1.CNIExternal:
 		// Somebody else installs it.
 	}

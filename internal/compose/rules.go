@@ -31,10 +31,12 @@ const (
 	AreaAdoption  Area = "Adoption"
 	AreaFlannel   Area = "Flannel"
 	AreaCilium    Area = "Cilium"
+	AreaCalico    Area = "Calico"
 )
 
 var areas = []Area{
 	AreaObject, AreaSources, AreaFamilies, AreaPools, AreaMTU, AreaEndpoint, AreaKubeProxy, AreaCNI, AreaAdoption, AreaFlannel, AreaCilium,
+	AreaCalico,
 }
 
 // Rule is one thing that is refused or warned of. Its ID is part of the API: it is shown with every finding, does not change, and is

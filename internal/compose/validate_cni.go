@@ -14,7 +14,7 @@ import (
 func (s *state) deriveCNI() {
 	c := s.spec.CNI
 	switch c.Type {
-	case networkstackv1alpha1.CNIFlannel, networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNIExternal:
+	case networkstackv1alpha1.CNIFlannel, networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNICalico, networkstackv1alpha1.CNIExternal:
 		s.cni = c.Type
 	default:
 		return // refused with the other enums
@@ -58,10 +58,13 @@ func (s *state) validateCNI() {
 		s.refuse(ruleCNIIPsecBlock, field.Forbidden(cniPath.Child("encryption", "ipsec"),
 			"is read only with type IPsec: remove it, or set type to IPsec"))
 	}
+	s.validateForCalicoAlone()
 	switch s.cni {
 	case networkstackv1alpha1.CNIExternal:
 		s.validateExternal()
 		return
+	case networkstackv1alpha1.CNICalico:
+		s.validateCalico()
 	case networkstackv1alpha1.CNIFlannel:
 		s.validateFlannel()
 	case networkstackv1alpha1.CNICilium:
@@ -71,6 +74,25 @@ func (s *state) validateCNI() {
 	}
 	s.validateFoundCNIs()
 	s.validateInstalledVersion()
+}
+
+// validateForCalicoAlone refuses what Calico alone has, with another network plugin.
+func (s *state) validateForCalicoAlone() {
+	if s.cni == networkstackv1alpha1.CNICalico {
+		return
+	}
+	if s.spec.CNI.Calico != nil {
+		s.refuse(ruleCalicoBlock, field.Forbidden(cniPath.Child("calico"), "is read only with type Calico: remove it, or set type to Calico"))
+	}
+	switch e := s.spec.CNI.Encapsulation; e {
+	case networkstackv1alpha1.EncapsulationVXLANCrossSubnet,
+		networkstackv1alpha1.EncapsulationIPIP, networkstackv1alpha1.EncapsulationIPIPCrossSubnet:
+		if s.cni != networkstackv1alpha1.CNIExternal { // which has no encapsulation at all
+			s.refuse(ruleCalicoEncapsulation, field.Invalid(cniPath.Child("encapsulation"), e, fmt.Sprintf(
+				"%s has no such encapsulation, which is Calico's: use VXLAN or None, or type Calico", s.cni)))
+		}
+	default:
+	}
 }
 
 // validateExternal refuses settings of a network plugin that is not installed here.
@@ -118,15 +140,14 @@ func (s *state) validateFoundCNIs() {
 	s.validateAdoption(string(s.cni), path, s.cni, s.spec.CNI.Namespace, "set cni.type to External to leave it there")
 }
 
-// validateInstalledVersion holds Cilium to what its project tests: one minor at a time, and never down one.
+// validateInstalledVersion holds network plugins to the upgrades that their projects test. For Cilium that is one minor at a
+// time, and never down one.
 func (s *state) validateInstalledVersion() {
-	if s.cni != networkstackv1alpha1.CNICilium {
+	if s.cni != networkstackv1alpha1.CNICilium && s.cni != networkstackv1alpha1.CNICalico {
 		return
 	}
 	wanted := parseVersion(s.cniVersion)
-	i := slices.IndexFunc(s.facts.Installed, func(i facts.Installed) bool {
-		return i.Type == facts.InstalledCilium
-	})
+	i := slices.IndexFunc(s.facts.Installed, func(i facts.Installed) bool { return string(i.Type) == string(s.cni) })
 	if wanted == nil || i < 0 {
 		return
 	}
@@ -138,8 +159,14 @@ func (s *state) validateInstalledVersion() {
 	steps, sameMajor := minorDistance(installed, wanted)
 	switch {
 	case !sameMajor:
-		s.refuse(ruleCiliumMajor, field.Invalid(path, s.cniVersion, fmt.Sprintf(
-			"Cilium %s → %s changes the major version: stay within %d", installed, wanted, installed.Major())))
+		rule := ruleCiliumMajor
+		if s.cni == networkstackv1alpha1.CNICalico {
+			rule = ruleCalicoMajor
+		}
+		s.refuse(rule, field.Invalid(path, s.cniVersion, fmt.Sprintf(
+			"%s %s → %s changes the major version: stay within %d", s.cni, installed, wanted, installed.Major())))
+	case s.cni == networkstackv1alpha1.CNICalico:
+		s.validateUpgradeOfCalico(path, steps, minorOf(installed), minorOf(wanted), atLeast(wanted, 3, 33))
 	case steps > 1:
 		next := fmt.Sprintf("%d.%d", installed.Major(), installed.Minor()+1)
 		s.refuse(ruleCiliumMinorSkipped, field.Invalid(path, s.cniVersion, fmt.Sprintf(

@@ -130,14 +130,20 @@ func (s *state) validateNodeFamilies() {
 	}
 }
 
-// validateWindows refuses what Windows nodes cannot do, and says that they are left alone.
-func (s *state) validateWindows() {
-	var windows []string
+// windowsNodes are the names of the nodes that run Windows.
+func (s *state) windowsNodes() []string {
+	var out []string
 	for _, n := range s.nodes {
 		if n.OS == "windows" {
-			windows = append(windows, n.Name)
+			out = append(out, n.Name)
 		}
 	}
+	return out
+}
+
+// validateWindows refuses what Windows nodes cannot do, and says that they are left alone.
+func (s *state) validateWindows() {
+	windows := s.windowsNodes()
 	if len(windows) == 0 || s.spec.CNI.Type == networkstackv1alpha1.CNIExternal {
 		return
 	}

@@ -68,9 +68,10 @@ func (s *state) parksKubeProxy() bool {
 func (s *state) validateKubeProxy() {
 	mode := s.kubeProxyMode
 	modePath := kubeProxyPath.Child("mode")
-	if mode == networkstackv1alpha1.KubeProxyReplaced && s.spec.CNI.Type != networkstackv1alpha1.CNICilium {
+	if mode == networkstackv1alpha1.KubeProxyReplaced &&
+		s.spec.CNI.Type != networkstackv1alpha1.CNICilium && s.spec.CNI.Type != networkstackv1alpha1.CNICalico {
 		s.refuse(ruleProxyNotReplaced, field.Invalid(modePath, mode, fmt.Sprintf(
-			"cni.type %s does not program Services, and without kube-proxy no Service works: set cni.type to Cilium, or choose IPTables or NFTables",
+			"cni.type %s does not program Services, and without kube-proxy no Service works: set cni.type to Cilium or Calico, or choose IPTables or NFTables",
 			s.spec.CNI.Type)))
 	}
 	s.validateForeignKubeProxy(modePath)
@@ -170,6 +171,23 @@ func (s *state) validateNFTables(path *field.Path, v *version.Version) {
 	case !atLeast(v, 1, 33):
 		s.warn(ruleNFTablesBeta, path, "NFTables is beta in kube-proxy %s and stable from 1.33", minorOf(v))
 	}
+	s.validateNFTablesKernels(path, s.kubeProxyMode, "kube-proxy")
+	for _, i := range s.facts.Installed {
+		switch {
+		// Pods on secondary network interfaces lose their traffic (amazon-vpc-cni-k8s#3563).
+		case i.Type == facts.InstalledAWSVPC:
+			s.refuse(ruleNFTablesAWS, field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
+				"DaemonSet %s/%s is the AWS VPC CNI, which NFTables breaks (amazon-vpc-cni-k8s#3563): choose IPTables", i.Namespace, i.Name)))
+		case i.Type == facts.InstalledCalico && i.Component == "":
+			s.warn(ruleNFTablesCalico, path,
+				"DaemonSet %s/%s is Calico, which works with NFTables only if its own data plane is nftables (calico#8025): set it so, or choose IPTables",
+				i.Namespace, i.Name)
+		}
+	}
+}
+
+// validateNFTablesKernels refuses nodes whose kernel lacks what NFTables needs.
+func (s *state) validateNFTablesKernels(path *field.Path, value any, who string) {
 	var old, unknown []string
 	oldest := ""
 	var oldestKernel facts.Kernel
@@ -186,23 +204,11 @@ func (s *state) validateNFTables(path *field.Path, v *version.Version) {
 		}
 	}
 	if len(old) > 0 {
-		s.refuse(ruleNFTablesKernel, field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
-			"%s %s kernel %s; NFTables needs 5.13 or newer and kube-proxy does not start without: upgrade the kernel, or choose IPTables",
-			nodeList(old), verb(old, "has", "have at the oldest"), oldest)))
+		s.refuse(ruleNFTablesKernel, field.Invalid(path, value, fmt.Sprintf(
+			"%s %s kernel %s; NFTables needs 5.13 or newer and %s does not start without: upgrade the kernel, or choose IPTables",
+			nodeList(old), verb(old, "has", "have at the oldest"), oldest, who)))
 	}
 	if len(unknown) > 0 {
 		s.warn(ruleNFTablesKernelUnknown, path, "%s %s no readable kernel version; NFTables needs 5.13 or newer", nodeList(unknown), verb(unknown, "reports", "report"))
-	}
-	for _, i := range s.facts.Installed {
-		switch {
-		// Pods on secondary network interfaces lose their traffic (amazon-vpc-cni-k8s#3563).
-		case i.Type == facts.InstalledAWSVPC:
-			s.refuse(ruleNFTablesAWS, field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
-				"DaemonSet %s/%s is the AWS VPC CNI, which NFTables breaks (amazon-vpc-cni-k8s#3563): choose IPTables", i.Namespace, i.Name)))
-		case i.Type == facts.InstalledCalico && i.Component == "":
-			s.warn(ruleNFTablesCalico, path,
-				"DaemonSet %s/%s is Calico, which works with NFTables only if its own data plane is nftables (calico#8025): set it so, or choose IPTables",
-				i.Namespace, i.Name)
-		}
 	}
 }

@@ -24,14 +24,20 @@ func (s *state) validateEnums() {
 		}
 	}
 	for i, p := range s.spec.IPPools {
-		optionalOneOf(s, poolsPath.Index(i).Child("natOutgoing"), p.NATOutgoing,
-			networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+		at := poolsPath.Index(i)
+		optionalOneOf(s, at.Child("natOutgoing"), p.NATOutgoing, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+		optionalOneOf(s, at.Child("bgpExport"), p.BGPExport, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+		optionalOneOf(s, at.Child("encapsulation"), p.Encapsulation, encapsulations...)
 	}
 	c := s.spec.CNI
 	oneOf(s, cniPath.Child("type"), c.Type,
-		networkstackv1alpha1.CNIFlannel, networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNIExternal)
-	optionalOneOf(s, cniPath.Child("encapsulation"), c.Encapsulation,
-		networkstackv1alpha1.EncapsulationVXLAN, networkstackv1alpha1.EncapsulationGeneve, networkstackv1alpha1.EncapsulationNone)
+		networkstackv1alpha1.CNIFlannel, networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNICalico, networkstackv1alpha1.CNIExternal)
+	optionalOneOf(s, cniPath.Child("encapsulation"), c.Encapsulation, encapsulations...)
+	if c.Calico != nil {
+		optionalOneOf(s, cniPath.Child("calico", "dataplane"), c.Calico.Dataplane,
+			networkstackv1alpha1.CalicoIPTables, networkstackv1alpha1.CalicoNFTables, networkstackv1alpha1.CalicoBPF)
+		optionalOneOf(s, cniPath.Child("calico", "bgp"), c.Calico.BGP, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+	}
 	if c.Encryption != nil {
 		oneOf(s, cniPath.Child("encryption", "type"), c.Encryption.Type,
 			networkstackv1alpha1.EncryptionNone, networkstackv1alpha1.EncryptionWireGuard, networkstackv1alpha1.EncryptionIPsec)
@@ -49,6 +55,11 @@ func (s *state) validateEnums() {
 	optionalOneOf(s, adoptionPath, s.spec.Adoption, networkstackv1alpha1.AdoptionAdopt, networkstackv1alpha1.AdoptionRefuse)
 	optionalOneOf(s, specPath.Child("deletionPolicy"), s.spec.DeletionPolicy,
 		networkstackv1alpha1.DeletionOrphan, networkstackv1alpha1.DeletionDelete)
+}
+
+var encapsulations = []networkstackv1alpha1.Encapsulation{
+	networkstackv1alpha1.EncapsulationVXLAN, networkstackv1alpha1.EncapsulationVXLANCrossSubnet, networkstackv1alpha1.EncapsulationGeneve,
+	networkstackv1alpha1.EncapsulationIPIP, networkstackv1alpha1.EncapsulationIPIPCrossSubnet, networkstackv1alpha1.EncapsulationNone,
 }
 
 func oneOf[T ~string](s *state, path *field.Path, value T, allowed ...T) {

@@ -224,6 +224,8 @@ func (s *state) deriveMasks() {
 		case networkstackv1alpha1.CNIFlannel:
 			s.validateFlannelMasks(f, given)
 			s.warnOfSmallNodeRanges(f)
+		case networkstackv1alpha1.CNICalico:
+			// Refused with the other settings of pools.
 		default:
 			for _, g := range given {
 				s.warn(ruleMaskNoEffect, g.path, "has no effect: an external CNI has its own node ranges")
@@ -349,7 +351,7 @@ func familyKey(f networkstackv1alpha1.IPFamily) string {
 	return "ipv6"
 }
 
-// validateNAT settles natOutgoing. Cilium has one switch per family, Flannel one for all.
+// validateNAT settles natOutgoing. Cilium has one switch per family, Flannel one for all, Calico one per pool.
 func (s *state) validateNAT() {
 	s.nat[ipv4], s.nat[ipv6] = true, true
 	firstOf := map[networkstackv1alpha1.IPFamily]int{}
@@ -364,6 +366,7 @@ func (s *state) validateNAT() {
 		nat := s.spec.IPPools[p.index].NATOutgoing != networkstackv1alpha1.Disabled
 		first, seen := firstOf[f]
 		switch {
+		case s.cni == networkstackv1alpha1.CNICalico:
 		case !seen:
 			firstOf[f] = p.index
 			s.nat[f] = nat

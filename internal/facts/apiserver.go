@@ -37,6 +37,8 @@ type kubeadmConfiguration struct {
 		PodSubnet     string `json:"podSubnet"`
 		DNSDomain     string `json:"dnsDomain"`
 	} `json:"networking"`
+	// found says that there is such a configuration.
+	found bool
 }
 
 // kubeadmConfiguration is zero on clusters that kubeadm did not make, or whose configuration cannot be decoded.
@@ -50,6 +52,7 @@ func decodeKubeadm(data string) kubeadmConfiguration {
 	if err := yaml.Unmarshal([]byte(data), &out); err != nil {
 		return kubeadmConfiguration{}
 	}
+	out.found = data != ""
 	return out
 }
 

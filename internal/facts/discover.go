@@ -70,6 +70,7 @@ func (d *Discoverer) Discover(ctx context.Context) (*Snapshot, error) {
 		return nil, fmt.Errorf("looking for the API server's address: %w", err)
 	}
 	s.DNSDomain = kubeadm.Networking.DNSDomain
+	s.Kubeadm, s.PodSubnets = kubeadm.found, parsePrefixes(splitList(kubeadm.Networking.PodSubnet))
 	return s, nil
 }
 
@@ -140,7 +141,28 @@ func (d *Discoverer) installed(ctx context.Context) ([]Installed, error) {
 	slices.SortFunc(out, func(a, b Installed) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
-	return out, nil
+	return out, d.claimCalico(ctx, out)
+}
+
+// claimCalico finds out whether a Calico is ours. Its agents are made by the tigera-operator, so it is that one's Deployment
+// that has our label, not their DaemonSet.
+func (d *Discoverer) claimCalico(ctx context.Context, found []Installed) error {
+	i := slices.IndexFunc(found, func(i Installed) bool {
+		return i.Type == InstalledCalico && i.Namespace == CalicoNamespace && i.Component == ""
+	})
+	if i < 0 {
+		return nil
+	}
+	var list appsv1.DeploymentList
+	if err := d.Reader.List(ctx, &list, client.HasLabels{networkstackv1alpha1.ComponentLabel}); err != nil {
+		return err
+	}
+	for n := range list.Items {
+		if list.Items[n].Name == tigeraOperator {
+			found[i].Component = list.Items[n].Labels[networkstackv1alpha1.ComponentLabel]
+		}
+	}
+	return nil
 }
 
 // serviceCIDRs prefers the ServiceCIDR objects, which follow the API server's flags, over kubeadm's

@@ -162,6 +162,26 @@ func TestDiscoverKubeadmConfig(t *testing.T) {
 	}
 }
 
+func TestDiscoverPodSubnets(t *testing.T) {
+	for _, tc := range []struct {
+		name, config string
+		kubeadm      bool
+		want         []netip.Prefix
+	}{
+		{"both families", "networking:\n  podSubnet: 10.244.0.0/16,fd00:10:244::/56\n", true, parsePrefixes([]string{"10.244.0.0/16", "fd00:10:244::/56"})},
+		{"none", "networking: {}\n", true, nil},
+		{"no configuration", "", false, nil},
+		{"no YAML", "\t{{{", false, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := discover(t, kubeadmConfig(tc.config))
+			if diff := cmp.Diff(tc.want, s.PodSubnets, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" || s.Kubeadm != tc.kubeadm {
+				t.Errorf("kubeadm %v (-want +got):\n%s", s.Kubeadm, diff)
+			}
+		})
+	}
+}
+
 func serviceCIDR(name string, cidrs ...string) *networkingv1.ServiceCIDR {
 	return &networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: cidrs}}
 }
@@ -382,6 +402,31 @@ func TestDiscover(t *testing.T) {
 	}
 	if s.KubernetesVersion != "v1.37.2" || s.ServiceIP != netip.MustParseAddr("10.96.0.1") {
 		t.Errorf("version %q, Service IP %v", s.KubernetesVersion, s.ServiceIP)
+	}
+}
+
+// TestDiscoverCalico checks whose a Calico is: its agents do not say so, their operator does.
+func TestDiscoverCalico(t *testing.T) {
+	operator := func(name string, labels map[string]string) client.Object {
+		return &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "tigera-operator", Name: name, Labels: labels}}
+	}
+	ours := map[string]string{networkstackv1alpha1.ComponentLabel: "calico"}
+	for _, tc := range []struct {
+		name, namespace string
+		deployment      client.Object
+		want            string
+	}{
+		{"ours", "calico-system", operator("tigera-operator", ours), "calico"},
+		{"of somebody else's operator", "calico-system", operator("tigera-operator", nil), ""},
+		{"another component's Deployment", "calico-system", operator("relay", ours), ""},
+		{"of a manifest beside ours", "kube-system", operator("tigera-operator", ours), ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := discover(t, daemonSet(tc.namespace, "calico-node", "calico-node"), tc.deployment)
+			if len(s.Installed) != 1 || s.Installed[0].Component != tc.want {
+				t.Errorf("%+v", s.Installed)
+			}
+		})
 	}
 }
 

@@ -10,6 +10,12 @@ import (
 // ParkedNodeSelector keeps a parked kube-proxy off every node: no node carries this label.
 const ParkedNodeSelector = "networkstack.io/kube-proxy-parked"
 
+// CalicoNamespace is where the tigera-operator puts Calico's agents; the name is fixed in it.
+const CalicoNamespace = "calico-system"
+
+// tigeraOperator is the Deployment that makes Calico's agents.
+const tigeraOperator = "tigera-operator"
+
 // agents tells network agents by the name of their DaemonSet and of a container in it, both of which
 // upstream's manifests and charts keep stable.
 var agents = []struct {

@@ -26,6 +26,10 @@ type Snapshot struct {
 	APIServerSource string
 	// DNSDomain is the cluster's DNS domain; empty when unknown.
 	DNSDomain string
+	// Kubeadm says that kubeadm's configuration is there.
+	Kubeadm bool
+	// PodSubnets are the ranges of pods in kubeadm's configuration; empty when it states none.
+	PodSubnets []netip.Prefix
 	// Nodes are the cluster's nodes, ordered by name.
 	Nodes []Node
 	// Installed are the network plugins and the kube-proxy found, ordered by workload.

@@ -53,7 +53,7 @@ type Result struct {
 	Workloads []Workload
 }
 
-// Workload is how one workload is.
+// Workload is how one workload is, or what a controller reports of an object, which counts as one pod.
 type Workload struct {
 	Object     Object
 	UID        types.UID
@@ -82,8 +82,7 @@ var workloads = map[schema.GroupKind]func() client.Object{
 // Check judges the workloads among the objects by what cache knows. live is asked only about a transient object that the
 // cache does not have, for it may not have it yet. An error means that a workload could not be read.
 func Check(ctx context.Context, cache, live client.Reader, objects []Object) (Result, error) {
-	result := Result{Ready: true}
-	var missing []string
+	var list []Workload
 	for _, o := range objects {
 		newObject, ok := workloads[o.GVK.GroupKind()]
 		if !ok {
@@ -93,17 +92,25 @@ func Check(ctx context.Context, cache, live client.Reader, objects []Object) (Re
 		if err != nil {
 			return Result{}, err
 		}
-		result.Workloads = append(result.Workloads, w)
+		list = append(list, w)
+	}
+	return Summarise(list), nil
+}
+
+// Summarise is how workloads are together.
+func Summarise(list []Workload) Result {
+	result := Result{Ready: true, Workloads: list, Message: "all workloads are available"}
+	var missing []string
+	for _, w := range list {
 		if w.Problem != "" {
-			missing = append(missing, o.String()+": "+w.Problem)
+			missing = append(missing, w.Object.String()+": "+w.Problem)
 			result.Ready, result.Failed = false, result.Failed || w.Failed
 		}
 	}
-	result.Message = "all workloads are available"
 	if !result.Ready {
 		result.Message = strings.Join(missing, "; ")
 	}
-	return result, nil
+	return result
 }
 
 func check(ctx context.Context, cache, live client.Reader, o Object, obj client.Object) (Workload, error) {

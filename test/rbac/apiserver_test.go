@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -13,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -55,6 +58,22 @@ func TestAPIServerLetsOperatorInstallCharts(t *testing.T) {
 			})
 		}
 	}
+	t.Run("calico", func(t *testing.T) {
+		namespace := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "tigera-operator"}}}
+		account.apply(t, []*unstructured.Unstructured{namespace})
+		definitions := render(t, testcharts.Upstream(t, calicoCharts[0], calicoVersion), "tigera-operator", calicoValues)
+		if n := account.apply(t, definitions); n != len(definitions) {
+			t.Fatalf("%d of %d definitions are applied", n, len(definitions))
+		}
+		account.served(t, schema.GroupVersionKind{Group: "operator.tigera.io", Version: "v1", Kind: "Installation"})
+		account.served(t, schema.GroupVersionKind{Group: "crd.projectcalico.org", Version: "v1", Kind: "FelixConfiguration"})
+		objects := render(t, testcharts.Upstream(t, calicoCharts[1], calicoVersion), "tigera-operator", calicoValues)
+		if n := account.apply(t, objects); n != len(objects) {
+			t.Errorf("%d of %d objects are applied", n, len(objects))
+		}
+		account.list(t, objects)
+		account.remove(t, objects)
+	})
 	t.Run("no more than that", func(t *testing.T) { checkRefusals(t, config) })
 }
 
@@ -126,6 +145,23 @@ func (a *applier) resource(t *testing.T, object *unstructured.Unstructured) dyna
 		namespace = "kube-system" // the release's
 	}
 	return a.client.Resource(mapping.Resource).Namespace(namespace)
+}
+
+// served waits until the API server serves a kind.
+func (a *applier) served(t *testing.T, kind schema.GroupVersionKind) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+		a.mapper.Reset()
+		mapping, err := a.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+		if err != nil {
+			return false, nil //nolint:nilerr // not yet
+		}
+		_, err = a.client.Resource(mapping.Resource).List(t.Context(), metav1.ListOptions{Limit: 1})
+		return err == nil, nil
+	})
+	if err != nil {
+		t.Fatalf("%s is not served: %v", kind.Kind, err)
+	}
 }
 
 // apply returns how many objects were applied.
