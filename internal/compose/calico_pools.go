@@ -244,7 +244,8 @@ func (s *state) validatePoolSettings() {
 				err.Error()+": write labels and operators as Kubernetes does"))
 		}
 		if p.Encapsulation == networkstackv1alpha1.EncapsulationGeneve {
-			s.refuse(ruleCalicoGeneve, field.Invalid(path.Child("encapsulation"), p.Encapsulation, "Calico has no Geneve: use VXLAN, IPIP or None"))
+			s.refuse(ruleCalicoGeneve, field.Invalid(path.Child("encapsulation"), p.Encapsulation,
+				"Calico has no Geneve: use VXLAN, IPIP or None"))
 		}
 		s.validateBlockSizes(i, p.BlockSizes)
 		if p.NodeMaskSizes != nil {
@@ -270,7 +271,8 @@ func (s *state) validateBlockSizes(i int, sizes *networkstackv1alpha1.BlockSizes
 		switch {
 		case *f.size == nil:
 		case **f.size < f.min || **f.size > f.max:
-			s.refuse(ruleCalicoBlockSize, field.Invalid(path, **f.size, fmt.Sprintf("must be from %d to %d; %d is usual", f.min, f.max, f.use)))
+			s.refuse(ruleCalicoBlockSize, field.Invalid(path, **f.size, fmt.Sprintf(
+				"must be from %d to %d; %d is usual", f.min, f.max, f.use)))
 			*f.size = nil
 		case !slices.ContainsFunc(s.pools, func(p pool) bool { return p.index == i && p.family == f.family }):
 			s.warn(ruleCalicoBlockNoEffect, path, "has no effect: the pool has no %s CIDR", f.family)
