@@ -445,7 +445,8 @@ func summarize(results []measured) bool {
 	t := table.NewWriter()
 	t.SetOutputMirror(os.Stdout)
 	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"tampering", "tried", "restored", "p50", "p90", "p99", "max", "the write's p50", "max", "named in log", "status", "event"})
+	t.AppendHeader(table.Row{"tampering", "tried", "restored", "p50", "p90", "p99", "max", "the write's p50", "max",
+		"named in log", "status", "event"})
 	row := func(name string, of []measured) (all, named bool, times []time.Duration) {
 		restored, logged, shown, noted := 0, 0, 0, 0
 		var writes []time.Duration
