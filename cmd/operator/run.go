@@ -49,6 +49,8 @@ func run(ctx context.Context, o *options) error {
 	if err := waitForAPIServer(ctx, cfg, o.probeAddr); err != nil {
 		return fmt.Errorf("waiting for the API server: %w", err)
 	}
+	// Packing and unpacking takes longer than sending: what is read is small, except for definitions, which are urgent.
+	cfg.DisableCompression = true
 	cfg = patient(cfg, patience, reconnect)
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                        newScheme(),
