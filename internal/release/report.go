@@ -80,6 +80,7 @@ func (c *fieldReporter) sort(entries []metav1.ManagedFieldsEntry, manager string
 var bookkeeping = []string{
 	corev1.LastAppliedConfigAnnotation, "deprecated.daemonset.template.generation", "kubeadm.kubernetes.io/component-config.hash",
 	releaseNameAnnotation, releaseNamespaceAnnotation, managedByLabel, v1alpha1.ComponentLabel, v1alpha1.LayoutAnnotation,
+	corev1.LabelMetadataName, // the API server sets it on every namespace
 }
 
 func (c *fieldReporter) metadata() {

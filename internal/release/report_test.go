@@ -65,6 +65,7 @@ func TestReportFields(t *testing.T) {
 			rendered: `metadata: {labels: {m: "2", app.kubernetes.io/managed-by: Helm, networkstack.io/component: c}, annotations: {meta.helm.sh/release-name: r}}`,
 			want:     []string{".metadata.labels.l Unknown 1 → ", ".metadata.labels.m Differs  → 2"},
 		},
+		{name: "the label that namespaces always have", kind: "Namespace", live: `metadata: {labels: {kubernetes.io/metadata.name: x}}`, rendered: `{}`},
 		{name: "status is nobody's business", live: `status: {a: 1}`, rendered: `{}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
