@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -26,6 +27,10 @@ func Component(r testcharts.Real) (*networkstackv1alpha1.NetworkComponent, error
 			Chart:       networkstackv1alpha1.ResolvedChart{Name: r.Name, Version: r.Version},
 			ReleaseName: r.Release, Namespace: r.Namespace,
 		},
+	}
+	if r.NotReady != "" {
+		// That it does not come up is expected, and no news in the middle of a test.
+		out.Spec.ProgressDeadline = &metav1.Duration{Duration: 24 * time.Hour}
 	}
 	if !r.Embedded {
 		// A chart without a repository is one that the operator carries. This one never answers.
