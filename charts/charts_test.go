@@ -178,7 +178,9 @@ func refuses(t *testing.T, name, values string, words ...string) {
 
 func TestLint(t *testing.T) {
 	values := map[string]map[string]any{
-		"flannel": {},
+		"flannel":             {},
+		"multus":              {},
+		"network-attachments": {},
 		"kube-proxy": {
 			"mode": "iptables", "image": map[string]any{"tag": "v1.36.3"},
 			"apiServer": map[string]any{"host": "10.0.0.1", "port": 6443},
@@ -196,7 +198,7 @@ func TestLint(t *testing.T) {
 
 // TestSchemasAreLocal keeps rendering off the network.
 func TestSchemasAreLocal(t *testing.T) {
-	for _, name := range []string{"flannel", "kube-proxy"} {
+	for _, name := range []string{"flannel", "kube-proxy", "multus", "network-attachments"} {
 		schema := testcharts.Embedded(t, name).Schema
 		for line := range bytes.Lines(schema) {
 			if bytes.Contains(line, []byte(`"$ref"`)) && !bytes.Contains(line, []byte(`"$ref": "#/`)) {

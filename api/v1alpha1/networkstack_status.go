@@ -152,6 +152,10 @@ type FactsStatus struct {
 	// kubeProxy is the kube-proxy that was found installed.
 	// +optional
 	KubeProxy *FoundComponent `json:"kubeProxy,omitempty"`
+	// secondaryNetworks are the agents for secondary networks that were found installed.
+	// +optional
+	// +listType=atomic
+	SecondaryNetworks []FoundComponent `json:"secondaryNetworks,omitempty"`
 }
 
 // FoundComponent is a workload that was found in the cluster.

@@ -53,6 +53,10 @@ type NetworkStackSpec struct {
 	// +optional
 	KubeProxy *KubeProxySpec `json:"kubeProxy,omitempty"`
 
+	// secondaryNetworks are networks that pods can be attached to beside the primary one. Left out, there are none.
+	// +optional
+	SecondaryNetworks *SecondaryNetworksSpec `json:"secondaryNetworks,omitempty"`
+
 	// sources says where charts and images come from when not from their usual places.
 	// +optional
 	Sources *Sources `json:"sources,omitempty"`

@@ -6,7 +6,7 @@ import "strings"
 
 // Entry is what is known about one component.
 type Entry struct {
-	// Type of the component: Flannel, Cilium, Calico, CalicoCRDs or KubeProxy.
+	// Type of the component, such as Flannel or Multus.
 	Type string `json:"type"`
 	// Repository of the chart; empty when the operator carries it.
 	Repository string `json:"repository,omitempty"`

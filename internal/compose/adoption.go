@@ -32,6 +32,9 @@ const (
 	nameCalico    = "calico"
 	// nameCalicoCRDs is the release with Calico's definitions.
 	nameCalicoCRDs = "calico-crds"
+	nameMultus     = "multus"
+	// nameAttachments is the release with the NetworkAttachmentDefinitions.
+	nameAttachments = "network-attachments"
 )
 
 var adoptionPath = specPath.Child("adoption")
@@ -88,6 +91,10 @@ func componentName(typ string) string {
 		return nameCilium
 	case string(networkstackv1alpha1.CNICalico):
 		return nameCalico
+	case TypeMultus:
+		return nameMultus
+	case TypeAttachments:
+		return nameAttachments
 	}
 	return ""
 }

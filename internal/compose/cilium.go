@@ -100,6 +100,7 @@ func (s *state) ciliumValues() *valuesBuilder {
 	s.ciliumServices(b)
 	s.ciliumEncryption(b)
 	s.ciliumOperations(b)
+	s.ciliumSecondary(b)
 	return b
 }
 

@@ -71,6 +71,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.validateEndpoint()
 	s.validateKubeProxy()
 	s.validateCNI()
+	s.validateSecondary()
 	s.noteDefaults()
 
 	return s, s.releases()

@@ -44,6 +44,13 @@ func testCatalog() catalog.Catalog {
 			Type: "KubeProxy", Chart: "kube-proxy", ReleaseName: "kube-proxy", Namespace: "kube-system",
 			Versions: []catalog.Version{{Version: "0.1.0"}},
 		},
+		"Multus": {
+			Type: "Multus", Chart: "multus", ReleaseName: "multus", Namespace: "kube-system", Versions: []catalog.Version{{Version: "4.3.0"}},
+		},
+		"NetworkAttachments": {
+			Type: "NetworkAttachments", Chart: "network-attachments", ReleaseName: "network-attachments", Namespace: "kube-system",
+			Versions: []catalog.Version{{Version: "1.0.0"}},
+		},
 	}
 }
 

@@ -121,6 +121,12 @@ func checkRelease(t *testing.T, in Input, rel Release) {
 		}
 	case "calico":
 		checkCalico(t, values, node)
+	case "multus":
+		if v, _ := lookup(values, "config.cniVersion"); v == nil || v == "" {
+			t.Error("Multus without a CNI version")
+		}
+	case "network-attachments":
+		checkAttachments(t, values)
 	case "kube-proxy":
 		for _, key := range []string{"mode", "image.tag", "apiServer.host"} {
 			if v, _ := lookup(values, key); v == nil || v == "" {
@@ -162,6 +168,38 @@ func checkCalico(t *testing.T, values object, node int) {
 	if host, _ := lookup(values, "kubernetesServiceEndpoint.host"); network.(object)["linuxDataplane"] == "BPF" && (host == nil || host == "") {
 		t.Error("BPF without the API server's address")
 	}
+}
+
+// checkAttachments holds attachments to what Multus makes of them: CNI configurations that name a plugin, each under its own name.
+func checkAttachments(t *testing.T, values object) {
+	t.Helper()
+	list, _ := values["attachments"].([]any)
+	names := map[string]bool{}
+	for _, entry := range list {
+		var conf struct{ CNIVersion, Name, Type string }
+		if err := json.Unmarshal([]byte(entry.(object)["config"].(string)), &conf); err != nil || conf.CNIVersion == "" || conf.Type == "" || names[conf.Name] {
+			t.Errorf("attachment %v: %v", entry, err)
+		}
+		names[conf.Name] = true
+	}
+	if len(list) == 0 {
+		t.Error("a release without attachments")
+	}
+}
+
+// randomAttachment makes one that may fit.
+func randomAttachment(r *rand.Rand) NetworkAttachment {
+	a := pick(r, bridge(pick(r, "a", "b", "")), lan(), ipvlan(), device(HostDeviceAttachment{Device: pick(r, "", "eth3")}),
+		virtualFunction(SRIOVAttachment{ResourceName: pick(r, "example.com/vf", "x"), VLAN: int32(r.IntN(5000))}))
+	a.Type = pick(r, a.Type, a.Type, a.Type, AttachmentMacvlan, "x")
+	if r.IntN(2) == 0 {
+		a.IPAM = &AttachmentIPAM{
+			Type:   pick(r, AttachmentHostLocal, AttachmentWhereabouts, AttachmentStatic, AttachmentNone, "x"),
+			Ranges: []AttachmentRange{{Subnet: randomCIDR(r), RangeStart: pick(r, "", "10.1.2.3", "y"), Exclude: pick(r, nil, []string{randomCIDR(r)})}},
+			Routes: pick(r, nil, []AttachmentRoute{{Destination: randomCIDR(r)}}),
+		}
+	}
+	return a
 }
 
 // addressesByText compares addresses as they are written.
@@ -209,6 +247,11 @@ func randomInput(r *rand.Rand, tame bool) Input {
 		values(object{"cluster": object{"name": pick(r, "east", "East"), "id": r.IntN(2)}, "updateStrategy": object{"rollingUpdate": object{"maxUnavailable": pick[any](r, 0, 1, "100%")}}}),
 		pinned(PinnedFacts{NodeMTU: int32(r.IntN(10000))}), pinned(PinnedFacts{APIServer: &Endpoint{Host: pick(r, "api.example.com", "10.96.0.1", "fd00::1")}}),
 		pinned(PinnedFacts{ServiceCIDRs: []string{pick(r, "10.244.0.0/20", "10.99.0.0/16", "x")}}),
+		secondary(), secondary(bridge("a"), lan()), secondary(randomAttachment(r)), secondary(randomAttachment(r), randomAttachment(r)),
+		found(pick(r, foreignMultus, keptMultus, whereabouts)), values(object{"cni": object{"exclusive": r.IntN(2) == 0}}),
+		func(in *Input) {
+			in.Stack.Spec.SecondaryNetworks = &SecondaryNetworksSpec{Type: pick(r, SecondaryNetworksExternal, "x"), Attachments: []NetworkAttachment{randomAttachment(r)}}
+		},
 		cidrs("10.244.0.0/16", "10.245.0.0/16"), cidrs(randomCIDR(r), randomCIDR(r)),
 		func(in *Input) { in.Stack.Spec.CNI.Version = pick(r, "1.19.6", "1.20.0", "0.28.9", "v9.9.9") },
 		func(in *Input) { in.Facts.Installed = append(in.Facts.Installed, randomInstalled(r)) },

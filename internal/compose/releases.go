@@ -13,11 +13,14 @@ import (
 	"github.com/networkstack/networkstack/internal/catalog"
 )
 
-// Stages of installation. Services come before the network plugin, whose agents may need them.
+// Stages of installation. Services come before the network plugin, whose agents may need them. Multus wraps the network
+// plugin's configuration, and brings the definition that attachments are of.
 const (
 	stageKubeProxy   = 10
 	stageDefinitions = 15
 	stageCNI         = 20
+	stageSecondary   = 30
+	stageAttachments = 40
 )
 
 // sharedNamespace belongs to no component, so it is never labelled.
@@ -43,6 +46,7 @@ func (s *state) releases() []Release {
 	case networkstackv1alpha1.CNIExternal:
 		// Somebody else installs it.
 	}
+	out = append(out, s.secondaryReleases()...)
 	s.validateIgnored(out)
 	return out
 }

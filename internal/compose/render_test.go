@@ -88,6 +88,8 @@ func TestCiliumRenders(t *testing.T) {
 					"routing-mode": "native", "enable-ipv4-masquerade": "false", "ipv4-native-routing-cidr": "",
 					"cluster-pool-ipv4-cidr": "10.244.0.0/16 10.245.0.0/16",
 				}},
+				{"C beside Multus", cilium(secondary(bridge("a"))), map[string]string{"cni-exclusive": "false"}},
+				{"C alone", cilium(), map[string]string{"cni-exclusive": "true"}},
 				{"D WireGuard", cilium(encryption(EncryptionWireGuard)), map[string]string{"enable-wireguard": "true", "enable-ipsec": ""}},
 				{"D IPsec", cilium(encryption(EncryptionIPsec)), map[string]string{"enable-ipsec": "true", "enable-wireguard": ""}},
 			} {
@@ -145,6 +147,7 @@ func environment(t *testing.T, ds object) map[string]string {
 func TestOwnChartsRender(t *testing.T) {
 	ours := cluster(func(s *facts.Snapshot) { s.Installed[0].Component = "kube-proxy" })
 	netConf := []string{"ConfigMap kube-flannel-cfg", "data", "net-conf.json"}
+	daemonConf := []string{"ConfigMap multus-daemon-config", "data", "daemon-config.json"}
 	proxyConf := []string{"ConfigMap kube-proxy", "data", "config.conf"}
 	for _, tc := range []struct {
 		name, release string
@@ -163,6 +166,15 @@ func TestOwnChartsRender(t *testing.T) {
 		}},
 		{"Flannel WireGuard", "flannel", flannel(encryption(EncryptionWireGuard), mtu(1400)), netConf, map[string]any{
 			"Backend.Type": "wireguard", "Backend.MTU": 1480.0,
+		}},
+		{"Multus beside Flannel", "multus", flannel(secondary()), daemonConf, map[string]any{
+			"cniVersion": "0.3.1", "multusMasterCNI": "10-flannel.conflist", "readinessindicatorfile": "/host/etc/cni/net.d/10-flannel.conflist",
+		}},
+		{"Multus beside Cilium elsewhere", "multus", cilium(secondary(), values(object{"cni": object{"confPath": "/a", "binPath": "/b"}})), daemonConf, map[string]any{
+			"binDir": "/b", "cniConfigDir": "/host/a", "readinessindicatorfile": "/host/a/05-cilium.conflist",
+		}},
+		{"Multus beside an external CNI", "multus", external(secondary()), daemonConf, map[string]any{
+			"multusMasterCNI": nil, "readinessindicatorfile": nil,
 		}},
 		{"kube-proxy dual-stack", "kube-proxy", flannel(dual, ours, mode(KubeProxyNFTables)), proxyConf, map[string]any{
 			"mode": "nftables", "clusterCIDR": "10.244.0.0/16,fd00:10:244::/56", "detectLocalMode": "ClusterCIDR", "bindAddress": "0.0.0.0",
@@ -192,6 +204,32 @@ func TestOwnChartsRender(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAttachmentsRender lets the chart write what was composed, to the letter.
+func TestAttachmentsRender(t *testing.T) {
+	vf := virtualFunction(SRIOVAttachment{ResourceName: "example.com/a", VLAN: 7})
+	in := flannel(secondary(bridge("a"), vf))
+	rel, values := releaseNamed(t, accepted(t, in), "network-attachments")
+	objects := render(t, testcharts.Embedded(t, rel.Spec.Chart.Name), rel, values)
+	if len(objects) != 2 {
+		t.Fatalf("%d objects: %v", len(objects), objects)
+	}
+	for _, a := range in.Stack.Spec.SecondaryNetworks.Attachments {
+		o := objects["NetworkAttachmentDefinition "+a.Name]
+		want, err := attachmentConfig(&a, "0.3.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		namespace, _ := lookup(o, "metadata.namespace")
+		if got, _ := lookup(o, "spec.config"); got != want || namespace != a.Namespace {
+			t.Errorf("%s in %v: %v, want %s", a.Name, namespace, got, want)
+		}
+	}
+	annotations, _ := lookup(objects["NetworkAttachmentDefinition vf"], "metadata.annotations")
+	if diff := cmp.Diff(object{"k8s.v1.cni.cncf.io/resourceName": "example.com/a"}, annotations); diff != "" {
+		t.Error(diff)
 	}
 }
 

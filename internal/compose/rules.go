@@ -32,11 +32,12 @@ const (
 	AreaFlannel   Area = "Flannel"
 	AreaCilium    Area = "Cilium"
 	AreaCalico    Area = "Calico"
+	AreaSecondary Area = "Secondary networks"
 )
 
 var areas = []Area{
 	AreaObject, AreaSources, AreaFamilies, AreaPools, AreaMTU, AreaEndpoint, AreaKubeProxy, AreaCNI, AreaAdoption, AreaFlannel, AreaCilium,
-	AreaCalico,
+	AreaCalico, AreaSecondary,
 }
 
 // Rule is one thing that is refused or warned of. Its ID is part of the API: it is shown with every finding, does not change, and is

@@ -35,7 +35,7 @@ var (
 	ruleAdoptManaged = refuses(AreaAdoption, Rule{
 		ID:     "ADOPT-MANAGED",
 		When:   "What is to be installed is there already, and somebody keeps it as they want it.",
-		Remedy: "Leave it there (cni.type External, kubeProxy.mode Unmanaged), or remove it where it is managed.",
+		Remedy: "Leave it there (cni.type External, kubeProxy.mode Unmanaged, secondaryNetworks.type External), or remove it where it is managed.",
 		Source: "Add-on managers of clouds, Argo CD, Flux, k3s and the like, known by their marks: two managers would undo each other's work for ever.",
 	})
 	ruleAdoptSeveral = refuses(AreaAdoption, Rule{
@@ -53,7 +53,7 @@ var (
 	ruleAdoptNotAsked = refuses(AreaAdoption, Rule{
 		ID:     "ADOPT-NOT-ASKED",
 		When:   "What is to be installed is there already, nobody keeps it, and adoption is not Adopt.",
-		Remedy: "Set spec.adoption to Adopt to take it over, or leave it there (cni.type External, kubeProxy.mode Unmanaged).",
+		Remedy: "Set spec.adoption to Adopt to take it over, or leave it there (cni.type External, kubeProxy.mode Unmanaged, secondaryNetworks.type External).",
 		Source: "Nothing of others is overwritten without being asked.",
 	})
 	ruleAdoptBackend = refuses(AreaAdoption, Rule{

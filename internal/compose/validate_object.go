@@ -52,6 +52,7 @@ func (s *state) validateEnums() {
 			networkstackv1alpha1.DriftCorrect, networkstackv1alpha1.DriftWarn, networkstackv1alpha1.DriftIgnore)
 		s.validateIgnoreRules(d.Ignore)
 	}
+	s.validateSecondaryEnums()
 	optionalOneOf(s, adoptionPath, s.spec.Adoption, networkstackv1alpha1.AdoptionAdopt, networkstackv1alpha1.AdoptionRefuse)
 	optionalOneOf(s, specPath.Child("deletionPolicy"), s.spec.DeletionPolicy,
 		networkstackv1alpha1.DeletionOrphan, networkstackv1alpha1.DeletionDelete)
@@ -118,6 +119,9 @@ var sha256Digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 // validateComponentSettings judges the knobs that every component has, and reads the values.
 func (s *state) validateComponentSettings() {
 	s.validateSettings(cniPath, s.spec.CNI.ComponentSettings)
+	if n := s.spec.SecondaryNetworks; n != nil {
+		s.validateSettings(secondaryPath, n.ComponentSettings)
+	}
 	k := s.spec.KubeProxy
 	if k == nil {
 		return

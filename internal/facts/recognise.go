@@ -37,6 +37,9 @@ var agents = []struct {
 	{InstalledKubeRouter, "kube-router", "kube-router", ""},
 	{InstalledOVN, "ovnkube-node", "ovn-controller", ""},
 	{InstalledKubeProxy, "kube-proxy", "kube-proxy", ""},
+	{InstalledMultus, "kube-multus-ds", "kube-multus", ""},
+	{InstalledMultus, "multus", "kube-multus", "OpenShift"},
+	{InstalledWhereabouts, "whereabouts", "whereabouts", ""},
 }
 
 func recognise(ds *appsv1.DaemonSet) (Installed, bool) {

@@ -40,6 +40,8 @@ func TestRecogniseType(t *testing.T) {
 		{"kube-router", "kube-router", InstalledKubeRouter},
 		{"ovnkube-node", "ovn-controller", InstalledOVN},
 		{"kube-proxy", "kube-proxy", InstalledKubeProxy},
+		{"kube-multus-ds", "kube-multus", InstalledMultus},
+		{"whereabouts", "whereabouts", InstalledWhereabouts},
 		// The name alone is anybody's.
 		{"kube-flannel-ds", "node-exporter", ""},
 		{"cilium", "cilium-envoy", ""},
@@ -49,6 +51,7 @@ func TestRecogniseType(t *testing.T) {
 		{"my-proxy", "kube-proxy", ""},
 		{"cilium-copy", "cilium-agent", ""},
 		{"canal", "kube-flannel", ""},
+		{"kube-multus-ds", "multus", ""},
 	} {
 		t.Run(tc.daemonSet+"/"+tc.container, func(t *testing.T) {
 			ds := daemonSet("somewhere", tc.daemonSet)
@@ -67,6 +70,14 @@ func TestRecogniseType(t *testing.T) {
 				t.Errorf("recognised: %v (-want +got):\n%s", ok, diff)
 			}
 		})
+	}
+}
+
+// TestRecogniseOpenShiftMultus wants OpenShift's Multus to be known as kept.
+func TestRecogniseOpenShiftMultus(t *testing.T) {
+	got, ok := recognise(daemonSet("openshift-multus", "multus", "kube-multus"))
+	if !ok || got.Type != InstalledMultus || !got.Kept || got.Manager != "OpenShift" {
+		t.Errorf("recognised %v as %+v", ok, got)
 	}
 }
 

@@ -61,9 +61,12 @@ func Report(s *Snapshot) *networkstackv1alpha1.FactsStatus {
 		found := networkstackv1alpha1.FoundComponent{
 			Type: string(i.Type), Workload: i.Namespace + "/" + i.Name, Image: i.Image, Manager: i.Manager,
 		}
-		if i.Type == InstalledKubeProxy {
+		switch {
+		case i.Type == InstalledKubeProxy:
 			out.KubeProxy = &found
-		} else {
+		case i.Secondary():
+			out.SecondaryNetworks = append(out.SecondaryNetworks, found)
+		default:
 			out.CNI = append(out.CNI, found)
 		}
 	}

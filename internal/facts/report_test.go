@@ -242,6 +242,11 @@ func TestReport(t *testing.T) {
 				Manager: "Helm release kube-flannel/flannel"}},
 			KubeProxy: &networkstackv1alpha1.FoundComponent{Type: "KubeProxy", Workload: "kube-system/kube-proxy", Image: "kube-proxy:1"},
 		}},
+		{"agents for secondary networks", &Snapshot{Installed: []Installed{
+			{Type: InstalledMultus, Namespace: "kube-system", Name: "kube-multus-ds", Image: "multus:1"}, {Type: InstalledWhereabouts, Namespace: "kube-system", Name: "whereabouts"},
+		}}, &networkstackv1alpha1.FactsStatus{SecondaryNetworks: []networkstackv1alpha1.FoundComponent{
+			{Type: "Multus", Workload: "kube-system/kube-multus-ds", Image: "multus:1"}, {Type: "Whereabouts", Workload: "kube-system/whereabouts"},
+		}}},
 		{"IPv6 API server", &Snapshot{APIServer: networkstackv1alpha1.Endpoint{Host: "2001:db8::1", Port: 6443}},
 			&networkstackv1alpha1.FactsStatus{APIServer: "[2001:db8::1]:6443"}},
 	} {
@@ -257,6 +262,13 @@ func TestSnapshotInstalled(t *testing.T) {
 	s := discovered()
 	if got := s.CNIs(); len(got) != 1 || got[0].Type != InstalledFlannel {
 		t.Errorf("CNIs: %v", got)
+	}
+	s.Installed = append(s.Installed, Installed{Type: InstalledMultus}, Installed{Type: InstalledWhereabouts})
+	if got := s.CNIs(); len(got) != 1 {
+		t.Errorf("with agents for secondary networks, CNIs: %v", got)
+	}
+	if !s.Has(InstalledMultus) || s.Has(InstalledCalico) {
+		t.Errorf("has Multus: %v, Calico: %v", s.Has(InstalledMultus), s.Has(InstalledCalico))
 	}
 	if got := s.KubeProxy(); got == nil || got.Name != "kube-proxy" {
 		t.Errorf("kube-proxy: %v", got)

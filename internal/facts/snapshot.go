@@ -3,6 +3,7 @@ package facts
 
 import (
 	"net/netip"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -32,7 +33,7 @@ type Snapshot struct {
 	PodSubnets []netip.Prefix
 	// Nodes are the cluster's nodes, ordered by name.
 	Nodes []Node
-	// Installed are the network plugins and the kube-proxy found, ordered by workload.
+	// Installed are the network plugins, the kube-proxy and the agents for secondary networks found, ordered by workload.
 	Installed []Installed
 }
 
@@ -65,9 +66,12 @@ const (
 	InstalledKubeRouter InstalledType = "KubeRouter"
 	InstalledOVN        InstalledType = "OVNKubernetes"
 	InstalledKubeProxy  InstalledType = "KubeProxy"
+	InstalledMultus     InstalledType = "Multus"
+	// InstalledWhereabouts hands out addresses on secondary networks.
+	InstalledWhereabouts InstalledType = "Whereabouts"
 )
 
-// Installed is a network plugin or kube-proxy that was found in the cluster.
+// Installed is a network plugin, a kube-proxy or an agent for secondary networks that was found in the cluster.
 type Installed struct {
 	Type      InstalledType
 	Namespace string
@@ -93,15 +97,25 @@ type Installed struct {
 	Parked bool
 }
 
-// CNIs are the network plugins found.
+// Secondary says whether it is about secondary networks, and no primary network plugin.
+func (i *Installed) Secondary() bool {
+	return i.Type == InstalledMultus || i.Type == InstalledWhereabouts
+}
+
+// CNIs are the primary network plugins found.
 func (s *Snapshot) CNIs() []Installed {
 	var out []Installed
 	for _, i := range s.Installed {
-		if i.Type != InstalledKubeProxy {
+		if i.Type != InstalledKubeProxy && !i.Secondary() {
 			out = append(out, i)
 		}
 	}
 	return out
+}
+
+// Has says whether something of a type was found.
+func (s *Snapshot) Has(t InstalledType) bool {
+	return slices.ContainsFunc(s.Installed, func(i Installed) bool { return i.Type == t })
 }
 
 // KubeProxy is the kube-proxy found, or nil.

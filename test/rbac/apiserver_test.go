@@ -3,6 +3,7 @@ package rbac_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -48,8 +49,11 @@ func TestAPIServerLetsOperatorInstallCharts(t *testing.T) {
 		account.list(t, objects)
 		account.remove(t, objects)
 	}
-	for name, values := range ownValues {
-		t.Run(name, func(t *testing.T) { install(t, render(t, testcharts.Embedded(t, name), "kube-system", values)) })
+	// In order: the definition of network-attachments' kind comes with multus.
+	for _, name := range slices.Sorted(maps.Keys(ownValues)) {
+		t.Run(name, func(t *testing.T) {
+			install(t, render(t, testcharts.Embedded(t, name), "kube-system", ownValues[name]))
+		})
 	}
 	for _, version := range ciliumVersions {
 		for name, values := range ciliumValues {
@@ -179,8 +183,31 @@ func (a *applier) apply(t *testing.T, objects []*unstructured.Unstructured) int 
 			continue
 		}
 		applied++
+		if object.GetKind() == "CustomResourceDefinition" {
+			established(t, resource, object.GetName())
+			a.mapper.Reset()
+		}
 	}
 	return applied
+}
+
+// established waits until a definition's kind is served.
+func established(t *testing.T, definitions dynamic.ResourceInterface, name string) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		live, err := definitions.Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		conditions, _, _ := unstructured.NestedSlice(live.Object, "status", "conditions")
+		return slices.ContainsFunc(conditions, func(c any) bool {
+			condition, _ := c.(map[string]any)
+			return condition["type"] == "Established" && condition["status"] == "True"
+		}), nil
+	})
+	if err != nil {
+		t.Fatalf("waiting for %s to be established: %v", name, err)
+	}
 }
 
 func (a *applier) list(t *testing.T, objects []*unstructured.Unstructured) {
@@ -206,7 +233,7 @@ func (a *applier) list(t *testing.T, objects []*unstructured.Unstructured) {
 	}
 }
 
-// remove deletes objects, last first, except namespaces: those take their time.
+// remove deletes objects, last first, except namespaces, which take their time, and definitions, which stay.
 func (a *applier) remove(t *testing.T, objects []*unstructured.Unstructured) {
 	t.Helper()
 	ordered := inOrder(objects)
@@ -214,7 +241,7 @@ func (a *applier) remove(t *testing.T, objects []*unstructured.Unstructured) {
 	background := metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}
 	for _, object := range ordered {
 		resource := a.resource(t, object)
-		if resource == nil || object.GetKind() == "Namespace" {
+		if resource == nil || object.GetKind() == "Namespace" || object.GetKind() == "CustomResourceDefinition" {
 			continue
 		}
 		if err := resource.Delete(t.Context(), object.GetName(), background); err != nil && !apierrors.IsNotFound(err) {

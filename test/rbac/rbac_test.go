@@ -36,8 +36,10 @@ const (
 // ownValues are values of the charts that the operator carries: what they have no default for, and what lets them
 // grant more.
 var ownValues = map[string]string{
-	"flannel":    `{netpol: {enabled: true}}`,
-	"kube-proxy": `{mode: nftables, apiServer: {host: 192.0.2.10, port: 6443}, image: {tag: v1.37.1}}`,
+	"flannel":             `{netpol: {enabled: true}}`,
+	"kube-proxy":          `{mode: nftables, apiServer: {host: 192.0.2.10, port: 6443}, image: {tag: v1.37.1}}`,
+	"multus":              `{}`,
+	"network-attachments": `{attachments: [{namespace: default, name: lan, config: '{"cniVersion": "0.3.1", "type": "macvlan"}'}]}`,
 }
 
 // ciliumVersions are the archives that the Cilium tests want in the chart cache of this machine.
@@ -269,7 +271,7 @@ func checkRelease(t *testing.T, rules []rbacv1.PolicyRule, objects []*unstructur
 		rendered[object.GetKind()+"/"+object.GetName()] = true
 	}
 	for kind := range kinds {
-		resource, _ := meta.UnsafeGuessKindToResource(kind)
+		resource := resourceOf(kind)
 		verbs := []string{"get", "list", "watch", "create", "patch", "delete"}
 		if kind.Kind == "CustomResourceDefinition" {
 			verbs = verbs[:5]
@@ -313,6 +315,15 @@ func checkNamed(t *testing.T, rules []rbacv1.PolicyRule, name string) {
 	if ok, missing := validation.Covers(rules, []rbacv1.PolicyRule{need}); !ok {
 		t.Errorf("the operator cannot write and bind the ClusterRole %s:\n%s", name, format(missing))
 	}
+}
+
+// resourceOf a kind, whose name is not always its plural.
+func resourceOf(kind schema.GroupVersionKind) schema.GroupVersionResource {
+	if kind.Kind == "NetworkAttachmentDefinition" {
+		return kind.GroupVersion().WithResource("network-attachment-definitions")
+	}
+	resource, _ := meta.UnsafeGuessKindToResource(kind)
+	return resource
 }
 
 type role struct {
