@@ -15,6 +15,7 @@ import (
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/test/controlplane"
+	"github.com/networkstack/networkstack/test/preinstalled"
 )
 
 const multusSample = "networkstack_multus.yaml"
@@ -246,4 +247,55 @@ func deleteSecondary(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkSt
 // stackObject names a stack, whether it is there or not.
 func (e *env) stackObject(name string) *networkstackv1alpha1.NetworkStack {
 	return &networkstackv1alpha1.NetworkStack{ObjectMeta: metav1.ObjectMeta{Name: name}}
+}
+
+// TestMultusAdoption takes over a Multus of kubectl apply: refused at first and untouched, then ours and nothing of the old one left
+// in it. One that is external keeps what it has, and gets attachments.
+func TestMultusAdoption(t *testing.T) {
+	e := newCluster(t, controlplane.Options{})
+	e.check(preinstalled.Kubectl(t.Context(), e.cp.Binaries().Kubectl, e.admin, preinstalled.Manifest("multus", "")))
+	e.startOperator()
+	stack := sample(t, multusSample)
+	e.apply(stack)
+	s := e.waitCondition(stack.Name, networkstackv1alpha1.ConditionAccepted, metav1.ConditionFalse, networkstackv1alpha1.ReasonInvalid)
+	if c := findCondition(s, networkstackv1alpha1.ConditionAccepted); !strings.Contains(c.Message, "DaemonSet kube-system/kube-multus-ds is Multus already, made by kubectl") {
+		t.Errorf("refused for another reason: %s", c.Message)
+	}
+	if f := s.Status.Facts; f == nil || len(f.SecondaryNetworks) != 1 || len(f.CNI) > 0 {
+		t.Errorf("status.facts is %+v", f)
+	}
+	ds := multusDaemonSet()
+	e.check(e.client.Get(t.Context(), client.ObjectKeyFromObject(ds), ds))
+	generation := ds.Generation
+
+	stack.Spec.SecondaryNetworks.Type = networkstackv1alpha1.SecondaryNetworksExternal
+	e.apply(stack)
+	e.waitReady(stack.Name)
+	e.config("backend")
+	e.check(e.client.Get(t.Context(), client.ObjectKeyFromObject(ds), ds))
+	if ds.Generation != generation || ds.Labels[networkstackv1alpha1.ComponentLabel] != "" {
+		t.Errorf("an external Multus was changed: generation %d, was %d; labels %v", ds.Generation, generation, ds.Labels)
+	}
+
+	stack.Spec.SecondaryNetworks.Type, stack.Spec.Adoption = networkstackv1alpha1.SecondaryNetworksMultus, networkstackv1alpha1.AdoptionAdopt
+	e.apply(stack)
+	e.waitReady(stack.Name)
+	if a := e.component("multus").Status.Adoption; a == nil || a.State != networkstackv1alpha1.AdoptionAdopted {
+		t.Errorf("status.adoption is %s", toJSON(a))
+	}
+	e.check(e.client.Get(t.Context(), client.ObjectKeyFromObject(ds), ds))
+	pod := ds.Spec.Template.Spec
+	var volumes []string
+	for _, v := range pod.Volumes {
+		volumes = append(volumes, v.Name)
+	}
+	if len(pod.InitContainers) != 1 || len(pod.Containers) != 1 || slices.Contains(volumes, "cnibin") || len(pod.Containers[0].Resources.Limits) > 0 ||
+		!strings.HasSuffix(pod.Containers[0].Image, ":v4.3.0-thick") || len(pod.Tolerations) != 1 {
+		t.Errorf("something of the old Multus is left: %s", toJSON(pod))
+	}
+	var cm corev1.ConfigMap
+	e.check(e.client.Get(t.Context(), client.ObjectKey{Namespace: "kube-system", Name: "multus-daemon-config"}, &cm))
+	if config := cm.Data["daemon-config.json"]; strings.Contains(config, "logFile") || !strings.Contains(config, "10-flannel.conflist") {
+		t.Errorf("the configuration is %s", config)
+	}
 }

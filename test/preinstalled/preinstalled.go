@@ -23,7 +23,7 @@ import (
 //go:embed *.yaml
 var manifests embed.FS
 
-// Manifest is one of kube-proxy, flannel and coredns, with the Kubernetes version in the image of kube-proxy.
+// Manifest is one of kube-proxy, flannel, coredns and multus, with the Kubernetes version in the image of kube-proxy.
 func Manifest(name, kubernetesVersion string) string {
 	data, err := manifests.ReadFile(name + ".yaml")
 	if err != nil {
