@@ -113,7 +113,8 @@ func (s *state) primaryConfiguration() primaryConfig {
 		return p
 	case networkstackv1alpha1.CNICalico:
 		return primaryConfig{
-			dir: text("installation.cni.confDir"), bin: text("installation.cni.binDir"), cniVersion: oldestCNIVersion, file: "10-calico.conflist",
+			dir: text("installation.cni.confDir"), bin: text("installation.cni.binDir"),
+			cniVersion: oldestCNIVersion, file: "10-calico.conflist",
 		}
 	default:
 		return primaryConfig{cniVersion: oldestCNIVersion}

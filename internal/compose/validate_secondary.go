@@ -221,7 +221,9 @@ func interfacesOf(path *field.Path, a *networkstackv1alpha1.NetworkAttachment) [
 var taken = map[networkstackv1alpha1.CNIType][]string{
 	networkstackv1alpha1.CNIFlannel: {"cni0", "flannel"},
 	networkstackv1alpha1.CNICilium:  {"cilium_", "lxc"},
-	networkstackv1alpha1.CNICalico:  {"cali", "vxlan.calico", "vxlan-v6.calico", "tunl0", "wireguard.cali", "wg-v6.cali", "bpfin.cali", "bpfout.cali"},
+	networkstackv1alpha1.CNICalico: {
+		"cali", "vxlan.calico", "vxlan-v6.calico", "tunl0", "wireguard.cali", "wg-v6.cali", "bpfin.cali", "bpfout.cali",
+	},
 }
 
 func (s *state) validateInterfaces(path *field.Path, a *networkstackv1alpha1.NetworkAttachment,
