@@ -115,6 +115,13 @@ type FactsStatus struct {
 	// kubernetesVersion is the API server's version.
 	// +optional
 	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
+	// cloud is where the nodes run, such as AWS, Azure or GCP; absent when they do not say, or do not agree.
+	// +optional
+	Cloud string `json:"cloud,omitempty"`
+	// distribution is what made the cluster: EKS, AKS, GKE, k3s, RKE2, OpenShift, Talos or kubeadm; absent when there is
+	// no sure sign.
+	// +optional
+	Distribution string `json:"distribution,omitempty"`
 	// serviceCIDRs are the ranges of Services, the primary family first.
 	// +optional
 	// +listType=atomic
@@ -145,7 +152,7 @@ type FactsStatus struct {
 	// nodeMTU is the smallest node MTU known, in bytes; absent when none is known.
 	// +optional
 	NodeMTU int32 `json:"nodeMTU,omitempty"`
-	// cni are the network plugins that were found installed.
+	// cni are the network plugins that were found installed, and what clouds run beside them.
 	// +optional
 	// +listType=atomic
 	CNI []FoundComponent `json:"cni,omitempty"`
@@ -173,6 +180,9 @@ type FoundComponent struct {
 	// empty when there is no mark.
 	// +optional
 	Manager string `json:"manager,omitempty"`
+	// available says whether every node that it is to run on has an available pod of it.
+	// +optional
+	Available bool `json:"available"`
 }
 
 // EffectiveSetting is one derived or defaulted setting.

@@ -12,6 +12,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.cni.calico) || !has(self.cni.calico.dataplane) || !has(self.kubeProxy) || self.kubeProxy.mode in ['Replaced', 'Unmanaged'] || (self.cni.calico.dataplane == 'NFTables') == (self.kubeProxy.mode == 'NFTables')",fieldPath=".cni.calico.dataplane",message="Calico and kube-proxy must both use nftables, or neither: make dataplane and kubeProxy.mode agree, or remove dataplane"
 // +kubebuilder:validation:XValidation:rule="self.cni.type == 'Calico' || !has(self.ipPools) || self.ipPools.all(p, !has(p.blockSizes) && !has(p.encapsulation) && !has(p.nodeSelector) && !has(p.bgpExport) && (!has(p.disabled) || !p.disabled))",fieldPath=".ipPools",message="blockSizes, encapsulation, nodeSelector, bgpExport and disabled of a pool are Calico's: remove them, or set cni.type to Calico"
 // +kubebuilder:validation:XValidation:rule="self.cni.type != 'Calico' || !has(self.ipPools) || self.ipPools.all(p, !has(p.nodeMaskSizes))",fieldPath=".ipPools",message="Calico gives nodes blocks as they need them, not one range each: use blockSizes in place of nodeMaskSizes"
+// +kubebuilder:validation:XValidation:rule="self.cni.type != 'AWSVPC' || !has(self.ipPools) || self.ipPools.size() == 0",fieldPath=".ipPools",message="with AWSVPC pods have addresses of the VPC's subnets: remove ipPools; other subnets are named in cni.awsVPC.customNetworking"
 // +kubebuilder:validation:XValidation:rule="!has(self.mtu) || self.mtu == 0 || !has(self.ipFamilies) || !('IPv6' in self.ipFamilies) || self.mtu >= 1280",fieldPath=".mtu",message="IPv6 needs an MTU of at least 1280: raise mtu, or remove IPv6 from ipFamilies"
 // +kubebuilder:validation:XValidation:rule="!has(self.ipFamilies) || !has(self.ipPools) || self.ipPools.all(p, p.cidrs.all(c, (c.contains(':') ? 'IPv6' : 'IPv4') in self.ipFamilies))",fieldPath=".ipPools",message="a pool has a CIDR of a family that ipFamilies does not list: add the family, or remove the CIDR"
 // +kubebuilder:validation:XValidation:rule="!has(self.ipFamilies) || !has(self.ipPools) || self.ipPools.size() == 0 || self.ipFamilies.all(f, self.ipPools.exists(p, p.cidrs.exists(c, c.contains(':') == (f == 'IPv6'))))",fieldPath=".ipPools",message="a family of ipFamilies has no CIDR in any pool: add one, or remove the family"
@@ -213,7 +214,7 @@ type Endpoint struct {
 }
 
 // CNIType is a primary network plugin.
-// +kubebuilder:validation:Enum=Flannel;Cilium;Calico;External
+// +kubebuilder:validation:Enum=Flannel;Cilium;Calico;AWSVPC;AzureCNI;GKE;Kubenet;External
 type CNIType string
 
 // The primary network plugins.
@@ -221,6 +222,15 @@ const (
 	CNIFlannel CNIType = "Flannel"
 	CNICilium  CNIType = "Cilium"
 	CNICalico  CNIType = "Calico"
+	// CNIAWSVPC gives pods addresses of the subnets of Amazon's VPC. Where EKS has it as an add-on, it is verified and reported
+	// alone.
+	CNIAWSVPC CNIType = "AWSVPC"
+	// CNIAzure and CNIGKE are run by Azure Kubernetes Service and Google Kubernetes Engine. They are verified and reported, and
+	// nothing is installed.
+	CNIAzure CNIType = "AzureCNI"
+	CNIGKE   CNIType = "GKE"
+	// CNIKubenet is gone from Kubernetes and always refused.
+	CNIKubenet CNIType = "Kubenet"
 	// CNIExternal means that somebody else installs the network plugin.
 	CNIExternal CNIType = "External"
 )
@@ -257,6 +267,10 @@ const (
 // CNISpec is the primary network plugin and how it carries traffic.
 //
 // +kubebuilder:validation:XValidation:rule="self.type != 'External' || (!has(self.encapsulation) && !has(self.encryption) && !has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom) && !has(self.driftMode))",message="with type External the CNI is not managed here: remove the other fields of cni, or name the CNI in type"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['AzureCNI', 'GKE']) || (!has(self.encapsulation) && !has(self.encryption) && !has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom) && !has(self.driftMode))",message="AzureCNI and GKE are run by the cloud, and set up there: remove the other fields of cni"
+// +kubebuilder:validation:XValidation:rule="self.type == 'AWSVPC' || !has(self.awsVPC)",fieldPath=".awsVPC",message="awsVPC is read only with type AWSVPC: remove it, or set type to AWSVPC"
+// +kubebuilder:validation:XValidation:rule="self.type != 'AWSVPC' || ((!has(self.encapsulation) || self.encapsulation == 'None') && (!has(self.encryption) || self.encryption.type == 'None'))",message="the AWS VPC CNI neither encapsulates nor encrypts: remove encapsulation and encryption, or use another type"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Kubenet'",fieldPath=".type",message="kubenet is gone from Kubernetes since 1.24: use Flannel, Cilium or Calico, or External for a cluster of AKS that still has it"
 // +kubebuilder:validation:XValidation:rule="self.type == 'Calico' || !has(self.calico)",fieldPath=".calico",message="calico is read only with type Calico: remove it, or set type to Calico"
 // +kubebuilder:validation:XValidation:rule="self.type == 'Calico' || !has(self.encapsulation) || !(self.encapsulation in ['VXLANCrossSubnet', 'IPIP', 'IPIPCrossSubnet'])",fieldPath=".encapsulation",message="IPIP and encapsulation across subnets only are Calico's: use VXLAN or None, or type Calico"
 // +kubebuilder:validation:XValidation:rule="self.type != 'Calico' || !has(self.encapsulation) || self.encapsulation != 'Geneve'",fieldPath=".encapsulation",message="Calico has no Geneve: use VXLAN, IPIP or None, or type Cilium"
@@ -271,7 +285,7 @@ type CNISpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the CNI of a live cluster cannot be changed in place: every pod would lose its network. Restore the old type"
 	Type CNIType `json:"type,omitempty"`
 
-	// encapsulation between nodes. Left out, VXLAN.
+	// encapsulation between nodes. Left out, VXLAN; with AWSVPC, None.
 	// +optional
 	Encapsulation Encapsulation `json:"encapsulation,omitempty"`
 
@@ -282,6 +296,10 @@ type CNISpec struct {
 	// calico holds what Calico needs beside the rest.
 	// +optional
 	Calico *CalicoSpec `json:"calico,omitempty"`
+
+	// awsVPC holds what the AWS VPC CNI needs beside the rest.
+	// +optional
+	AWSVPC *AWSVPCSpec `json:"awsVPC,omitempty"`
 
 	ComponentSettings `json:",inline"`
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"maps"
+
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/facts"
 )
 
 func newScheme() *runtime.Scheme {
@@ -65,13 +68,16 @@ func trimNode(obj any) (any, error) {
 		return obj, nil
 	}
 	n.ManagedFields = nil
-	n.Labels = nil
+	maps.DeleteFunc(n.Labels, func(key, _ string) bool { return !facts.IsNodeSign(key) })
+	if len(n.Labels) == 0 {
+		n.Labels = nil
+	}
 	annotations := map[string]string{}
 	if mtu, ok := n.Annotations[networkstackv1alpha1.NodeMTUAnnotation]; ok {
 		annotations[networkstackv1alpha1.NodeMTUAnnotation] = mtu
 	}
 	n.Annotations = annotations
-	n.Spec = corev1.NodeSpec{PodCIDR: n.Spec.PodCIDR, PodCIDRs: n.Spec.PodCIDRs}
+	n.Spec = corev1.NodeSpec{PodCIDR: n.Spec.PodCIDR, PodCIDRs: n.Spec.PodCIDRs, ProviderID: facts.ProviderScheme(n.Spec.ProviderID)}
 	var ready []corev1.NodeCondition
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeReady {

@@ -117,11 +117,11 @@ func TestCacheOfNamedObjects(t *testing.T) {
 
 func TestTrimNode(t *testing.T) {
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
-		Name: "a", UID: "1", ResourceVersion: "7", Labels: map[string]string{"a": "b"},
+		Name: "a", UID: "1", ResourceVersion: "7", Labels: map[string]string{"a": "b", "kubernetes.azure.com/cluster": "x"},
 		Annotations:   map[string]string{networkstackv1alpha1.NodeMTUAnnotation: "1500", "other": "x"},
 		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubelet"}},
 	}}
-	n.Spec = corev1.NodeSpec{PodCIDR: "10.0.0.0/24", PodCIDRs: []string{"10.0.0.0/24"}, ProviderID: "x", Taints: []corev1.Taint{{Key: "x"}}}
+	n.Spec = corev1.NodeSpec{PodCIDR: "10.0.0.0/24", PodCIDRs: []string{"10.0.0.0/24"}, ProviderID: "azure:///subscriptions/x", Taints: []corev1.Taint{{Key: "x"}}}
 	n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.0.2.1"}}
 	n.Status.NodeInfo = corev1.NodeSystemInfo{KernelVersion: "6.1.0", OperatingSystem: "linux"}
 	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse},
@@ -129,8 +129,9 @@ func TestTrimNode(t *testing.T) {
 	n.Status.Images = []corev1.ContainerImage{{Names: []string{"x"}}}
 
 	want := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "1", ResourceVersion: "7",
+		Labels:      map[string]string{"kubernetes.azure.com/cluster": "x"},
 		Annotations: map[string]string{networkstackv1alpha1.NodeMTUAnnotation: "1500"}}}
-	want.Spec = corev1.NodeSpec{PodCIDR: "10.0.0.0/24", PodCIDRs: []string{"10.0.0.0/24"}}
+	want.Spec = corev1.NodeSpec{PodCIDR: "10.0.0.0/24", PodCIDRs: []string{"10.0.0.0/24"}, ProviderID: "azure://"}
 	want.Status = corev1.NodeStatus{Addresses: n.Status.Addresses, NodeInfo: n.Status.NodeInfo,
 		Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}
 	trims(t, trimNode, n, want)

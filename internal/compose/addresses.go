@@ -255,7 +255,7 @@ func (s *state) deriveFamilies() {
 	}
 	if len(s.families) > 0 {
 		s.note(path, familiesText(s.families), "%s", reason)
-	} else if s.withFacts && s.spec.CNI.Type != networkstackv1alpha1.CNIExternal && len(s.spec.IPPools) == 0 {
+	} else if s.withFacts && s.installsCNI() && len(s.spec.IPPools) == 0 {
 		s.refuse(ruleFamilyUnknown, field.Required(path, "neither pools, Service ranges nor nodes say which IP families the cluster has: list IPv4, IPv6, or both"))
 	}
 }
@@ -273,9 +273,13 @@ func (s *state) derivePools() {
 	if len(s.spec.IPPools) > 0 {
 		return
 	}
-	if s.spec.CNI.Type == networkstackv1alpha1.CNICalico {
+	switch s.spec.CNI.Type {
+	case networkstackv1alpha1.CNICalico:
 		s.derivePodSubnets()
 		return
+	case networkstackv1alpha1.CNIAWSVPC:
+		return // pods have addresses of the nodes' subnets
+	default:
 	}
 	for _, p := range facts.PodCIDRs(s.linux) {
 		f := familyOf(p.Addr())

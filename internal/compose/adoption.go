@@ -30,6 +30,7 @@ const (
 	nameFlannel   = "flannel"
 	nameCilium    = "cilium"
 	nameCalico    = "calico"
+	nameAWSVPC    = "aws-vpc-cni"
 	// nameCalicoCRDs is the release with Calico's definitions.
 	nameCalicoCRDs = "calico-crds"
 	nameMultus     = "multus"
@@ -95,6 +96,8 @@ func componentName(typ string) string {
 		return nameMultus
 	case TypeAttachments:
 		return nameAttachments
+	case string(networkstackv1alpha1.CNIAWSVPC):
+		return nameAWSVPC
 	}
 	return ""
 }
@@ -357,6 +360,13 @@ func (s *state) validateAdoption(typ string, path *field.Path, value any, namesp
 			by = "made by somebody unknown"
 		}
 		switch {
+		case s.ciliumOfCloud(*i):
+			s.refuse(ruleCloudCilium, field.Invalid(path, value, fmt.Sprintf(
+				"DaemonSet %s is the Cilium that %s runs itself, beside which there can be no other: set cni.type to GKE or AzureCNI, or make a cluster without it",
+				name, cmp.Or(s.facts.Distribution, "the cloud"))))
+		case i.Type == facts.InstalledAWSVPC && !i.Kept && i.ReleaseName == "":
+			s.refuse(ruleAWSForeign, field.Invalid(path, value, fmt.Sprintf(
+				"DaemonSet %s is the AWS VPC CNI already, %s, and only that of a Helm release can be taken over: %s, or remove it first", name, by, leave)))
 		case i.Type == facts.InstalledCalico && !i.Kept:
 			s.refuse(ruleCalicoForeign, field.Invalid(path, value, fmt.Sprintf(
 				"DaemonSet %s is Calico already, %s, and taking over a Calico is not supported: %s, or remove it first", name, by, leave)))

@@ -130,6 +130,10 @@ func (s *state) validateCalico() {
 		s.refuse(ruleCalicoOld, field.Invalid(cniPath.Child("version"), s.cniVersion,
 			"Calico has its definitions in a chart of their own since 3.32, and older ones are not supported: use 3.32.0 or newer"))
 	}
+	if s.encryption == networkstackv1alpha1.EncryptionWireGuard && s.facts.Distribution == facts.DistributionGKE {
+		s.refuse(ruleCalicoWireGuardGKE, field.Invalid(cniPath.Child("encryption", "type"), s.encryption,
+			"Calico does not support WireGuard on GKE: remove encryption, or use type Cilium"))
+	}
 	s.validateCalicoPools()
 	s.validateCalicoDataplane()
 	s.warnOfOldKernels(ruleCalicoKernel, "Calico", calicoKernel, "5.10 (RHEL 8: 8.4)", calicoEL8)

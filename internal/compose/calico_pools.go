@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/facts"
 )
 
 const (
@@ -292,8 +293,11 @@ func (s *state) validateCalicoPools() {
 			"Calico takes at most %d CIDRs in all pools together: use fewer and wider ones", maxCalicoPools)))
 	}
 	for _, p := range pools {
-		if p.family == ipv6 && (p.encapsulation == networkstackv1alpha1.EncapsulationIPIP ||
-			p.encapsulation == networkstackv1alpha1.EncapsulationIPIPCrossSubnet) {
+		ipip := p.encapsulation == networkstackv1alpha1.EncapsulationIPIP || p.encapsulation == networkstackv1alpha1.EncapsulationIPIPCrossSubnet
+		if ipip && s.facts.Cloud == facts.CloudAzure {
+			s.refuse(ruleCalicoIPIPAzure, field.Invalid(p.encapsulationPath, p.encapsulation, "the nodes run on Azure, whose network drops IPIP: use VXLAN"))
+		}
+		if ipip && p.family == ipv6 {
 			s.refuse(ruleCalicoIPIP, field.Invalid(p.encapsulationPath, p.encapsulation, fmt.Sprintf(
 				"IPIP carries IPv4 alone, and the pool has %s: use VXLAN, or give IPv6 a pool of its own with encapsulation VXLAN or None", p.prefix)))
 		}

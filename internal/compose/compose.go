@@ -30,6 +30,7 @@ func Compose(in Input) Result {
 		Releases:      releases,
 		KubeProxy:     s.kubeProxyMode,
 		ParkKubeProxy: s.parksKubeProxy(),
+		ReliesOn:      s.reliesOn(),
 	}
 }
 
@@ -55,6 +56,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.parsePools()
 	s.parseServiceCIDRs()
 
+	s.deriveType()
 	s.deriveFamilies()
 	s.derivePools()
 	s.deriveKubeProxy()

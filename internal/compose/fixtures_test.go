@@ -40,6 +40,10 @@ func testCatalog() catalog.Catalog {
 			Type: "CalicoCRDs", Repository: "https://docs.tigera.io/calico/charts", Chart: "crd.projectcalico.org.v1", ReleaseName: "calico-crds", Namespace: "tigera-operator",
 			Versions: []catalog.Version{{Version: "3.33.1", Digest: digest("cccc")}, {Version: "3.32.1"}},
 		},
+		"AWSVPC": {
+			Type: "AWSVPC", Repository: "https://aws.github.io/eks-charts", Chart: "aws-vpc-cni", ReleaseName: "aws-vpc-cni", Namespace: "kube-system",
+			Versions: []catalog.Version{{Version: "1.23.0", Digest: digest("a335")}},
+		},
 		"KubeProxy": {
 			Type: "KubeProxy", Chart: "kube-proxy", ReleaseName: "kube-proxy", Namespace: "kube-system",
 			Versions: []catalog.Version{{Version: "0.1.0"}},

@@ -226,7 +226,7 @@ func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
 // randomInput makes a stack and a cluster; a tame one is made of parts that mostly fit.
 func randomInput(r *rand.Rand, tame bool) Input {
-	in := pick(r, cilium, flannel, calico, external)()
+	in := pick(r, cilium, flannel, calico, external, azure, google, eks)()
 	s := &in.Stack.Spec
 	edits := []func(*Input){
 		dual, onlyIPv6, noPools, withoutKubeProxy, cluster(makeDual),
@@ -239,6 +239,10 @@ func randomInput(r *rand.Rand, tame bool) Input {
 		cluster(func(s *facts.Snapshot) {
 			s.Kubeadm, s.PodSubnets = true, prefixes(pick(r, "10.244.0.0/16", "fd00:10:244::/48"))
 		}),
+		distribution(pick(r, "", facts.DistributionAKS, facts.DistributionGKE, facts.DistributionEKS, facts.DistributionK3s)),
+		func(in *Input) { in.Facts.Cloud = pick(r, "", facts.CloudAWS, facts.CloudAzure) },
+		awsBlock(AWSVPCSpec{PrefixDelegation: pick(r, "", Enabled, Disabled), NetworkPolicy: pick(r, "", Enabled), CustomNetworking: pick(r, nil, &AWSCustomNetworking{}, oneZone)}),
+		func(in *Input) { in.Stack.Spec.CNI.Type, in.Stack.Spec.IPPools = CNIAWSVPC, nil },
 		encryption(pick(r, EncryptionNone, EncryptionWireGuard, EncryptionIPsec)),
 		mtu(int32(r.IntN(10000))), nodeMTUs(r.IntN(9500), r.IntN(9500), 1500), nodeMTUs(1500, 1500, 9000),
 		values(object{"operator": object{"replicas": r.IntN(5)}}), values(object{"ipam": nil}),
@@ -290,7 +294,8 @@ func randomCIDR(r *rand.Rand) string {
 
 func randomInstalled(r *rand.Rand) facts.Installed {
 	return facts.Installed{
-		Type:      pick(r, facts.InstalledCilium, facts.InstalledFlannel, facts.InstalledCalico, facts.InstalledKubeProxy),
+		Type:      pick(r, facts.InstalledCilium, facts.InstalledFlannel, facts.InstalledCalico, facts.InstalledKubeProxy, facts.InstalledAWSVPC, facts.InstalledAzureCNI, facts.InstalledGKENetd),
+		Kept:      r.IntN(2) == 0,
 		Namespace: "kube-system", Name: "x", Component: pick(r, "", "cilium"), Manager: pick(r, "", "Helm release a/b"),
 		Image: pick(r, "", "cilium:v1.19.1", "cilium:v1.17.0@sha256:00", "r:5000/cilium"),
 	}

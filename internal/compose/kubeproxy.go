@@ -14,6 +14,7 @@ import (
 const (
 	ciliumPodInterface = "lxc"
 	calicoPodInterface = "cali"
+	awsPodInterface    = "eni"
 	flannelBridge      = "cni0"
 )
 
@@ -100,7 +101,7 @@ func (s *state) detectLocal(b *valuesBuilder) {
 	nodesHave := len(s.linux) > len(without) && len(lacking) == 0
 	plugin := s.podInterfaces()
 	switch {
-	case s.poolsFromNodes && s.cni != networkstackv1alpha1.CNIExternal && nodesHave:
+	case s.poolsFromNodes && s.installsCNI() && nodesHave:
 		b.set("detectLocalMode", "NodeCIDR", "pods have addresses of their node's spec.podCIDRs")
 	case plugin.mode != "":
 		b.set("detectLocalMode", plugin.mode, "%s names its interfaces so, whatever their addresses", plugin.of)
@@ -109,7 +110,7 @@ func (s *state) detectLocal(b *valuesBuilder) {
 		b.set("detectLocalMode", "NodeCIDR", "pods have addresses of their node's spec.podCIDRs")
 	case len(s.pools) > 0:
 		s.warn(ruleProxyPodsUntold, poolsPath, "kube-proxy takes one CIDR per family and ipPools has more: it will not tell pods from others, and clients outside of the cluster cannot use ClusterIPs")
-	case s.withFacts && s.cni == networkstackv1alpha1.CNIExternal && len(s.spec.IPPools) == 0:
+	case s.withFacts && !s.installsCNI() && len(s.spec.IPPools) == 0:
 		s.refuse(ruleProxyPodsUnknown, field.Required(poolsPath, "kube-proxy must know the pods' ranges, and no node has spec.podCIDRs: state the ranges of the external CNI"))
 	}
 }
@@ -130,9 +131,11 @@ func (s *state) podInterfaces() podInterface {
 		return prefix("Cilium", ciliumPodInterface)
 	case networkstackv1alpha1.CNICalico:
 		return prefix("Calico", calicoPodInterface)
+	case networkstackv1alpha1.CNIAWSVPC:
+		return prefix("the AWS VPC CNI", awsPodInterface)
 	case networkstackv1alpha1.CNIFlannel:
 		return bridge
-	case networkstackv1alpha1.CNIExternal:
+	default:
 		// It is whichever was found.
 	}
 	found := s.facts.CNIs()
@@ -144,6 +147,8 @@ func (s *state) podInterfaces() podInterface {
 		return prefix("Cilium", ciliumPodInterface)
 	case facts.InstalledCalico:
 		return prefix("Calico", calicoPodInterface)
+	case facts.InstalledAWSVPC:
+		return prefix("the AWS VPC CNI", awsPodInterface)
 	case facts.InstalledFlannel:
 		return bridge
 	default:

@@ -183,7 +183,7 @@ func (s *state) deriveMTU() {
 	case s.cni == networkstackv1alpha1.CNIExternal && given != 0:
 		s.warn(ruleMTUNoEffect, path, "has no effect: an external CNI has its own MTU")
 		return
-	case s.cni == "" || s.cni == networkstackv1alpha1.CNIExternal:
+	case !s.installsCNI():
 		return
 	case s.cni == networkstackv1alpha1.CNICalico && len(s.calico.pools) == 0:
 		return // refused, or known with the cluster's facts: what pools take of a packet is their own
@@ -209,6 +209,8 @@ func (s *state) deriveMTU() {
 			return
 		}
 		s.note(path, p.pod, "%d of %s%s less %s", p.node, p.nodeName, partly(known, len(s.linux)), p.words())
+	case s.cni == networkstackv1alpha1.CNIAWSVPC:
+		s.note(path, maxAWSMTU, "the AWS VPC CNI's own default, and what the network of EC2 carries")
 	default:
 		s.note(path, 0, "no node states its MTU (annotation %s, or cluster.nodeMTU): %s detects it",
 			networkstackv1alpha1.NodeMTUAnnotation, s.cni)

@@ -24,7 +24,7 @@ func objectFindings() []finding {
 			`spec.ipFamilies[1]: Duplicate value: "IPv4": list IPv4, IPv6, or both once [FAMILY-TWICE]`,
 			`spec.ipFamilies[2]: Unsupported value: "IPX": supported values: "IPv4", "IPv6" [STACK-UNKNOWN-VALUE]`,
 			`spec.ipPools[0].natOutgoing: Unsupported value: "Maybe": supported values: "Enabled", "Disabled" [STACK-UNKNOWN-VALUE]`,
-			`spec.cni.type: Unsupported value: "Weave": supported values: "Flannel", "Cilium", "Calico", "External" [STACK-UNKNOWN-VALUE]`,
+			`spec.cni.type: Unsupported value: "Weave": supported values: "Flannel", "Cilium", "Calico", "AWSVPC", "AzureCNI", "GKE", "Kubenet", "External" [STACK-UNKNOWN-VALUE]`,
 			`spec.cni.encapsulation: Unsupported value: "GRE": supported values: "VXLAN", "VXLANCrossSubnet", "Geneve", "IPIP", "IPIPCrossSubnet", "None" [STACK-UNKNOWN-VALUE]`,
 			`spec.cni.encryption.type: Unsupported value: "TLS": supported values: "None", "WireGuard", "IPsec" [STACK-UNKNOWN-VALUE]`,
 			`spec.drift.mode: Unsupported value: "Fix": supported values: "Correct", "Warn", "Ignore" [STACK-UNKNOWN-VALUE]`,

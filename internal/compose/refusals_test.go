@@ -18,7 +18,7 @@ type finding struct {
 // findings are all tables of them.
 func findings() []finding {
 	return slices.Concat(addressFindings(), familyFindings(), mtuFindings(), kubeProxyFindings(), cniFindings(), ciliumFindings(),
-		objectFindings(), adoptionFindings(), calicoFindings(), secondaryFindings())
+		objectFindings(), adoptionFindings(), calicoFindings(), secondaryFindings(), cloudFindings(), awsFindings())
 }
 
 func TestFindings(t *testing.T) {

@@ -34,6 +34,8 @@ type Result struct {
 	Inspect []Release
 	// KubeProxy is the mode in effect.
 	KubeProxy networkstackv1alpha1.KubeProxyMode
+	// ReliesOn are the network plugins of others that the stack leaves in place, and what a cloud runs beside them.
+	ReliesOn []facts.Installed
 	// ParkKubeProxy says that a kube-proxy which the operator did not install is to be parked once
 	// every release is Ready.
 	ParkKubeProxy bool

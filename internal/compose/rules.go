@@ -28,16 +28,18 @@ const (
 	AreaEndpoint  Area = "Address of the API server"
 	AreaKubeProxy Area = "kube-proxy"
 	AreaCNI       Area = "Network plugins in general"
+	AreaCloud     Area = "Clouds and distributions"
 	AreaAdoption  Area = "Adoption"
 	AreaFlannel   Area = "Flannel"
 	AreaCilium    Area = "Cilium"
 	AreaCalico    Area = "Calico"
+	AreaAWSVPC    Area = "AWS VPC CNI"
 	AreaSecondary Area = "Secondary networks"
 )
 
 var areas = []Area{
-	AreaObject, AreaSources, AreaFamilies, AreaPools, AreaMTU, AreaEndpoint, AreaKubeProxy, AreaCNI, AreaAdoption, AreaFlannel, AreaCilium,
-	AreaCalico, AreaSecondary,
+	AreaObject, AreaSources, AreaFamilies, AreaPools, AreaMTU, AreaEndpoint, AreaKubeProxy, AreaCNI, AreaCloud, AreaAdoption, AreaFlannel, AreaCilium,
+	AreaCalico, AreaAWSVPC, AreaSecondary,
 }
 
 // Rule is one thing that is refused or warned of. Its ID is part of the API: it is shown with every finding, does not change, and is

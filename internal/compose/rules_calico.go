@@ -43,6 +43,18 @@ var (
 		Remedy: "Use VXLAN, or give IPv6 a pool of its own.",
 		Source: "tigera-operator, validation of the Installation: IPIP carries IPv4 alone.",
 	})
+	ruleCalicoIPIPAzure = refuses(AreaCalico, Rule{
+		ID:     "CALICO-IPIP-AZURE",
+		When:   "A pool with encapsulation IPIP or IPIPCrossSubnet on Azure.",
+		Remedy: "Use VXLAN.",
+		Source: "Calico, Azure: its network drops packets of IPIP.",
+	})
+	ruleCalicoWireGuardGKE = refuses(AreaCalico, Rule{
+		ID:     "CALICO-WIREGUARD-GKE",
+		When:   "Encryption WireGuard with Calico on GKE.",
+		Remedy: "Remove encryption, or use type Cilium.",
+		Source: "Calico, encrypt in-cluster pod traffic: not supported on GKE.",
+	})
 	ruleCalicoBGP = refuses(AreaCalico, Rule{
 		ID:     "CALICO-BGP-NEEDED",
 		When:   "cni.calico.bgp is Disabled, and a pool has encapsulation IPIP, IPIPCrossSubnet or None.",

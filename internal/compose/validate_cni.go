@@ -13,17 +13,14 @@ import (
 // deriveCNI settles how the network plugin carries traffic, and its version.
 func (s *state) deriveCNI() {
 	c := s.spec.CNI
-	switch c.Type {
-	case networkstackv1alpha1.CNIFlannel, networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNICalico, networkstackv1alpha1.CNIExternal:
-		s.cni = c.Type
-	default:
-		return // refused with the other enums
-	}
-	if s.cni == networkstackv1alpha1.CNIExternal {
+	if !s.installsCNI() {
 		return
 	}
 	s.encryption = networkstackv1alpha1.EncryptionNone
 	s.encapsulation = c.Encapsulation
+	if s.cni == networkstackv1alpha1.CNIAWSVPC {
+		s.encapsulation = networkstackv1alpha1.EncapsulationNone
+	}
 	s.deriveFoundBackend()
 	if c.Encryption != nil {
 		s.encryption = c.Encryption.Type
@@ -59,12 +56,27 @@ func (s *state) validateCNI() {
 			"is read only with type IPsec: remove it, or set type to IPsec"))
 	}
 	s.validateForCalicoAlone()
+	if s.cni != networkstackv1alpha1.CNIAWSVPC && c.AWSVPC != nil {
+		s.refuse(ruleAWSBlock, field.Forbidden(cniPath.Child("awsVPC"), "is read only with type AWSVPC: remove it, or set type to AWSVPC"))
+	}
 	switch s.cni {
 	case networkstackv1alpha1.CNIExternal:
 		s.validateExternal()
 		return
+	case networkstackv1alpha1.CNIAzure, networkstackv1alpha1.CNIGKE:
+		s.validateCloudCNI()
+		return
+	case networkstackv1alpha1.CNIKubenet:
+		s.refuse(ruleCNIKubenet, field.Invalid(cniPath.Child("type"), s.cni,
+			"kubenet is gone from Kubernetes since 1.24: use Flannel, Cilium or Calico, or External for a cluster of AKS that still has it"))
+		return
 	case networkstackv1alpha1.CNICalico:
 		s.validateCalico()
+	case networkstackv1alpha1.CNIAWSVPC:
+		s.validateAWSVPC()
+		if !s.installsCNI() {
+			return
+		}
 	case networkstackv1alpha1.CNIFlannel:
 		s.validateFlannel()
 	case networkstackv1alpha1.CNICilium:
@@ -87,7 +99,7 @@ func (s *state) validateForCalicoAlone() {
 	switch e := s.spec.CNI.Encapsulation; e {
 	case networkstackv1alpha1.EncapsulationVXLANCrossSubnet,
 		networkstackv1alpha1.EncapsulationIPIP, networkstackv1alpha1.EncapsulationIPIPCrossSubnet:
-		if s.cni != networkstackv1alpha1.CNIExternal { // which has no encapsulation at all
+		if s.installsCNI() && s.cni != networkstackv1alpha1.CNIAWSVPC { // others have no encapsulation to set
 			s.refuse(ruleCalicoEncapsulation, field.Invalid(cniPath.Child("encapsulation"), e, fmt.Sprintf(
 				"%s has no such encapsulation, which is Calico's: use VXLAN or None, or type Calico", s.cni)))
 		}
@@ -95,23 +107,35 @@ func (s *state) validateForCalicoAlone() {
 	}
 }
 
+// setForCNI are the fields of cni, beside type, that only a network plugin that is installed here could have.
+func (s *state) setForCNI() []string {
+	c := s.spec.CNI
+	var out []string
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{
+		{"encapsulation", c.Encapsulation != ""},
+		{"encryption", c.Encryption != nil},
+		{"version", c.Version != ""},
+		{"namespace", c.Namespace != ""},
+		{"chart", c.Chart != nil},
+		{"values", c.Values != nil},
+		{"valuesFrom", len(c.ValuesFrom) > 0},
+		{"driftMode", c.DriftMode != ""},
+	} {
+		if f.set {
+			out = append(out, f.name)
+		}
+	}
+	return out
+}
+
 // validateExternal refuses settings of a network plugin that is not installed here.
 func (s *state) validateExternal() {
-	c := s.spec.CNI
-	set := map[string]bool{
-		"encapsulation": c.Encapsulation != "",
-		"encryption":    c.Encryption != nil,
-		"version":       c.Version != "",
-		"namespace":     c.Namespace != "",
-		"chart":         c.Chart != nil,
-		"values":        c.Values != nil,
-		"valuesFrom":    len(c.ValuesFrom) > 0,
-	}
-	for _, name := range []string{"encapsulation", "encryption", "version", "namespace", "chart", "values", "valuesFrom"} {
-		if set[name] {
-			s.refuse(ruleCNIExternalField, field.Forbidden(cniPath.Child(name),
-				"with type External the CNI is not managed here: remove it, or name the CNI in type"))
-		}
+	for _, name := range s.setForCNI() {
+		s.refuse(ruleCNIExternalField, field.Forbidden(cniPath.Child(name),
+			"with type External the CNI is not managed here: remove it, or name the CNI in type"))
 	}
 	if s.withFacts && len(s.facts.CNIs()) == 0 {
 		s.warn(ruleCNINoneFound, cniPath.Child("type"), "External, and no network plugin was found: pods get no network until one is installed")
@@ -131,7 +155,7 @@ func (s *state) validateFoundCNIs() {
 		case found.Manager != "":
 			by = fmt.Sprintf("managed by %q", found.Manager)
 		}
-		if !same {
+		if !same && !s.besideAWSVPC(found) {
 			s.refuse(ruleCNISecond, field.Invalid(path, s.cni, fmt.Sprintf(
 				"DaemonSet %s is %s, %s; two network plugins break every pod: set cni.type to External to leave it there, or remove it first",
 				name, found.Type, by)))

@@ -144,7 +144,7 @@ func (s *state) windowsNodes() []string {
 // validateWindows refuses what Windows nodes cannot do, and says that they are left alone.
 func (s *state) validateWindows() {
 	windows := s.windowsNodes()
-	if len(windows) == 0 || s.spec.CNI.Type == networkstackv1alpha1.CNIExternal {
+	if len(windows) == 0 || !s.installsCNI() {
 		return
 	}
 	if s.dualStack() && s.spec.CNI.Encapsulation != networkstackv1alpha1.EncapsulationNone {

@@ -75,8 +75,10 @@ func (s *state) validateKubeProxy() {
 			s.spec.CNI.Type)))
 	}
 	s.validateForeignKubeProxy(modePath)
+	s.validateKubeProxyOfDistribution(modePath)
 	if !s.managesKubeProxy() {
-		if s.withFacts && mode == networkstackv1alpha1.KubeProxyUnmanaged && s.facts.KubeProxy() == nil {
+		unseen := s.kubeProxyOfDistribution() != "" // it is there, whatever DaemonSets there are
+		if s.withFacts && mode == networkstackv1alpha1.KubeProxyUnmanaged && s.facts.KubeProxy() == nil && !unseen {
 			s.warn(ruleProxyNoneFound, modePath, "Unmanaged, and no kube-proxy was found: Services work only if something else programs them (k3s and RKE2 run kube-proxy outside of pods)")
 		}
 		return
@@ -172,6 +174,10 @@ func (s *state) validateNFTables(path *field.Path, v *version.Version) {
 		s.warn(ruleNFTablesBeta, path, "NFTables is beta in kube-proxy %s and stable from 1.33", minorOf(v))
 	}
 	s.validateNFTablesKernels(path, s.kubeProxyMode, "kube-proxy")
+	if s.cni == networkstackv1alpha1.CNIAWSVPC && !s.facts.Has(facts.InstalledAWSVPC) {
+		s.refuse(ruleNFTablesAWS, field.Invalid(path, s.kubeProxyMode,
+			"cni.type is AWSVPC, which NFTables breaks (amazon-vpc-cni-k8s#3563): choose IPTables"))
+	}
 	for _, i := range s.facts.Installed {
 		switch {
 		// Pods on secondary network interfaces lose their traffic (amazon-vpc-cni-k8s#3563).

@@ -31,12 +31,21 @@ func (s *state) validateEnums() {
 	}
 	c := s.spec.CNI
 	oneOf(s, cniPath.Child("type"), c.Type,
-		networkstackv1alpha1.CNIFlannel, networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNICalico, networkstackv1alpha1.CNIExternal)
+		networkstackv1alpha1.CNIFlannel, networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNICalico, networkstackv1alpha1.CNIAWSVPC,
+		networkstackv1alpha1.CNIAzure, networkstackv1alpha1.CNIGKE, networkstackv1alpha1.CNIKubenet, networkstackv1alpha1.CNIExternal)
 	optionalOneOf(s, cniPath.Child("encapsulation"), c.Encapsulation, encapsulations...)
 	if c.Calico != nil {
 		optionalOneOf(s, cniPath.Child("calico", "dataplane"), c.Calico.Dataplane,
 			networkstackv1alpha1.CalicoIPTables, networkstackv1alpha1.CalicoNFTables, networkstackv1alpha1.CalicoBPF)
 		optionalOneOf(s, cniPath.Child("calico", "bgp"), c.Calico.BGP, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+	}
+	if a := c.AWSVPC; a != nil {
+		path := cniPath.Child("awsVPC")
+		optionalOneOf(s, path.Child("prefixDelegation"), a.PrefixDelegation, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+		optionalOneOf(s, path.Child("networkPolicy"), a.NetworkPolicy, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+		optionalOneOf(s, path.Child("externalSNAT"), a.ExternalSNAT, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+		optionalOneOf(s, path.Child("podSecurityGroups"), a.PodSecurityGroups,
+			networkstackv1alpha1.AWSPodSecurityGroupsStandard, networkstackv1alpha1.AWSPodSecurityGroupsStrict)
 	}
 	if c.Encryption != nil {
 		oneOf(s, cniPath.Child("encryption", "type"), c.Encryption.Type,

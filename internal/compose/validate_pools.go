@@ -224,7 +224,7 @@ func (s *state) deriveMasks() {
 		case networkstackv1alpha1.CNIFlannel:
 			s.validateFlannelMasks(f, given)
 			s.warnOfSmallNodeRanges(f)
-		case networkstackv1alpha1.CNICalico:
+		case networkstackv1alpha1.CNICalico, networkstackv1alpha1.CNIAWSVPC, networkstackv1alpha1.CNIAzure, networkstackv1alpha1.CNIGKE:
 			// Refused with the other settings of pools.
 		default:
 			for _, g := range given {
@@ -381,7 +381,10 @@ func (s *state) validateNAT() {
 	if s.cni == networkstackv1alpha1.CNIFlannel {
 		s.nat[ipv6] = s.nat[ipv4]
 	}
-	if s.cni == networkstackv1alpha1.CNIExternal {
+	switch {
+	case s.runByCloud(), s.cni == networkstackv1alpha1.CNIAWSVPC:
+		return // refused with their other settings
+	case s.cni == networkstackv1alpha1.CNIExternal:
 		for i, p := range s.spec.IPPools {
 			if p.NATOutgoing != "" {
 				s.warn(ruleNATNoEffect, poolsPath.Index(i).Child("natOutgoing"), "has no effect: an external CNI decides this itself")

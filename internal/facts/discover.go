@@ -71,6 +71,9 @@ func (d *Discoverer) Discover(ctx context.Context) (*Snapshot, error) {
 	}
 	s.DNSDomain = kubeadm.Networking.DNSDomain
 	s.Kubeadm, s.PodSubnets = kubeadm.found, parsePrefixes(splitList(kubeadm.Networking.PodSubnet))
+	s.Cloud = cloudOf(s.Nodes)
+	s.Distribution = distributionOf(s.KubernetesVersion, s.Nodes, s.Kubeadm)
+	s.markKept()
 	return s, nil
 }
 
@@ -102,7 +105,10 @@ func (d *Discoverer) nodes(ctx context.Context) ([]Node, error) {
 }
 
 func nodeFrom(n *corev1.Node) Node {
-	out := Node{Name: n.Name, OS: n.Status.NodeInfo.OperatingSystem, KernelVersion: n.Status.NodeInfo.KernelVersion}
+	out := Node{
+		Name: n.Name, OS: n.Status.NodeInfo.OperatingSystem, KernelVersion: n.Status.NodeInfo.KernelVersion,
+		Cloud: cloudOfNode(n), Distribution: distributionOfNode(n),
+	}
 	for _, a := range n.Status.Addresses {
 		if a.Type != corev1.NodeInternalIP {
 			continue

@@ -16,6 +16,12 @@ const CalicoNamespace = "calico-system"
 // tigeraOperator is the Deployment that makes Calico's agents.
 const tigeraOperator = "tigera-operator"
 
+// gke and aks are who keeps what these clouds run.
+const (
+	gke = "GKE"
+	aks = "AKS"
+)
+
 // agents tells network agents by the name of their DaemonSet and of a container in it, both of which
 // upstream's manifests and charts keep stable.
 var agents = []struct {
@@ -28,11 +34,14 @@ var agents = []struct {
 	{InstalledFlannel, "kube-flannel-ds", "kube-flannel", ""},
 	{InstalledFlannel, "kube-flannel", "kube-flannel", ""},
 	{InstalledCilium, "cilium", "cilium-agent", ""},
-	{InstalledCilium, "anetd", "cilium-agent", "GKE"}, // Dataplane V2
+	{InstalledCilium, "anetd", "cilium-agent", gke}, // Dataplane V2
 	{InstalledCalico, "calico-node", "calico-node", ""},
 	{InstalledCalico, "canal", "calico-node", ""},
 	{InstalledWeaveNet, "weave-net", "weave", ""},
 	{InstalledAWSVPC, "aws-node", "aws-node", ""},
+	{InstalledAzureCNI, "azure-cns", "cns-container", aks},
+	{InstalledAzureMasquerade, "azure-ip-masq-agent", "azure-ip-masq-agent", aks},
+	{InstalledGKENetd, "netd", "netd", gke},
 	{InstalledAntrea, "antrea-agent", "antrea-agent", ""},
 	{InstalledKubeRouter, "kube-router", "kube-router", ""},
 	{InstalledOVN, "ovnkube-node", "ovn-controller", ""},
@@ -69,8 +78,20 @@ func recognise(ds *appsv1.DaemonSet) (Installed, bool) {
 				Source:           mark.Source(),
 				Layout:           ds.Annotations[networkstackv1alpha1.LayoutAnnotation],
 				Parked:           parked,
+				Unavailable:      !Available(ds),
 			}, true
 		}
 	}
 	return Installed{}, false
+}
+
+// Recognised says whether a DaemonSet is one of those that a Snapshot has.
+func Recognised(ds *appsv1.DaemonSet) bool {
+	_, ok := recognise(ds)
+	return ok
+}
+
+// Available says whether every node that a DaemonSet is to run on has an available pod of it, old or new.
+func Available(ds *appsv1.DaemonSet) bool {
+	return ds.Status.ObservedGeneration >= ds.Generation && ds.Status.NumberAvailable >= ds.Status.DesiredNumberScheduled
 }

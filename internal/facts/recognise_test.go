@@ -36,6 +36,9 @@ func TestRecogniseType(t *testing.T) {
 		{"canal", "calico-node", InstalledCalico},
 		{"weave-net", "weave", InstalledWeaveNet},
 		{"aws-node", "aws-node", InstalledAWSVPC},
+		{"azure-cns", "cns-container", InstalledAzureCNI},
+		{"azure-ip-masq-agent", "azure-ip-masq-agent", InstalledAzureMasquerade},
+		{"netd", "netd", InstalledGKENetd},
 		{"antrea-agent", "antrea-agent", InstalledAntrea},
 		{"kube-router", "kube-router", InstalledKubeRouter},
 		{"ovnkube-node", "ovn-controller", InstalledOVN},
@@ -66,6 +69,9 @@ func TestRecogniseType(t *testing.T) {
 				return
 			}
 			want := Installed{Type: tc.want, Namespace: "somewhere", Name: tc.daemonSet, Image: "example.com/" + tc.container + ":1", Source: "unknown"}
+			if keeper := map[InstalledType]string{InstalledAzureCNI: "AKS", InstalledAzureMasquerade: "AKS", InstalledGKENetd: "GKE"}[tc.want]; keeper != "" {
+				want.Manager, want.Source, want.Kept = keeper, keeper, true
+			}
 			if diff := cmp.Diff(want, got); !ok || diff != "" {
 				t.Errorf("recognised: %v (-want +got):\n%s", ok, diff)
 			}

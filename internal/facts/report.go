@@ -41,6 +41,8 @@ func Pin(s *Snapshot, pinned *networkstackv1alpha1.PinnedFacts) *Snapshot {
 func Report(s *Snapshot) *networkstackv1alpha1.FactsStatus {
 	out := &networkstackv1alpha1.FactsStatus{
 		KubernetesVersion: s.KubernetesVersion,
+		Cloud:             string(s.Cloud),
+		Distribution:      string(s.Distribution),
 		APIServerSource:   s.APIServerSource,
 		DNSDomain:         s.DNSDomain,
 		Nodes:             int32(min(len(s.Nodes), 1<<30)),
@@ -59,7 +61,7 @@ func Report(s *Snapshot) *networkstackv1alpha1.FactsStatus {
 	}
 	for _, i := range s.Installed {
 		found := networkstackv1alpha1.FoundComponent{
-			Type: string(i.Type), Workload: i.Namespace + "/" + i.Name, Image: i.Image, Manager: i.Manager,
+			Type: string(i.Type), Workload: i.Namespace + "/" + i.Name, Image: i.Image, Manager: i.Manager, Available: !i.Unavailable,
 		}
 		switch {
 		case i.Type == InstalledKubeProxy:

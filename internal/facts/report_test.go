@@ -239,8 +239,8 @@ func TestReport(t *testing.T) {
 			// A node that does not tell its MTU does not make it 0.
 			NodeMTU: 1500,
 			CNI: []networkstackv1alpha1.FoundComponent{{Type: "Flannel", Workload: "kube-flannel/kube-flannel-ds", Image: "flannel:1",
-				Manager: "Helm release kube-flannel/flannel"}},
-			KubeProxy: &networkstackv1alpha1.FoundComponent{Type: "KubeProxy", Workload: "kube-system/kube-proxy", Image: "kube-proxy:1"},
+				Manager: "Helm release kube-flannel/flannel", Available: true}},
+			KubeProxy: &networkstackv1alpha1.FoundComponent{Type: "KubeProxy", Workload: "kube-system/kube-proxy", Image: "kube-proxy:1", Available: true},
 		}},
 		{"agents for secondary networks", &Snapshot{Installed: []Installed{
 			{Type: InstalledMultus, Namespace: "kube-system", Name: "kube-multus-ds", Image: "multus:1"}, {Type: InstalledWhereabouts, Namespace: "kube-system", Name: "whereabouts"},
@@ -275,5 +275,9 @@ func TestSnapshotInstalled(t *testing.T) {
 	}
 	if got := (&Snapshot{}).KubeProxy(); got != nil {
 		t.Errorf("kube-proxy of an empty cluster: %v", got)
+	}
+	s = &Snapshot{Installed: []Installed{{Type: InstalledGKENetd}, {Type: InstalledAzureMasquerade}, {Type: InstalledAzureCNI}}}
+	if got := s.CNIs(); len(got) != 1 || got[0].Type != InstalledAzureCNI || !s.Has(InstalledGKENetd) || s.Has(InstalledCilium) {
+		t.Errorf("of what clouds run, network plugins are %v", got)
 	}
 }

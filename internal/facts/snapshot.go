@@ -27,6 +27,10 @@ type Snapshot struct {
 	APIServerSource string
 	// DNSDomain is the cluster's DNS domain; empty when unknown.
 	DNSDomain string
+	// Cloud is where the nodes run; empty when they do not say, or do not agree.
+	Cloud Cloud
+	// Distribution is what made the cluster; empty when there is no sure sign.
+	Distribution Distribution
 	// Kubeadm says that kubeadm's configuration is there.
 	Kubeadm bool
 	// PodSubnets are the ranges of pods in kubeadm's configuration; empty when it states none.
@@ -48,6 +52,10 @@ type Node struct {
 	InternalIPs []netip.Addr
 	// PodCIDRs are the node's spec.podCIDRs.
 	PodCIDRs []netip.Prefix
+	// Cloud is where the node runs; empty when it does not say.
+	Cloud Cloud
+	// Distribution is what the node shows of what made it; empty when it shows nothing.
+	Distribution Distribution
 	// MTU of the underlay interface in bytes, from the annotation networkstack.io/mtu; 0 when unknown.
 	MTU int
 }
@@ -65,10 +73,14 @@ const (
 	InstalledAntrea     InstalledType = "Antrea"
 	InstalledKubeRouter InstalledType = "KubeRouter"
 	InstalledOVN        InstalledType = "OVNKubernetes"
+	InstalledAzureCNI   InstalledType = "AzureCNI"
 	InstalledKubeProxy  InstalledType = "KubeProxy"
 	InstalledMultus     InstalledType = "Multus"
 	// InstalledWhereabouts hands out addresses on secondary networks.
 	InstalledWhereabouts InstalledType = "Whereabouts"
+	// InstalledAzureMasquerade and InstalledGKENetd are what clouds run beside a network plugin, whichever that is.
+	InstalledAzureMasquerade InstalledType = "AzureIPMasqAgent"
+	InstalledGKENetd         InstalledType = "GKENetd"
 )
 
 // Installed is a network plugin, a kube-proxy or an agent for secondary networks that was found in the cluster.
@@ -95,6 +107,13 @@ type Installed struct {
 	Found *Found
 	// Parked says that a node selector of ours keeps it off every node.
 	Parked bool
+	// Unavailable says that not every node that it is to run on has an available pod of it.
+	Unavailable bool
+}
+
+// IsCNI says whether it is a primary network plugin.
+func (i *Installed) IsCNI() bool {
+	return i.Type != InstalledKubeProxy && i.Type != InstalledAzureMasquerade && i.Type != InstalledGKENetd && !i.Secondary()
 }
 
 // Secondary says whether it is about secondary networks, and no primary network plugin.
@@ -106,7 +125,7 @@ func (i *Installed) Secondary() bool {
 func (s *Snapshot) CNIs() []Installed {
 	var out []Installed
 	for _, i := range s.Installed {
-		if i.Type != InstalledKubeProxy && !i.Secondary() {
+		if i.IsCNI() {
 			out = append(out, i)
 		}
 	}

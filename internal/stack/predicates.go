@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/facts"
 )
 
 // kubeProxyName is the name of kube-proxy's DaemonSet everywhere.
@@ -36,18 +37,32 @@ func nodeChanged() predicate.Predicate {
 			!equality.Semantic.DeepEqual(o.Status.Addresses, n.Status.Addresses) ||
 			o.Status.NodeInfo.KernelVersion != n.Status.NodeInfo.KernelVersion ||
 			o.Status.NodeInfo.OperatingSystem != n.Status.NodeInfo.OperatingSystem ||
+			o.Status.NodeInfo.OSImage != n.Status.NodeInfo.OSImage ||
+			o.Spec.ProviderID != n.Spec.ProviderID || !maps.Equal(signs(o), signs(n)) ||
 			o.Annotations[networkstackv1alpha1.NodeMTUAnnotation] != n.Annotations[networkstackv1alpha1.NodeMTUAnnotation]
 	}}
 }
 
-// agentChanged passes changes of who owns a DaemonSet and what it runs. The progress of its pods matters for
-// kube-proxy alone, when it is brought back.
+// signs are those of a node's labels that facts read.
+func signs(n *corev1.Node) map[string]string {
+	out := map[string]string{}
+	for key, value := range n.Labels {
+		if facts.IsNodeSign(key) {
+			out[key] = value
+		}
+	}
+	return out
+}
+
+// agentChanged passes changes of who owns a DaemonSet and what it runs, and of whether an agent is available everywhere.
+// The progress of its pods matters for kube-proxy alone, when it is brought back.
 func agentChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		o, ok1 := e.ObjectOld.(*appsv1.DaemonSet)
 		n, ok2 := e.ObjectNew.(*appsv1.DaemonSet)
 		return !ok1 || !ok2 || o.Generation != n.Generation ||
 			!maps.Equal(o.Labels, n.Labels) || !maps.Equal(o.Annotations, n.Annotations) ||
+			facts.Available(o) != facts.Available(n) && facts.Recognised(n) ||
 			n.Name == kubeProxyName && !equality.Semantic.DeepEqual(o.Status, n.Status)
 	}}
 }

@@ -45,6 +45,9 @@ func TestNodeChanged(t *testing.T) {
 		{"addresses", func(n *corev1.Node) { n.Status.Addresses[0].Address = "192.0.2.2" }, true},
 		{"kernel", func(n *corev1.Node) { n.Status.NodeInfo.KernelVersion = "6.2.0" }, true},
 		{"operating system", func(n *corev1.Node) { n.Status.NodeInfo.OperatingSystem = "windows" }, true},
+		{"provider", func(n *corev1.Node) { n.Spec.ProviderID = "gce://" }, true},
+		{"label of a distribution", func(n *corev1.Node) { n.Labels = map[string]string{"kubernetes.azure.com/cluster": "x"} }, true},
+		{"operating system's name", func(n *corev1.Node) { n.Status.NodeInfo.OSImage = "Talos (v1.11.2)" }, true},
 		{"MTU", func(n *corev1.Node) { n.Annotations[networkstackv1alpha1.NodeMTUAnnotation] = "1500" }, true},
 	} {
 		changed := node()
@@ -60,8 +63,11 @@ func TestNodeChanged(t *testing.T) {
 
 func TestAgentChanged(t *testing.T) {
 	agent := func(name string) *appsv1.DaemonSet {
-		return &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: name, Generation: 1, ResourceVersion: "1",
+		ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: name, Generation: 1, ResourceVersion: "1",
 			Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"a": "b"}}}
+		ds.Spec.Template.Spec.Containers = []corev1.Container{{Name: name + "-agent"}}
+		ds.Status.ObservedGeneration = 1
+		return ds
 	}
 	for _, tc := range []struct {
 		name, agent string
@@ -70,6 +76,8 @@ func TestAgentChanged(t *testing.T) {
 	}{
 		{"nothing", "cilium", func(*appsv1.DaemonSet) {}, false},
 		{"progress of a CNI", "cilium", func(ds *appsv1.DaemonSet) { ds.Status.NumberAvailable, ds.ResourceVersion = 1, "2" }, false},
+		{"a CNI missing on a node", "cilium", func(ds *appsv1.DaemonSet) { ds.Status.DesiredNumberScheduled = 2 }, true},
+		{"another missing on a node", "logger", func(ds *appsv1.DaemonSet) { ds.Status.DesiredNumberScheduled = 2 }, false},
 		{"progress of kube-proxy", "kube-proxy", func(ds *appsv1.DaemonSet) { ds.Status.NumberAvailable = 1 }, true},
 		{"nothing about kube-proxy", "kube-proxy", func(ds *appsv1.DaemonSet) { ds.ResourceVersion = "2" }, false},
 		{"spec", "cilium", func(ds *appsv1.DaemonSet) { ds.Generation = 2 }, true},

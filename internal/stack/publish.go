@@ -183,18 +183,54 @@ func fillReady(s *scope, out *networkstackv1alpha1.NetworkStackStatus, ready int
 		status.Working(conditions, generation, networkstackv1alpha1.ReasonProgressing, strings.Join(open, "; "))
 	case len(suspended) > 0:
 		status.Paused(conditions, generation, "suspended: "+strings.Join(suspended, ", "))
+	case len(unavailable(s)) > 0:
+		status.Working(conditions, generation, networkstackv1alpha1.ReasonNotHealthy, strings.Join(unavailable(s), "; "))
 	case s.parks() && !s.parked:
 		status.Working(conditions, generation, networkstackv1alpha1.ReasonProgressing, "kube-proxy is about to be parked")
 	default:
-		status.Ready(conditions, generation, networkstackv1alpha1.ReasonReady, readyText(ready))
+		status.Ready(conditions, generation, networkstackv1alpha1.ReasonReady, readyText(s, ready))
 	}
 }
 
-func readyText(ready int) string {
-	if ready == 0 {
-		return "nothing is to be installed: the network is managed elsewhere"
+// unavailable are the agents of others that the stack relies on and that are missing on a node. How many are missing is left
+// out: nothing watches their progress.
+func unavailable(s *scope) []string {
+	var out []string
+	if s.result == nil {
+		return nil
 	}
-	return fmt.Sprintf("%d of %d components are installed and healthy", ready, ready)
+	for _, i := range s.result.ReliesOn {
+		if i.Unavailable {
+			out = append(out, fmt.Sprintf("%s, which is not managed here, is not available on every node", agentText(i)))
+		}
+	}
+	return out
+}
+
+// agentText is "DaemonSet kube-system/anetd (GKE)".
+func agentText(i facts.Installed) string {
+	text := "DaemonSet " + i.Namespace + "/" + i.Name
+	if i.Manager != "" {
+		text += " (" + i.Manager + ")"
+	}
+	return text
+}
+
+func readyText(s *scope, ready int) string {
+	var others []string
+	if s.result != nil {
+		for _, i := range s.result.ReliesOn {
+			others = append(others, agentText(i))
+		}
+	}
+	available := ""
+	if len(others) > 0 {
+		available = "; available is " + strings.Join(others, ", ")
+	}
+	if ready == 0 {
+		return "nothing is to be installed: the network is managed elsewhere" + available
+	}
+	return fmt.Sprintf("%d of %d components are installed and healthy", ready, ready) + available
 }
 
 func stepText(step plan.Step, c *networkstackv1alpha1.NetworkComponent) string {

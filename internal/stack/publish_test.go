@@ -32,6 +32,10 @@ func leaving(s *networkstackv1alpha1.NetworkStack) {
 	s.DeletionTimestamp = &now
 }
 
+func reliesOn(others ...facts.Installed) func(*compose.Result) {
+	return func(r *compose.Result) { r.ReliesOn = others }
+}
+
 func suspended(s *networkstackv1alpha1.NetworkStack) { s.Spec.Suspend = true }
 
 func uninstalling(s *networkstackv1alpha1.NetworkStack) {
@@ -171,6 +175,12 @@ func TestFillConditions(t *testing.T) {
 		{"warnings are counted", scope{stack: stackOf(), result: result(func(r *compose.Result) { r.Warnings = make([]compose.Finding, 2) })},
 			build("+Accepted: the spec is valid on this cluster; remarks in status.warnings: 2",
 				"+Ready: nothing is to be installed: the network is managed elsewhere", "")},
+		{"others' network is available", scope{stack: stackOf(), result: result(reliesOn(facts.Installed{Namespace: "kube-system", Name: "anetd", Manager: "GKE"}))},
+			build(valid, "+Ready: nothing is to be installed: the network is managed elsewhere; available is DaemonSet kube-system/anetd (GKE)", "")},
+		{"others' network is missing on a node",
+			scope{stack: stackOf(), steps: keep, components: components{component("cni", 0)}, result: result(reliesOn(
+				facts.Installed{Namespace: "kube-system", Name: "anetd", Manager: "GKE", Unavailable: true}, facts.Installed{Namespace: "kube-system", Name: "netd"}))},
+			build(valid, "-NotHealthy: DaemonSet kube-system/anetd (GKE), which is not managed here, is not available on every node", "Reconciling")},
 		{"ready", scope{stack: stackOf(), result: result(), steps: keep, components: components{component("cni", 0)}},
 			build(valid, "+Ready: 1 of 1 components are installed and healthy", "")},
 		{"a component cannot be written",

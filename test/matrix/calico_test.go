@@ -3,6 +3,7 @@
 package matrix_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -262,7 +263,7 @@ func render(t *testing.T, c *chart.Chart, rel compose.Release) []*unstructured.U
 		}
 	}
 	all, err := chartutil.ToRenderValues(c, values, chartutil.ReleaseOptions{
-		Name: rel.Name, Namespace: "tigera-operator", Revision: 1, IsInstall: true,
+		Name: rel.Name, Namespace: cmp.Or(rel.Spec.Namespace, "tigera-operator"), Revision: 1, IsInstall: true,
 	}, chartutil.DefaultCapabilities)
 	if err != nil {
 		t.Fatal(err)
@@ -273,6 +274,9 @@ func render(t *testing.T, c *chart.Chart, rel compose.Release) []*unstructured.U
 	}
 	var out []*unstructured.Unstructured
 	for _, path := range slices.Sorted(maps.Keys(files)) {
+		if strings.HasSuffix(path, "/NOTES.txt") {
+			continue
+		}
 		documents := releaseutil.SplitManifests(files[path])
 		for _, key := range slices.Sorted(maps.Keys(documents)) {
 			data, err := yaml.YAMLToJSON([]byte(documents[key]))

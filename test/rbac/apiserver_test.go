@@ -78,6 +78,26 @@ func TestAPIServerLetsOperatorInstallCharts(t *testing.T) {
 		account.list(t, objects)
 		account.remove(t, objects)
 	})
+	t.Run("AWS VPC CNI", func(t *testing.T) {
+		objects := awsvpcObjects(t)
+		var definitions, rest []*unstructured.Unstructured
+		for _, o := range objects {
+			if o.GetKind() == "CustomResourceDefinition" {
+				definitions = append(definitions, o)
+			} else {
+				rest = append(rest, o)
+			}
+		}
+		if n := account.apply(t, definitions); n == 0 {
+			t.Fatal("the chart has no definition")
+		}
+		account.served(t, schema.GroupVersionKind{Group: "crd.k8s.amazonaws.com", Version: "v1alpha1", Kind: "ENIConfig"})
+		if n := account.apply(t, rest); n != len(rest) {
+			t.Errorf("%d of %d objects are applied", n, len(rest))
+		}
+		account.list(t, rest)
+		account.remove(t, rest)
+	})
 	t.Run("no more than that", func(t *testing.T) { checkRefusals(t, config) })
 }
 

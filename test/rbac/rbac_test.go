@@ -30,6 +30,7 @@ const (
 	operatorRole   = "networkstack-operator"
 	componentsRole = "networkstack-operator-components"
 	calicoRole     = "networkstack-operator-calico"
+	awsvpcRole     = "networkstack-operator-awsvpc"
 	serviceAccount = "networkstack-operator"
 )
 
@@ -56,6 +57,17 @@ manageCRDs: false
 defaultFelixConfiguration: {enabled: true, wireguardEnabled: true}
 kubernetesServiceEndpoint: {host: 192.0.2.10}
 installation: {calicoNetwork: {linuxDataplane: BPF, ipPools: [{name: a, cidr: 10.244.0.0/16}]}}`
+
+const awsvpcVersion = "1.23.0"
+
+// awsvpcValues turn on everything that the operator is meant to carry.
+const awsvpcValues = `
+enableNetworkPolicy: "true"
+env: {ANNOTATE_POD_IP: "true"}
+eniConfig: {create: true, subnets: {eu-west-1a: {id: subnet-0a, securityGroups: [sg-01]}}}`
+
+// discovery is what system:discovery grants everybody who has logged in.
+var discovery = rbacv1.PolicyRule{NonResourceURLs: []string{"/apis", "/apis/*"}, Verbs: []string{"get"}}
 
 // named are the roles that the operator may write and bind without holding what they grant.
 var named = []string{"tigera-operator", "tigera-operator-secrets"}
@@ -145,6 +157,45 @@ func TestOperatorCanInstallCalico(t *testing.T) {
 			t.Parallel()
 			checkRelease(t, rules.all(), render(t, testcharts.Upstream(t, name, calicoVersion), "tigera-operator", calicoValues))
 		})
+	}
+}
+
+func TestOperatorCanInstallAWSVPC(t *testing.T) {
+	t.Parallel()
+	checkRelease(t, append(installedRules(t).all(), discovery), awsvpcObjects(t))
+}
+
+// awsvpcObjects are those of the AWS VPC CNI's chart, and its definition.
+func awsvpcObjects(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	return render(t, testcharts.Upstream(t, "aws-vpc-cni", awsvpcVersion), "kube-system", awsvpcValues)
+}
+
+// TestAWSVPCRoleIsNeeded fails on a permission in awsvpc_role.yaml that the chart does not ask for.
+func TestAWSVPCRoleIsNeeded(t *testing.T) {
+	t.Parallel()
+	rules := installedRules(t)
+	var needed []rbacv1.PolicyRule
+	objects := awsvpcObjects(t)
+	for _, object := range objects {
+		resource, _ := meta.UnsafeGuessKindToResource(object.GroupVersionKind())
+		needed = append(needed, rbacv1.PolicyRule{
+			APIGroups: []string{resource.Group}, Resources: []string{resource.Resource},
+			Verbs: []string{"get", "list", "watch", "create", "patch", "delete"},
+		})
+	}
+	for _, r := range rolesOf(t, objects) {
+		needed = append(needed, r.rules...)
+	}
+	if ok, excess := validation.Covers(needed, rules[awsvpcRole]); !ok {
+		t.Errorf("the chart does not need this, remove it from awsvpc_role.yaml:\n%s", format(excess))
+	}
+	for _, rule := range rules[awsvpcRole] {
+		for _, part := range validation.BreakdownRule(rule) {
+			if ok, _ := validation.Covers(slices.Concat(rules[operatorRole], rules[componentsRole], rules[calicoRole]), []rbacv1.PolicyRule{part}); ok {
+				t.Errorf("another role has this, too, remove it from awsvpc_role.yaml: %s", part.String())
+			}
+		}
 	}
 }
 
@@ -383,9 +434,9 @@ func installedRules(t *testing.T) ruleSet {
 			rules[strings.TrimPrefix(r.name, "ClusterRole ")] = r.rules
 		}
 	}
-	if len(rules[operatorRole]) == 0 || len(rules[componentsRole]) == 0 || len(rules[calicoRole]) == 0 || len(rules) != 3 {
-		t.Fatalf("config/default binds %v to the operator, not %s, %s and %s",
-			slices.Sorted(maps.Keys(rules)), operatorRole, componentsRole, calicoRole)
+	want := []string{operatorRole, awsvpcRole, calicoRole, componentsRole}
+	if got := slices.Sorted(maps.Keys(rules)); !slices.Equal(got, want) {
+		t.Fatalf("config/default binds %v to the operator, not %v", got, want)
 	}
 	return rules
 }

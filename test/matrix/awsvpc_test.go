@@ -1,0 +1,242 @@
+package matrix_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
+	"github.com/networkstack/networkstack/internal/compose"
+	"github.com/networkstack/networkstack/internal/facts"
+	"github.com/networkstack/networkstack/test/controlplane"
+	"github.com/networkstack/networkstack/test/operator"
+	"github.com/networkstack/networkstack/test/testcharts"
+)
+
+const awsVersion = "1.23.0"
+
+// awsCell is one combination of the AWS VPC CNI's settings.
+type awsCell struct {
+	families      []IPFamily
+	encapsulation Encapsulation
+	encryption    EncryptionType
+	mode          KubeProxyMode
+	policy        Toggle
+	prefixes      Toggle
+	custom        bool
+}
+
+func (c awsCell) String() string {
+	return fmt.Sprintf("%v %s %s %s policy=%s prefixes=%s custom=%v", c.families, c.encapsulation, c.encryption, c.mode, c.policy, c.prefixes, c.custom)
+}
+
+func awsCells() []awsCell {
+	var out []awsCell
+	for _, families := range [][]IPFamily{{IPv4}, {IPv6}, {IPv4, IPv6}, {IPv6, IPv4}} {
+		for _, encapsulation := range []Encapsulation{"", EncapsulationNone, EncapsulationVXLAN, EncapsulationGeneve, EncapsulationIPIP} {
+			for _, encryption := range []EncryptionType{EncryptionNone, EncryptionWireGuard, EncryptionIPsec} {
+				for _, mode := range []KubeProxyMode{KubeProxyIPTables, KubeProxyNFTables, KubeProxyIPVS, KubeProxyReplaced, KubeProxyUnmanaged} {
+					for _, policy := range []Toggle{"", Enabled} {
+						for _, prefixes := range []Toggle{"", Enabled, Disabled} {
+							for _, custom := range []bool{false, true} {
+								out = append(out, awsCell{families, encapsulation, encryption, mode, policy, prefixes, custom})
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+// refused are the fields that have to be refused, found out without the composition.
+func (c awsCell) refused() []string {
+	fields := map[string]bool{}
+	if c.encapsulation != "" && c.encapsulation != EncapsulationNone {
+		fields["spec.cni.encapsulation"] = true
+	}
+	if c.encryption != EncryptionNone {
+		fields["spec.cni.encryption.type"] = true
+	}
+	if c.mode == KubeProxyReplaced || c.mode == KubeProxyNFTables {
+		fields["spec.kubeProxy.mode"] = true
+	}
+	if len(c.families) == 2 {
+		fields["spec.ipFamilies"] = true
+	}
+	if c.ipv6() && c.prefixes == Disabled {
+		fields["spec.cni.awsVPC.prefixDelegation"] = true
+	}
+	if c.ipv6() && c.custom {
+		fields["spec.cni.awsVPC.customNetworking"] = true
+	}
+	return slices.Sorted(maps.Keys(fields))
+}
+
+func (c awsCell) ipv6() bool { return len(c.families) == 1 && c.families[0] == IPv6 }
+
+// input is the combination on EKS.
+func (c awsCell) input() compose.Input {
+	in := cell{families: c.families, encapsulation: c.encapsulation, encryption: c.encryption, mode: c.mode}.input()
+	s := &in.Stack.Spec
+	s.IPPools = nil
+	s.CNI.Type = CNIAWSVPC
+	s.CNI.AWSVPC = &AWSVPCSpec{NetworkPolicy: c.policy, PrefixDelegation: c.prefixes}
+	if c.custom {
+		s.CNI.AWSVPC.CustomNetworking = &AWSCustomNetworking{Zones: []AWSZone{{Name: "eu-west-1a", SubnetID: "subnet-0a1b", SecurityGroups: []string{"sg-01"}}}}
+	}
+	in.Facts.Cloud, in.Facts.Distribution = facts.CloudAWS, facts.DistributionEKS
+	in.Facts.Nodes[0].MTU = 9001
+	return in
+}
+
+// TestAWSVPC goes through all combinations, as TestCalico does.
+func TestAWSVPC(t *testing.T) {
+	upstream := testcharts.Upstream(t, "aws-vpc-cni", awsVersion)
+	cp := controlplane.ForTest(t, controlplane.Options{})
+	server := newServer(t, cp)
+	if err := operator.Install(t.Context(), cp.RESTConfig()); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range upstream.CRDObjects() {
+		o := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal(f.File.Data, &o.Object); err != nil {
+			t.Fatal(err)
+		}
+		server.apply(o, false)
+	}
+	server.waitFor("crd.k8s.amazonaws.com/v1alpha1", "ENIConfig")
+
+	cells := awsCells()
+	composed, refused, byServer := 0, map[string]int{}, 0
+	for _, c := range cells {
+		in := c.input()
+		result := compose.Compose(in)
+		var fields []string
+		for _, e := range result.Errors {
+			fields = append(fields, e.Field)
+			refused[e.Rule]++
+		}
+		slices.Sort(fields)
+		if fields = slices.Compact(fields); !slices.Equal(fields, c.refused()) {
+			t.Fatalf("%s: refused for %v, want %v: %v", c, fields, c.refused(), result.Errors)
+		}
+		taken := server.takes(in.Stack)
+		if !taken {
+			byServer++
+		}
+		if !taken && len(fields) == 0 {
+			t.Errorf("%s: the API server refuses what can be composed", c)
+		}
+		if len(fields) > 0 {
+			continue
+		}
+		composed++
+		i := slices.IndexFunc(result.Releases, func(r compose.Release) bool { return r.Name == "aws-vpc-cni" })
+		objects := render(t, upstream, result.Releases[i])
+		for _, o := range objects {
+			server.apply(o, true)
+		}
+		c.check(t, objects)
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+	t.Logf("%d cells: %d composed, %d refused, %d of these by the API server already", len(cells), composed, len(cells)-composed, byServer)
+	for _, rule := range slices.Sorted(maps.Keys(refused)) {
+		t.Logf("%5d × %s", refused[rule], rule)
+	}
+	if composed < 50 || len(refused) < 5 {
+		t.Errorf("%d cells are composed, and %d rules refuse", composed, len(refused))
+	}
+}
+
+// check looks for what was asked for in the agent's environment.
+func (c awsCell) check(t *testing.T, objects []*unstructured.Unstructured) {
+	t.Helper()
+	prefixes := c.prefixes == Enabled || c.ipv6()
+	want := map[string]string{
+		"ENABLE_IPv4": fmt.Sprint(!c.ipv6()), "ENABLE_IPv6": fmt.Sprint(c.ipv6()), "ENABLE_PREFIX_DELEGATION": fmt.Sprint(prefixes),
+		"POD_MTU": "9001", "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": fmt.Sprint(c.custom),
+	}
+	zones := 0
+	for _, o := range objects {
+		switch o.GetKind() {
+		case "ENIConfig":
+			zones++
+		case "ConfigMap":
+			if on, _, _ := unstructured.NestedString(o.Object, "data", "enable-network-policy-controller"); on != fmt.Sprint(c.policy == Enabled) {
+				t.Errorf("%s: policies %q", c, on)
+			}
+		case "DaemonSet":
+			containers, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
+			env, _, _ := unstructured.NestedSlice(containers[0].(map[string]any), "env")
+			for _, e := range env {
+				name, _ := e.(map[string]any)["name"].(string)
+				if value, wanted := want[name]; wanted && e.(map[string]any)["value"] == value {
+					delete(want, name)
+				}
+			}
+		}
+	}
+	if len(want) > 0 || zones != map[bool]int{true: 1}[c.custom] {
+		t.Errorf("%s: lacks %v; ENIConfigs %d", c, want, zones)
+	}
+}
+
+// TestCloudObjects gives the API server objects of types that clouds run, that it can judge without the operator.
+func TestCloudObjects(t *testing.T) {
+	cp := controlplane.ForTest(t, controlplane.Options{})
+	server := newServer(t, cp)
+	if err := operator.Install(t.Context(), cp.RESTConfig()); err != nil {
+		t.Fatal(err)
+	}
+	server.waitFor(GroupVersion.String(), "NetworkStack")
+	zones := func(z ...AWSZone) *AWSVPCSpec {
+		return &AWSVPCSpec{CustomNetworking: &AWSCustomNetworking{Zones: z}}
+	}
+	for _, tc := range []struct {
+		name string
+		cni  CNISpec
+		pool bool
+		// text that the API server's answer has; none for what it takes.
+		text string
+	}{
+		{"GKE", CNISpec{Type: CNIGKE}, false, ""},
+		{"AzureCNI", CNISpec{Type: CNIAzure}, false, ""},
+		{"AWSVPC", CNISpec{Type: CNIAWSVPC, AWSVPC: zones(AWSZone{Name: "eu-west-1a", SubnetID: "subnet-0a"})}, false, ""},
+		{"Kubenet", CNISpec{Type: CNIKubenet}, false, "kubenet is gone"},
+		{"GKE with a version", CNISpec{Type: CNIGKE, ComponentSettings: ComponentSettings{Version: "1.20.0"}}, false, "run by the cloud"},
+		{"AzureCNI with encapsulation", CNISpec{Type: CNIAzure, Encapsulation: EncapsulationVXLAN}, false, "run by the cloud"},
+		{"AzureCNI with encryption", CNISpec{Type: CNIAzure, Encryption: &EncryptionSpec{Type: EncryptionWireGuard}}, false, "run by the cloud"},
+		{"block for another type", CNISpec{Type: CNIFlannel, AWSVPC: &AWSVPCSpec{}}, false, "set type to AWSVPC"},
+		{"AWSVPC with pools", CNISpec{Type: CNIAWSVPC}, true, "remove ipPools"},
+		{"AWSVPC with encapsulation", CNISpec{Type: CNIAWSVPC, Encapsulation: EncapsulationVXLAN}, false, "neither encapsulates nor encrypts"},
+		{"AWSVPC without zones", CNISpec{Type: CNIAWSVPC, AWSVPC: zones()}, false, "zones"},
+		{"AWSVPC with a subnet's range", CNISpec{Type: CNIAWSVPC, AWSVPC: zones(AWSZone{Name: "a", SubnetID: "10.0.0.0/24"})}, false, "subnetID"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			stack := &NetworkStack{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}, Spec: NetworkStackSpec{CNI: tc.cni}}
+			if tc.pool {
+				stack.Spec.IPPools = []IPPool{{Name: "default", CIDRs: []string{"10.244.0.0/16"}}}
+			}
+			err := server.sendStack(stack)
+			errs, _ := compose.ValidateObject(stack)
+			switch {
+			case tc.text == "" && (err != nil || len(errs) > 0):
+				t.Errorf("refused: %v; %v", err, errs)
+			case tc.text != "" && (err == nil || !strings.Contains(err.Error(), tc.text)):
+				t.Errorf("the API server says %v, want %q", err, tc.text)
+			case tc.text != "" && len(errs) == 0:
+				t.Error("the operator would take it")
+			}
+		})
+	}
+}
