@@ -245,7 +245,7 @@ func TestReport(t *testing.T) {
 		{"agents for secondary networks", &Snapshot{Installed: []Installed{
 			{Type: InstalledMultus, Namespace: "kube-system", Name: "kube-multus-ds", Image: "multus:1"}, {Type: InstalledWhereabouts, Namespace: "kube-system", Name: "whereabouts"},
 		}}, &networkstackv1alpha1.FactsStatus{SecondaryNetworks: []networkstackv1alpha1.FoundComponent{
-			{Type: "Multus", Workload: "kube-system/kube-multus-ds", Image: "multus:1"}, {Type: "Whereabouts", Workload: "kube-system/whereabouts"},
+			{Type: "Multus", Workload: "kube-system/kube-multus-ds", Image: "multus:1", Available: true}, {Type: "Whereabouts", Workload: "kube-system/whereabouts", Available: true},
 		}}},
 		{"IPv6 API server", &Snapshot{APIServer: networkstackv1alpha1.Endpoint{Host: "2001:db8::1", Port: 6443}},
 			&networkstackv1alpha1.FactsStatus{APIServer: "[2001:db8::1]:6443"}},
