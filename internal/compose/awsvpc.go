@@ -111,7 +111,8 @@ func (s *state) validateAWSFamilies() {
 		return
 	}
 	if a.PrefixDelegation == networkstackv1alpha1.Disabled {
-		s.refuse(ruleAWSIPv6Prefix, field.Invalid(awsPath.Child("prefixDelegation"), a.PrefixDelegation, "IPv6 needs it: remove it, or use IPv4"))
+		s.refuse(ruleAWSIPv6Prefix, field.Invalid(awsPath.Child("prefixDelegation"), a.PrefixDelegation,
+			"IPv6 needs it: remove it, or use IPv4"))
 	}
 	if a.CustomNetworking != nil {
 		s.refuse(ruleAWSIPv6Custom, field.Forbidden(awsPath.Child("customNetworking"), "is for IPv4 alone: remove it"))
@@ -132,7 +133,8 @@ func (s *state) validateAWSCustomNetworking() {
 		at := path.Index(i)
 		switch {
 		case len(validation.IsDNS1123Label(z.Name)) > 0:
-			s.refuse(ruleAWSCustomForm, field.Invalid(at.Child("name"), z.Name, "write a zone's name as the nodes' label "+zoneLabel+" has it, such as eu-west-1a"))
+			s.refuse(ruleAWSCustomForm, field.Invalid(at.Child("name"), z.Name,
+				"write a zone's name as the nodes' label "+zoneLabel+" has it, such as eu-west-1a"))
 		case seen[z.Name]:
 			s.refuse(ruleAWSCustomForm, duplicate(at.Child("name"), z.Name, "a zone has one subnet of pods: remove one of them"))
 		}
@@ -267,7 +269,8 @@ func (s *state) awsValues() *valuesBuilder {
 	b.control("enableNetworkPolicy", awsPath.Child("networkPolicy").String(), word(a.NetworkPolicy == networkstackv1alpha1.Enabled),
 		"networkPolicy is %s", toggle(a.NetworkPolicy == networkstackv1alpha1.Enabled))
 	groups := awsPath.Child("podSecurityGroups").String()
-	b.control("env.ENABLE_POD_ENI", groups, word(a.PodSecurityGroups != ""), "security groups of pods are %s", toggle(a.PodSecurityGroups != ""))
+	b.control("env.ENABLE_POD_ENI", groups, word(a.PodSecurityGroups != ""),
+		"security groups of pods are %s", toggle(a.PodSecurityGroups != ""))
 	if a.PodSecurityGroups != "" {
 		b.control("env.POD_SECURITY_GROUP_ENFORCING_MODE", groups, strings.ToLower(string(a.PodSecurityGroups)), "podSecurityGroups is %s", a.PodSecurityGroups)
 	} else {
@@ -275,8 +278,8 @@ func (s *state) awsValues() *valuesBuilder {
 	}
 	b.control("init.env.DISABLE_TCP_EARLY_DEMUX", groups, word(a.PodSecurityGroups == networkstackv1alpha1.AWSPodSecurityGroupsStrict),
 		"the kubelet's probes reach pods with security groups of their own by TCP so")
-	b.control("env.AWS_VPC_K8S_CNI_EXTERNALSNAT", awsPath.Child("externalSNAT").String(), word(a.ExternalSNAT == networkstackv1alpha1.Enabled),
-		"externalSNAT is %s", toggle(a.ExternalSNAT == networkstackv1alpha1.Enabled))
+	outside := a.ExternalSNAT == networkstackv1alpha1.Enabled
+	b.control("env.AWS_VPC_K8S_CNI_EXTERNALSNAT", awsPath.Child("externalSNAT").String(), word(outside), "externalSNAT is %s", toggle(outside))
 	if s.facts.Has(facts.InstalledCalico) {
 		b.set("env.ANNOTATE_POD_IP", "true", "Calico, which enforces policies here, learns the addresses of pods sooner")
 	}

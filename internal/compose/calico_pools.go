@@ -293,7 +293,8 @@ func (s *state) validateCalicoPools() {
 			"Calico takes at most %d CIDRs in all pools together: use fewer and wider ones", maxCalicoPools)))
 	}
 	for _, p := range pools {
-		ipip := p.encapsulation == networkstackv1alpha1.EncapsulationIPIP || p.encapsulation == networkstackv1alpha1.EncapsulationIPIPCrossSubnet
+		ipip := p.encapsulation == networkstackv1alpha1.EncapsulationIPIP ||
+			p.encapsulation == networkstackv1alpha1.EncapsulationIPIPCrossSubnet
 		if ipip && s.facts.Cloud == facts.CloudAzure {
 			s.refuse(ruleCalicoIPIPAzure, field.Invalid(p.encapsulationPath, p.encapsulation, "the nodes run on Azure, whose network drops IPIP: use VXLAN"))
 		}

@@ -38,8 +38,8 @@ const (
 )
 
 var areas = []Area{
-	AreaObject, AreaSources, AreaFamilies, AreaPools, AreaMTU, AreaEndpoint, AreaKubeProxy, AreaCNI, AreaCloud, AreaAdoption, AreaFlannel, AreaCilium,
-	AreaCalico, AreaAWSVPC, AreaSecondary,
+	AreaObject, AreaSources, AreaFamilies, AreaPools, AreaMTU, AreaEndpoint, AreaKubeProxy, AreaCNI, AreaCloud, AreaAdoption, AreaFlannel,
+	AreaCilium, AreaCalico, AreaAWSVPC, AreaSecondary,
 }
 
 // Rule is one thing that is refused or warned of. Its ID is part of the API: it is shown with every finding, does not change, and is
