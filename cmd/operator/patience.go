@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -25,15 +28,16 @@ func patient(cfg *rest.Config, most, pause time.Duration) *rest.Config {
 	cfg = rest.CopyConfig(cfg)
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(req *http.Request) (*http.Response, error) {
-			most, pause := most, pause
+			most, pause, send := most, pause, next.RoundTrip
 			switch {
 			case informs(req):
 			case discovers(req):
 				most, pause = discoveryPatience, min(pause, discoveryPause)
+				send = func(req *http.Request) (*http.Response, error) { return whole(next.RoundTrip(req)) }
 			default:
 				return next.RoundTrip(req)
 			}
-			resp, err := next.RoundTrip(req)
+			resp, err := send(req)
 			for deadline := time.Now().Add(most); away(resp, err) && time.Now().Before(deadline); {
 				timer := time.NewTimer(pause)
 				select {
@@ -45,12 +49,26 @@ func patient(cfg *rest.Config, most, pause time.Duration) *rest.Config {
 				if resp != nil {
 					_ = resp.Body.Close()
 				}
-				resp, err = next.RoundTrip(req)
+				resp, err = send(req)
 			}
 			return resp, err
 		})
 	})
 	return cfg
+}
+
+// whole reads an answer to its end, so that one that breaks off is known here.
+func whole(resp *http.Response, err error) (*http.Response, error) {
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil {
+		return nil, fmt.Errorf("the answer broke off: %w", err)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
 }
 
 // away says whether nobody was there to answer: there is no connection, or whatever stands before the API server, or before

@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"errors"
+	"io"
 	"net/http"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -16,6 +18,7 @@ func TestPatient(t *testing.T) {
 		// status is what the first requests are answered with; 0 is no connection.
 		status      int
 		retryAfter  string
+		breaksOff   bool
 		fails, want int
 		ok          bool
 	}{
@@ -26,6 +29,7 @@ func TestPatient(t *testing.T) {
 		{name: "a watch that is throttled", path: "/api/v1/pods?watch=true", status: 503, retryAfter: "1", fails: 1, want: 1, ok: true},
 		{name: "a watch that has expired", path: "/api/v1/pods?watch=true", status: 410, fails: 1, want: 1, ok: true},
 		{name: "the groups", path: "/apis", status: 500, fails: 2, want: 3, ok: true},
+		{name: "the groups, and the answer breaks off", path: "/apis", status: 200, breaksOff: true, fails: 2, want: 3, ok: true},
 		{name: "the core group", path: "/api/v1", fails: 2, want: 3, ok: true},
 		{name: "a group's version", path: "/apis/apps/v1", status: 503, fails: 2, want: 3, ok: true},
 		{name: "a reconciler's list", path: "/api/v1/pods", fails: 3, want: 1},
@@ -41,6 +45,9 @@ func TestPatient(t *testing.T) {
 					return nil, errors.New("connection refused")
 				}
 				resp.StatusCode = tc.status
+				if tc.breaksOff {
+					resp.Body = io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))
+				}
 				if tc.retryAfter != "" {
 					resp.Header.Set("Retry-After", tc.retryAfter)
 				}

@@ -279,7 +279,8 @@ func (s *state) awsValues() *valuesBuilder {
 	b.control("init.env.DISABLE_TCP_EARLY_DEMUX", groups, word(a.PodSecurityGroups == networkstackv1alpha1.AWSPodSecurityGroupsStrict),
 		"the kubelet's probes reach pods with security groups of their own by TCP so")
 	outside := a.ExternalSNAT == networkstackv1alpha1.Enabled
-	b.control("env.AWS_VPC_K8S_CNI_EXTERNALSNAT", awsPath.Child("externalSNAT").String(), word(outside), "externalSNAT is %s", toggle(outside))
+	b.control("env.AWS_VPC_K8S_CNI_EXTERNALSNAT", awsPath.Child("externalSNAT").String(), word(outside),
+		"externalSNAT is %s", toggle(outside))
 	if s.facts.Has(facts.InstalledCalico) {
 		b.set("env.ANNOTATE_POD_IP", "true", "Calico, which enforces policies here, learns the addresses of pods sooner")
 	}
