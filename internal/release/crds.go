@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/networkstack/networkstack/api/v1alpha1"
@@ -180,6 +181,9 @@ func (s *session) applyCRDs(c *chart.Chart) error {
 		return nil
 	}))
 	if err != nil {
+		return err
+	}
+	if err := s.waitServed(plans); err != nil {
 		return err
 	}
 	for _, p := range plans {
@@ -516,6 +520,37 @@ func (s *session) waitEstablished(name string) error {
 	err = s.watchObject(m, "", name, establishTimeout, establishing)
 	if errors.Is(err, errTimeout) {
 		return fmt.Errorf("not established after %s", establishTimeout)
+	}
+	return err
+}
+
+// waitServed waits until discovery tells of every kind that was applied, which it does a moment after the API server has
+// established it. Charts ask for kinds when they are rendered, and leave out what they do not find.
+func (s *session) waitServed(plans []*crdPlan) error {
+	var missing []schema.GroupVersionKind
+	for _, p := range plans {
+		if p.known != nil || !p.choice.apply {
+			continue
+		}
+		group, _, _ := unstructured.NestedString(p.wanted.Object, "spec", "group")
+		kind, _, _ := unstructured.NestedString(p.wanted.Object, "spec", "names", "kind")
+		for _, v := range p.outcome.Served {
+			missing = append(missing, schema.GroupVersionKind{Group: group, Version: v, Kind: kind})
+		}
+	}
+	const pause = 50 * time.Millisecond
+	err := wait.PollUntilContextTimeout(s.ctx, pause, establishTimeout, true, func(context.Context) (bool, error) {
+		missing = slices.DeleteFunc(missing, func(gvk schema.GroupVersionKind) bool {
+			_, err := s.engine.cluster.mapping(gvk, false)
+			return err == nil
+		})
+		if len(missing) > 0 {
+			s.engine.cluster.invalidate()
+		}
+		return len(missing) == 0, nil
+	})
+	if err != nil && s.ctx.Err() == nil {
+		return fmt.Errorf("discovery does not tell of %s after %s", missing[0], establishTimeout)
 	}
 	return err
 }

@@ -113,6 +113,11 @@ func noFalseDrift(t *testing.T, charts []testcharts.Real, soak time.Duration) {
 			writes[testbed.What(e)]++
 		}
 	}
+	for _, r := range there {
+		if r.NotReady != "" {
+			delete(writes, "patch networkcomponents/status "+r.Release) // how it gets on is news
+		}
+	}
 	if len(writes) > 0 {
 		t.Errorf("the operator wrote in %s with nothing to do: %v", soak, writes)
 	}
