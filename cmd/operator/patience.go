@@ -1,14 +1,13 @@
 package main
 
 import (
-	"bytes"
-	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"github.com/networkstack/networkstack/internal/transport"
 )
 
 // How long an informer's request is made again while the API server is away, and how often; and the same for discovery, which
@@ -33,7 +32,7 @@ func patient(cfg *rest.Config, most, pause time.Duration) *rest.Config {
 			case informs(req):
 			case discovers(req):
 				most, pause = discoveryPatience, min(pause, discoveryPause)
-				send = func(req *http.Request) (*http.Response, error) { return whole(next.RoundTrip(req)) }
+				send = func(req *http.Request) (*http.Response, error) { return transport.Whole(next.RoundTrip(req)) }
 			default:
 				return next.RoundTrip(req)
 			}
@@ -55,20 +54,6 @@ func patient(cfg *rest.Config, most, pause time.Duration) *rest.Config {
 		})
 	})
 	return cfg
-}
-
-// whole reads an answer to its end, so that one that breaks off is known here.
-func whole(resp *http.Response, err error) (*http.Response, error) {
-	if err != nil {
-		return nil, err
-	}
-	body, err := io.ReadAll(resp.Body)
-	_ = resp.Body.Close()
-	if err != nil {
-		return nil, fmt.Errorf("the answer broke off: %w", err)
-	}
-	resp.Body = io.NopCloser(bytes.NewReader(body))
-	return resp, nil
 }
 
 // away says whether nobody was there to answer: there is no connection, or whatever stands before the API server, or before

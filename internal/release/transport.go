@@ -1,7 +1,6 @@
 package release
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -12,6 +11,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
+
+	"github.com/networkstack/networkstack/internal/transport"
 )
 
 // Helm's SDK makes requests with context.Background() in many places: template lookups, storage,
@@ -58,13 +59,7 @@ func (t *boundTransport) send(req *http.Request) (*http.Response, error) {
 	if err != nil || req.URL.Query().Has("watch") {
 		return resp, err
 	}
-	body, err := io.ReadAll(resp.Body)
-	_ = resp.Body.Close()
-	if err != nil {
-		return nil, fmt.Errorf("the answer broke off: %w", err)
-	}
-	resp.Body = io.NopCloser(bytes.NewReader(body))
-	return resp, nil
+	return transport.Whole(resp, nil)
 }
 
 // How often a request is made before its failure is the action's, and the first of the growing pauses in between. All of

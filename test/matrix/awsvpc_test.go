@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,8 +13,6 @@ import (
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
 	"github.com/networkstack/networkstack/internal/compose"
 	"github.com/networkstack/networkstack/internal/facts"
-	"github.com/networkstack/networkstack/test/controlplane"
-	"github.com/networkstack/networkstack/test/operator"
 	"github.com/networkstack/networkstack/test/testcharts"
 )
 
@@ -100,11 +97,7 @@ func (c awsCell) input() compose.Input {
 // TestAWSVPC goes through all combinations, as TestCalico does.
 func TestAWSVPC(t *testing.T) {
 	upstream := testcharts.Upstream(t, "aws-vpc-cni", awsVersion)
-	cp := controlplane.ForTest(t, controlplane.Options{})
-	server := newServer(t, cp)
-	if err := operator.Install(t.Context(), cp.RESTConfig()); err != nil {
-		t.Fatal(err)
-	}
+	server := newStacks(t)
 	for _, f := range upstream.CRDObjects() {
 		o := &unstructured.Unstructured{}
 		if err := yaml.Unmarshal(f.File.Data, &o.Object); err != nil {
@@ -114,48 +107,10 @@ func TestAWSVPC(t *testing.T) {
 	}
 	server.waitFor("crd.k8s.amazonaws.com/v1alpha1", "ENIConfig")
 
-	cells := awsCells()
-	composed, refused, byServer := 0, map[string]int{}, 0
-	for _, c := range cells {
-		in := c.input()
-		result := compose.Compose(in)
-		var fields []string
-		for _, e := range result.Errors {
-			fields = append(fields, e.Field)
-			refused[e.Rule]++
-		}
-		slices.Sort(fields)
-		if fields = slices.Compact(fields); !slices.Equal(fields, c.refused()) {
-			t.Fatalf("%s: refused for %v, want %v: %v", c, fields, c.refused(), result.Errors)
-		}
-		taken := server.takes(in.Stack)
-		if !taken {
-			byServer++
-		}
-		if !taken && len(fields) == 0 {
-			t.Errorf("%s: the API server refuses what can be composed", c)
-		}
-		if len(fields) > 0 {
-			continue
-		}
-		composed++
-		i := slices.IndexFunc(result.Releases, func(r compose.Release) bool { return r.Name == "aws-vpc-cni" })
-		objects := render(t, upstream, result.Releases[i])
-		for _, o := range objects {
-			server.apply(o, true)
-		}
-		c.check(t, objects)
-		if t.Failed() {
-			t.FailNow()
-		}
-	}
-	t.Logf("%d cells: %d composed, %d refused, %d of these by the API server already", len(cells), composed, len(cells)-composed, byServer)
-	for _, rule := range slices.Sorted(maps.Keys(refused)) {
-		t.Logf("%5d × %s", refused[rule], rule)
-	}
-	if composed < 50 || len(refused) < 5 {
-		t.Errorf("%d cells are composed, and %d rules refuse", composed, len(refused))
-	}
+	matrix[awsCell]{
+		cells: awsCells(), release: "aws-vpc-cni", upstream: upstream, composed: 50, rules: 5,
+		varies: func(*unstructured.Unstructured) bool { return true },
+	}.run(t, server)
 }
 
 // check looks for what was asked for in the agent's environment.
@@ -193,12 +148,7 @@ func (c awsCell) check(t *testing.T, objects []*unstructured.Unstructured) {
 
 // TestCloudObjects gives the API server objects of types that clouds run, that it can judge without the operator.
 func TestCloudObjects(t *testing.T) {
-	cp := controlplane.ForTest(t, controlplane.Options{})
-	server := newServer(t, cp)
-	if err := operator.Install(t.Context(), cp.RESTConfig()); err != nil {
-		t.Fatal(err)
-	}
-	server.waitFor(GroupVersion.String(), "NetworkStack")
+	server := newStacks(t)
 	zones := func(z ...AWSZone) *AWSVPCSpec {
 		return &AWSVPCSpec{CustomNetworking: &AWSCustomNetworking{Zones: z}}
 	}
@@ -227,16 +177,11 @@ func TestCloudObjects(t *testing.T) {
 			if tc.pool {
 				stack.Spec.IPPools = []IPPool{{Name: "default", CIDRs: []string{"10.244.0.0/16"}}}
 			}
-			err := server.sendStack(stack)
-			errs, _ := compose.ValidateObject(stack)
-			switch {
-			case tc.text == "" && (err != nil || len(errs) > 0):
-				t.Errorf("refused: %v; %v", err, errs)
-			case tc.text != "" && (err == nil || !strings.Contains(err.Error(), tc.text)):
-				t.Errorf("the API server says %v, want %q", err, tc.text)
-			case tc.text != "" && len(errs) == 0:
-				t.Error("the operator would take it")
+			if tc.text == "" {
+				server.judgesAlike(t, stack)
+				return
 			}
+			server.judgesAlike(t, stack, tc.text)
 		})
 	}
 }
