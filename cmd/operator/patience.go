@@ -75,9 +75,21 @@ func informs(req *http.Request) bool {
 	return req.Method == http.MethodGet && (query.Has("watch") || query.Has("resourceVersion"))
 }
 
-// discovers says whether a request asks what the API server serves: /api, /apis, /api/v1, /apis/GROUP and /apis/GROUP/VERSION.
+// discovers says whether a request asks what the API server is and serves: /version, /api, /apis, /api/v1, /apis/GROUP and
+// /apis/GROUP/VERSION.
 func discovers(req *http.Request) bool {
 	const core, groups = 2, 3
 	parts := strings.Split(strings.Trim(req.URL.Path, "/"), "/")
-	return req.Method == http.MethodGet && (parts[0] == "api" && len(parts) <= core || parts[0] == "apis" && len(parts) <= groups)
+	if req.Method != http.MethodGet {
+		return false
+	}
+	switch parts[0] {
+	case "version":
+		return true
+	case "api":
+		return len(parts) <= core
+	case "apis":
+		return len(parts) <= groups
+	}
+	return false
 }

@@ -30,6 +30,7 @@ func TestPatient(t *testing.T) {
 		{name: "a watch that has expired", path: "/api/v1/pods?watch=true", status: 410, fails: 1, want: 1, ok: true},
 		{name: "the groups", path: "/apis", status: 500, fails: 2, want: 3, ok: true},
 		{name: "the groups, and the answer breaks off", path: "/apis", status: 200, breaksOff: true, fails: 2, want: 3, ok: true},
+		{name: "the version, and the answer breaks off", path: "/version", status: 200, breaksOff: true, fails: 2, want: 3, ok: true},
 		{name: "the core group", path: "/api/v1", fails: 2, want: 3, ok: true},
 		{name: "a group's version", path: "/apis/apps/v1", status: 503, fails: 2, want: 3, ok: true},
 		{name: "a reconciler's list", path: "/api/v1/pods", fails: 3, want: 1},
