@@ -136,8 +136,8 @@ test-race: ## Run the tests that start no control plane under the race detector 
 	  $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep -v test/controlplane | cut -d' ' -f1)
 
 .PHONY: faults
-faults: ## Run the fault tests in full: kills in every mode, outages of a minute, very slow answers (see docs/architecture.md).
-	NETWORKSTACK_FAULTS=full go test -v -count=1 -timeout 60m $(TEST_FLAGS) ./test/faults
+faults: ## Run the fault tests in full: every write in every way, outages of a minute, very slow answers (see docs/architecture.md).
+	NETWORKSTACK_FAULTS=full go test -v -count=1 -p 1 -timeout 60m $(TEST_FLAGS) ./internal/release ./test/faults
 
 .PHONY: bench
 bench: ## Measure the release engine against the Helm SDK's own actions, as a table (BENCH_ARGS='--rounds 10').

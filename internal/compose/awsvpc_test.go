@@ -32,7 +32,7 @@ func environmentOf(t *testing.T, ds object, list, container string) map[string]s
 
 // TestAWSRenders lets upstream's own chart read the derived values: what counts is what reaches the agents.
 func TestAWSRenders(t *testing.T) {
-	c := testcharts.Upstream(t, "aws-vpc-cni", "1.23.0")
+	c := testcharts.Upstream(t, "aws-vpc-cni", "1.22.4")
 	ours := facts.Installed{Type: facts.InstalledAWSVPC, Namespace: "kube-system", Name: "aws-node", Component: "aws-vpc-cni"}
 	calicoThere := facts.Installed{Type: facts.InstalledCalico, Namespace: "calico-system", Name: "calico-node"}
 	const absent = "absent"

@@ -42,7 +42,7 @@ func testCatalog() catalog.Catalog {
 		},
 		"AWSVPC": {
 			Type: "AWSVPC", Repository: "https://aws.github.io/eks-charts", Chart: "aws-vpc-cni", ReleaseName: "aws-vpc-cni", Namespace: "kube-system",
-			Versions: []catalog.Version{{Version: "1.23.0", Digest: digest("a335")}},
+			Versions: []catalog.Version{{Version: "1.22.4", Digest: digest("a335")}},
 		},
 		"KubeProxy": {
 			Type: "KubeProxy", Chart: "kube-proxy", ReleaseName: "kube-proxy", Namespace: "kube-system",

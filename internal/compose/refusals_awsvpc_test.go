@@ -108,7 +108,7 @@ func awsFindings() []finding {
 		{name: "AWS: the add-on", in: eks(there(addOn))},
 		{name: "AWS: the add-on, and policies by Calico", in: eks(there(addOn, calicoThere))},
 		{name: "AWS: the add-on, with settings", in: eks(there(addOn), mtu(1400), awsBlock(AWSVPCSpec{}), func(in *Input) {
-			in.Stack.Spec.CNI.Version, in.Stack.Spec.CNI.DriftMode = "1.23.0", DriftWarn
+			in.Stack.Spec.CNI.Version, in.Stack.Spec.CNI.DriftMode = "1.22.4", DriftWarn
 		}), errors: []string{kept("cni.version"), kept("cni.driftMode"), kept("cni.awsVPC"), kept("mtu")}},
 		{name: "AWS: the add-on beside Flannel", in: eks(there(addOn, facts.Installed{Type: facts.InstalledFlannel, Namespace: "kube-flannel", Name: "kube-flannel-ds"})), errors: []string{
 			`spec.cni.type: Invalid value: "AWSVPC": DaemonSet kube-flannel/kube-flannel-ds is Flannel, beside the AWS VPC CNI; two network plugins break every pod: remove one of them [CNI-SECOND]`,

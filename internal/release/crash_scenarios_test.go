@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/networkstack/networkstack/test/effort"
 	"github.com/networkstack/networkstack/test/endstate"
 )
 
@@ -31,8 +32,8 @@ var crashModes = []crashMode{
 	{name: "failed once", once: true},
 }
 
-// Cut off at any of its writes and made again by a new engine that remembers nothing, every action comes to the same
-// end as the uninterrupted one.
+// Cut off at any of its writes, in any way (or, without full effort, each write in one way), and made again by a new
+// engine that remembers nothing, every action comes to the same end as the uninterrupted one.
 func TestCrashScenarios(t *testing.T) {
 	e := newEnv(t)
 	// Most of the time is waiting, for Jobs and deletions, so more run at once than there are processors.
@@ -59,6 +60,9 @@ func TestCrashScenarios(t *testing.T) {
 				defer each.Wait()
 				for m, mode := range crashModes {
 					for k := int64(1); k <= whole.writes; k++ {
+						if !effort.Full() && (k+int64(n))%int64(len(crashModes)) != int64(m) {
+							continue
+						}
 						each.Go(func() {
 							t.Run(fmt.Sprintf("%s %d", mode.name, k), func(t *testing.T) {
 								whole.compare(run(t, sc, fmt.Sprintf("crash-%d-%d-%d", n, m, k), k, mode))

@@ -8,11 +8,13 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/networkstack/networkstack/test/effort"
 )
 
 // outage is how long the API server is away.
 func outage() time.Duration {
-	if full() {
+	if effort.Full() {
 		return time.Minute
 	}
 	return 15 * time.Second
@@ -130,7 +132,7 @@ func outages(t *testing.T, away func(*env) func(), ends bool, args []string) {
 	want := e.undisturbed(t, life)
 	want["idle"] = want["change"]
 	life = slices.Insert(life, 2, phase{name: "idle", begin: func(*env) {}, done: life[1].done})
-	if !full() {
+	if !effort.Full() {
 		life = []phase{life[0], life[2], life[len(life)-1]}
 		want["idle"] = want["install"]
 	}

@@ -15,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/networkstack/networkstack/test/effort"
 )
 
 // disturbance is something that goes wrong all the time.
@@ -166,7 +168,7 @@ const mostErrors = 400
 func TestDisturbed(t *testing.T) {
 	t.Parallel()
 	names := []string{"install", "change", "drift", "delete"}
-	if full() {
+	if effort.Full() {
 		names = []string{"install", "change", "change back", "drift", "delete"}
 	}
 	// Two control planes share the work, most of which is waiting.
@@ -191,7 +193,7 @@ func TestDisturbed(t *testing.T) {
 	go func() {
 		defer close(work)
 		for _, d := range disturbances() {
-			if d.slow && !full() {
+			if d.slow && !effort.Full() {
 				continue
 			}
 			select {

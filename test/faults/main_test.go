@@ -10,11 +10,6 @@ import (
 	"github.com/networkstack/networkstack/test/operator"
 )
 
-// fullVariable, when set, asks for every mode of every fault. It is what make faults sets.
-const fullVariable = "NETWORKSTACK_FAULTS"
-
-func full() bool { return os.Getenv(fullVariable) == "full" }
-
 // operatorBinary is built once for all tests of the package.
 var operatorBinary string
 

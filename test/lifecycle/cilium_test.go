@@ -20,6 +20,9 @@ import (
 // upgrades it, and brings kube-proxy back.
 func TestCiliumStack(t *testing.T) {
 	charts := testcharts.UpstreamDir(t, "cilium", "1.20.0")
+	for _, older := range ciliumOlder {
+		_ = testcharts.Upstream(t, "cilium", older)
+	}
 	e := newEnv(t, controlplane.Options{}, "--charts", charts)
 	proxy := foreignKubeProxy()
 	e.check(e.client.Create(t.Context(), proxy))
@@ -28,10 +31,29 @@ func TestCiliumStack(t *testing.T) {
 		return proxy.Status.NumberAvailable == 3, toJSON(proxy.Status)
 	})
 	stack := sample(t, ciliumSample)
+	stack.Spec.DeletionPolicy = networkstackv1alpha1.DeletionDelete
+	stack.Spec.CNI.Version = ciliumOlder[0]
 	e.apply(stack)
 	applied := time.Now()
+	e.waitReady(stack.Name)
+	t.Logf("Cilium %s Ready and kube-proxy parked %.1f s after apply", ciliumOlder[0], time.Since(applied).Seconds())
+	e.ciliumRuns(ciliumOlder[0])
+
+	// One minor version at a time.
+	stack.Spec.CNI.Version = ""
+	e.apply(stack)
+	refused := e.waitCondition(stack.Name, networkstackv1alpha1.ConditionAccepted, metav1.ConditionFalse, networkstackv1alpha1.ReasonInvalid)
+	if m := findCondition(refused, networkstackv1alpha1.ConditionAccepted).Message; !strings.Contains(m, "go to 1.19 first") {
+		t.Errorf("two minors at once are refused with %q", m)
+	}
+	stack.Spec.CNI.Version = ciliumOlder[1]
+	e.apply(stack)
+	e.waitReady(stack.Name)
+	e.ciliumRuns(ciliumOlder[1])
+	stack.Spec.CNI.Version = ""
+	e.apply(stack)
 	ready := e.waitReady(stack.Name)
-	t.Logf("Cilium Ready and kube-proxy parked %.1f s after apply", time.Since(applied).Seconds())
+	e.ciliumRuns("1.20.0")
 	if list := e.helm("ls", "-A"); !strings.Contains(list, "cilium-1.20.0") {
 		t.Errorf("helm ls -A does not show Cilium:\n%s", list)
 	}
@@ -41,8 +63,8 @@ func TestCiliumStack(t *testing.T) {
 		t.Errorf("kube-proxy is not parked: %v", proxy.Spec.Template.Spec.NodeSelector)
 	}
 
-	// A minor version at a time, and back is refused; here only the way back is tried.
-	stack.Spec.CNI.Version = "1.19.6"
+	// The way back is refused.
+	stack.Spec.CNI.Version = ciliumOlder[1]
 	e.apply(stack)
 	e.waitCondition(stack.Name, networkstackv1alpha1.ConditionAccepted, metav1.ConditionFalse, networkstackv1alpha1.ReasonInvalid)
 	stack.Spec.CNI.Version = ""
@@ -55,6 +77,32 @@ func TestCiliumStack(t *testing.T) {
 	})
 	e.waitReady(stack.Name)
 	e.ciliumConfig("kube-proxy-replacement", "false")
+
+	before := e.count("cilium")
+	e.patch(&corev1.ConfigMap{}, client.ObjectKey{Namespace: "kube-system", Name: "cilium-config"}, "intruder",
+		`{"apiVersion":"v1","kind":"ConfigMap","data":{"tunnel-protocol":"geneve"}}`)
+	if last := e.drifts("cilium", before+1); last.Fields[0].Path != ".data.tunnel-protocol" || last.Manager != "intruder" {
+		t.Errorf("%s", toJSON(last))
+	}
+	e.ciliumConfig("tunnel-protocol", "vxlan")
+
+	e.check(e.client.Delete(t.Context(), stack.DeepCopy()))
+	e.nothingLeft(stack)
+	e.check(e.client.Get(t.Context(), client.ObjectKeyFromObject(proxy), proxy)) // somebody else's
+}
+
+// ciliumOlder are two minors before the newest, one step from each other.
+var ciliumOlder = [...]string{"1.18.12", "1.19.6"}
+
+// ciliumRuns checks which version the agents are.
+func (e *env) ciliumRuns(version string) {
+	e.t.Helper()
+	var ds appsv1.DaemonSet
+	e.check(e.client.Get(e.t.Context(), client.ObjectKey{Namespace: "kube-system", Name: "cilium"}, &ds))
+	image := ds.Spec.Template.Spec.Containers[0].Image
+	if !strings.Contains(image, ":v"+version) || ds.Status.UpdatedNumberScheduled != 3 {
+		e.t.Errorf("agents run %s, %d of them new; want %s", image, ds.Status.UpdatedNumberScheduled, version)
+	}
 }
 
 func (e *env) checkCiliumConfig(s *networkstackv1alpha1.NetworkStack) {

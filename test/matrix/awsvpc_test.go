@@ -16,7 +16,7 @@ import (
 	"github.com/networkstack/networkstack/test/testcharts"
 )
 
-const awsVersion = "1.23.0"
+const awsVersion = "1.22.4"
 
 // awsCell is one combination of the AWS VPC CNI's settings.
 type awsCell struct {

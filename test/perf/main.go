@@ -1,5 +1,5 @@
 // Command perf measures the operator as a process: how fast it puts drift right, what it asks of the API server with
-// nothing to do, and how much memory it takes.
+// nothing to do, how much memory it takes, and what many nodes cost.
 package main
 
 import (
@@ -41,7 +41,7 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(driftCommand(), idleCommand(), memoryCommand())
+	cmd.AddCommand(driftCommand(), idleCommand(), memoryCommand(), scaleCommand())
 	return cmd
 }
 
