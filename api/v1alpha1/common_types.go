@@ -10,6 +10,12 @@ const (
 	ComponentLabel = "networkstack.io/component"
 	// CertificateLabel is on every Secret with a certificate that the operator made; its value is Authority or Leaf.
 	CertificateLabel = "networkstack.io/certificate"
+	// GeneratedSecretLabel is on every Secret with random content that the operator made; its value is the kind of the content.
+	GeneratedSecretLabel = "networkstack.io/generated-secret"
+	// SecretRevisionAnnotation and SecretRotationAnnotation are on such Secrets: what identifies the content without telling
+	// anything of it, and the rotation that it was made for.
+	SecretRevisionAnnotation = "networkstack.io/secret-revision"
+	SecretRotationAnnotation = "networkstack.io/secret-rotation"
 	// StackLabel is on every NetworkComponent; its value is the NetworkStack's name.
 	StackLabel = "networkstack.io/stack"
 	// CRDSourceAnnotation is on every CustomResourceDefinition of a component; its value is the chart it came from and

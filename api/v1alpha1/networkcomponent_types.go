@@ -87,6 +87,13 @@ type NetworkComponentSpec struct {
 	// +listMapKey=secretName
 	Certificates []Certificate `json:"certificates,omitempty"`
 
+	// generatedSecrets are made before the release is applied, and made anew when their rotation changes. Like those of
+	// certificates they are not part of the Helm release.
+	// +optional
+	// +listType=map
+	// +listMapKey=secretName
+	GeneratedSecrets []GeneratedSecret `json:"generatedSecrets,omitempty"`
+
 	// progressDeadline is how long a roll-out may make no progress before it counts as stalled. Left out, it grows
 	// with the number of pods.
 	// +optional
@@ -154,6 +161,44 @@ type Certificate struct {
 	// validity is how long it is valid, at most as long as its authority.
 	// +required
 	Validity metav1.Duration `json:"validity,omitzero"`
+}
+
+// GeneratedSecretKind is what a generated Secret holds.
+// +kubebuilder:validation:Enum=Password;IPsecKeys
+type GeneratedSecretKind string
+
+// The kinds of generated Secrets.
+const (
+	// SecretPassword is a random password under the key "password".
+	SecretPassword GeneratedSecretKind = "Password"
+	// SecretIPsecKeys is a random key of Cilium's IPsec under the key "keys", in the form that Cilium reads. With every
+	// rotation its number goes up by one, from 15 to 1.
+	SecretIPsecKeys GeneratedSecretKind = "IPsecKeys"
+)
+
+// GeneratedSecret is a Secret in the component's namespace with random content that the operator makes. A Secret of this
+// name that somebody else made is used as it is and never written.
+type GeneratedSecret struct {
+	// secretName of the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	SecretName string `json:"secretName,omitempty"`
+
+	// kind of its content.
+	// +required
+	Kind GeneratedSecretKind `json:"kind,omitempty"`
+
+	// rotation is any text. When it becomes another one that is not empty, the content is made anew.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Rotation string `json:"rotation,omitempty"`
+
+	// revisionValue is a values path of the chart, dot-separated, that gets the revision of the content, so that pods which
+	// read it only when they start are rolled out. Left out for pods that notice by themselves.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	RevisionValue string `json:"revisionValue,omitempty"`
 }
 
 // ControlledValue is a values path that a field of the NetworkStack controls.
@@ -236,6 +281,12 @@ type NetworkComponentStatus struct {
 	// +listType=map
 	// +listMapKey=secretName
 	Certificates []CertificateStatus `json:"certificates,omitempty"`
+
+	// generatedSecrets that the component has.
+	// +optional
+	// +listType=map
+	// +listMapKey=secretName
+	GeneratedSecrets []GeneratedSecretStatus `json:"generatedSecrets,omitempty"`
 
 	// drift found so far.
 	// +optional
@@ -385,6 +436,22 @@ type CertificateStatus struct {
 	// renewAt is when it is renewed; absent for one that somebody else made, and so renews.
 	// +optional
 	RenewAt *metav1.Time `json:"renewAt,omitempty"`
+}
+
+// GeneratedSecretStatus is a generated Secret as it is. Nothing of its content is told.
+type GeneratedSecretStatus struct {
+	// secretName of the Secret.
+	// +required
+	SecretName string `json:"secretName,omitempty"`
+	// revision changes whenever the content does. Of a Secret that somebody else made it is the wanted rotation.
+	// +optional
+	Revision string `json:"revision,omitempty"`
+	// rotation that the content was last made for.
+	// +optional
+	Rotation string `json:"rotation,omitempty"`
+	// external says that somebody else made the Secret, and so rotates it.
+	// +optional
+	External bool `json:"external,omitempty"`
 }
 
 // RolloutStatus is how far the workloads of a component have come up, in pods of all of them together. A Job counts as

@@ -62,6 +62,13 @@ const (
 	ReasonCertificateInvalid = "CertificateInvalid"
 )
 
+// Reasons of what happens to generated Secrets.
+const (
+	ReasonSecretGenerated = "SecretGenerated"
+	ReasonSecretRotated   = "SecretRotated"
+	ReasonSecretInvalid   = "SecretInvalid"
+)
+
 // NetworkStackStatus is what the operator found, derived and did.
 type NetworkStackStatus struct {
 	// observedGeneration is the generation of the spec this status speaks of.

@@ -254,7 +254,7 @@ const (
 )
 
 // EncryptionType is how pod traffic between nodes is encrypted.
-// +kubebuilder:validation:Enum=None;WireGuard;IPsec
+// +kubebuilder:validation:Enum=None;WireGuard;IPsec;Password
 type EncryptionType string
 
 // The encryption types.
@@ -262,6 +262,8 @@ const (
 	EncryptionNone      EncryptionType = "None"
 	EncryptionWireGuard EncryptionType = "WireGuard"
 	EncryptionIPsec     EncryptionType = "IPsec"
+	// EncryptionPassword is Weave Net's: its agents derive keys from a password that all of them have.
+	EncryptionPassword EncryptionType = "Password"
 )
 
 // CNISpec is the primary network plugin and how it carries traffic.
@@ -331,15 +333,38 @@ type CalicoSpec struct {
 
 // EncryptionSpec is a union: type, and the block of the same name.
 //
+// +kubebuilder:validation:XValidation:rule="!has(self.password) || self.type == 'Password'",fieldPath=".password",message="password is read only with type Password: remove it, or set type to Password"
+// +kubebuilder:validation:XValidation:rule="!has(self.rotation) || self.type in ['IPsec', 'Password']",fieldPath=".rotation",message="only keys and passwords are rotated on request: remove rotation, or set type to IPsec or Password"
 // +kubebuilder:validation:XValidation:rule="!has(self.ipsec) || self.type == 'IPsec'",fieldPath=".ipsec",message="ipsec is read only with type IPsec: remove it, or set type to IPsec"
 type EncryptionSpec struct {
 	// type of the encryption.
 	// +required
 	Type EncryptionType `json:"type,omitempty"`
 
+	// rotation is any text, such as a date. When it becomes another one, the key or password that the operator made is made
+	// anew; one that somebody else made is read anew where agents don't notice by themselves.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$`
+	Rotation string `json:"rotation,omitempty"`
+
 	// ipsec holds what IPsec needs beside the type.
 	// +optional
 	IPsec *IPsecSpec `json:"ipsec,omitempty"`
+
+	// password holds what Password needs beside the type.
+	// +optional
+	Password *PasswordSpec `json:"password,omitempty"`
+}
+
+// PasswordSpec holds settings of encryption by a password.
+type PasswordSpec struct {
+	// secretName names a Secret with the password (key "password") in the CNI's namespace. The operator never reads it.
+	// Left out, the operator makes the Secret weave-net-password with a random password.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	SecretName string `json:"secretName,omitempty"`
 }
 
 // IPsecSpec holds settings of IPsec.

@@ -23,6 +23,7 @@ import (
 	"github.com/networkstack/networkstack/internal/drift"
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/internal/health"
+	"github.com/networkstack/networkstack/internal/keys"
 	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/stack"
 )
@@ -115,6 +116,7 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 		Charts:       chart.NewLoader(chart.Options{CacheDir: o.chartCache}),
 		Engine:       engine,
 		Certificates: &certificates.Keeper{Live: mgr.GetAPIReader(), Client: mgr.GetClient()},
+		Keys:         &keys.Keeper{Live: mgr.GetAPIReader(), Client: mgr.GetClient()},
 		Drift:        drift.NewWatcher(objects, mgr.GetRESTMapper(), ctrl.Log.WithName("drift"), wakes.Wake),
 		Reports:      health.NewReports(reports, mgr.GetRESTMapper(), ctrl.Log.WithName("reports"), wakes.Wake),
 		Catalog:      catalog.Default(),

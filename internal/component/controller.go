@@ -30,6 +30,7 @@ import (
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/drift"
 	"github.com/networkstack/networkstack/internal/health"
+	"github.com/networkstack/networkstack/internal/keys"
 	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/status"
 )
@@ -45,14 +46,16 @@ const (
 // Reconciler reconciles NetworkComponents.
 type Reconciler struct {
 	client.Client
-	// Live reads from the API server what no cache has: the pods of a roll-out that makes no progress, and Secrets with
-	// certificates.
+	// Live reads from the API server what no cache has: the pods of a roll-out that makes no progress, and Secrets that
+	// are made beside the release.
 	Live   client.Reader
 	Charts *chart.Loader
 	Engine *release.Engine
 	// Certificates keeps those of components.
 	Certificates *certificates.Keeper
-	Drift        *drift.Watcher
+	// Keys keeps their generated Secrets.
+	Keys  *keys.Keeper
+	Drift *drift.Watcher
 	// Reports are what controllers say of objects of components, and Catalog whose reports matter.
 	Reports  *health.Reports
 	Catalog  catalog.Catalog
@@ -215,8 +218,8 @@ func (r *Reconciler) advance(ctx context.Context, rec *record, c *networkstackv1
 			rec.contests = drift.Contests{}
 		}
 		rec.job = r.startApply(c.DeepCopy(), values, rec.wanted, r.checking(rec, c))
-	case rec.settled != "" && r.certificatesDue(rec, c):
-		rec.job = r.startCertificates(c.DeepCopy(), rec.settled)
+	case rec.settled != "" && r.secretsDue(rec, c):
+		rec.job = r.startSecrets(c.DeepCopy(), rec.settled)
 	case rec.settled != "":
 		r.watchDrift(rec, c)
 	}

@@ -95,7 +95,7 @@ func (r *Reconciler) replacedAt(rec *record, c *networkstackv1alpha1.NetworkComp
 
 // correct starts a correction of what the watches say differs.
 func (r *Reconciler) correct(rec *record, c *networkstackv1alpha1.NetworkComponent, check checking) {
-	objects := rec.notStuck(slices.DeleteFunc(r.Drift.Drifted(c.Name), rec.isCertificate))
+	objects := rec.notStuck(slices.DeleteFunc(r.Drift.Drifted(c.Name), rec.isMade))
 	if len(objects) > 0 {
 		rec.job = r.startCorrect(c.DeepCopy(), rec.settled, rec.manifest, objects, check)
 	}

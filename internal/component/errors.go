@@ -8,6 +8,7 @@ import (
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
+	"github.com/networkstack/networkstack/internal/keys"
 	"github.com/networkstack/networkstack/internal/release"
 )
 
@@ -57,6 +58,7 @@ func classify(err error) verdict {
 		conflict *release.ConflictError
 		fixed    *release.ImmutableFieldError
 		secret   *certificates.SecretError
+		key      *keys.SecretError
 	)
 	switch {
 	case errors.As(err, &digest), errors.As(err, &ref):
@@ -65,6 +67,8 @@ func classify(err error) verdict {
 		return verdict{networkstackv1alpha1.ReasonChartUnavailable, !source.Temporary}
 	case errors.As(err, &secret):
 		return verdict{networkstackv1alpha1.ReasonCertificateInvalid, true}
+	case errors.As(err, &key):
+		return verdict{networkstackv1alpha1.ReasonSecretInvalid, true}
 	case errors.As(err, &conflict):
 		return verdict{networkstackv1alpha1.ReasonConflict, true}
 	case errors.As(err, &fixed):

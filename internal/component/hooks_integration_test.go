@@ -21,6 +21,7 @@ import (
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
+	"github.com/networkstack/networkstack/internal/keys"
 	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/test/controlplane"
 )
@@ -77,7 +78,7 @@ spec: {restartPolicy: Never, containers: [{name: main, image: "quay.io/a/b:1"}]}
 	recorder := events.NewFakeRecorder(100)
 	none := fake.NewClientBuilder().Build()
 	r := &Reconciler{
-		Client: none, Certificates: &certificates.Keeper{Live: none, Client: none}, Charts: chart.NewLoader(chart.Options{CacheDir: t.TempDir()}), Engine: engine,
+		Client: none, Certificates: &certificates.Keeper{Live: none, Client: none}, Keys: &keys.Keeper{Live: none, Client: none}, Charts: chart.NewLoader(chart.Options{CacheDir: t.TempDir()}), Engine: engine,
 		Recorder: recorder, ChartDirs: []string{dir}, runner: newRunner(parallelJobs, func(string) {}),
 	}
 	ctx, cancel := context.WithCancel(t.Context())

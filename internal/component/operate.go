@@ -14,6 +14,7 @@ import (
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
+	"github.com/networkstack/networkstack/internal/keys"
 	"github.com/networkstack/networkstack/internal/release"
 )
 
@@ -44,8 +45,9 @@ type outcome struct {
 	adoption *networkstackv1alpha1.AdoptionStatus
 	// gone says that there is no release any more; partial that some objects may be of a new revision and some of an old one.
 	gone, partial bool
-	// certificates are those of the component, if the job looked after them.
+	// certificates and keys are those of the component, if the job looked after them.
 	certificates *certificates.Outcome
+	keys         *keys.Outcome
 }
 
 // wishes is a digest of everything that decides what is applied.
@@ -54,6 +56,7 @@ func wishes(c *networkstackv1alpha1.NetworkComponent, values map[string]any) str
 	return digest(map[string]any{
 		"chart": spec.Chart, "release": spec.ReleaseName, "namespace": spec.Namespace, "labels": spec.NamespaceLabels,
 		"values": values, "sources": spec.Sources, "certificates": spec.Certificates,
+		"generated": spec.GeneratedSecrets,
 		// It decides whether an attempt that failed for it can succeed.
 		"replacement": spec.Replacement,
 		"adopt":       adopts(c),
@@ -74,69 +77,78 @@ func digest(v any) string {
 func (r *Reconciler) startApply(c *networkstackv1alpha1.NetworkComponent, values map[string]any, wanted string, check checking) *job {
 	return r.runner.run(c.Name, jobApply, wanted, func(ctx context.Context, phase reporting, slot *slot) outcome {
 		phase(networkstackv1alpha1.PhaseFetching)
-		spec := releaseSpec(c, values)
-		spec.Rules = check.rules
-		spec.Waiting = slot.waiting
-		spec.Announce = func(p release.Replacement) {
-			r.event(c, "Normal", networkstackv1alpha1.ReasonReplacing, "Replace", "replacing %s", p)
-		}
-		loaded, err := r.Charts.Load(ctx, r.chartRequest(&c.Spec))
-		if err != nil {
-			if out, same := r.withoutChart(ctx, c, spec, check); same {
-				return out
-			}
-			return outcome{err: err}
-		}
-		spec.Chart, spec.ChartDigest = loaded.Chart, loaded.Digest
-		found, err := r.Engine.State(ctx, spec.Name, spec.Namespace)
-		if err != nil {
-			return outcome{err: err}
-		}
-		// Pods mount them, so they come first.
-		kept, err := r.Certificates.Ensure(ctx, c.Name, c.Spec.Namespace, c.Spec.Certificates)
-		if err != nil {
-			return outcome{err: err, certificates: kept}
-		}
-		if r.installed(found, spec) {
-			// Already there, by an earlier process or under an earlier NetworkComponent: only make sure of the objects.
-			m, err := r.Engine.LoadAll(ctx, spec)
-			if err != nil {
-				return outcome{err: err}
-			}
-			out := r.verify(ctx, c, m, nil, check)
-			out.release, out.certificates = releaseStatus(found, loaded), kept
+		made := &secretsMade{}
+		out := r.apply(ctx, c, values, check, phase, slot, made)
+		out.certificates, out.keys = made.certificates, made.keys
+		return out
+	})
+}
+
+// apply brings about what is wanted. The Secrets that it makes beforehand are told in made, whatever becomes of the rest.
+func (r *Reconciler) apply(ctx context.Context, c *networkstackv1alpha1.NetworkComponent, values map[string]any, check checking,
+	phase reporting, slot *slot, made *secretsMade,
+) outcome {
+	spec := releaseSpec(c, values)
+	spec.Rules = check.rules
+	spec.Waiting = slot.waiting
+	spec.Announce = func(p release.Replacement) {
+		r.event(c, "Normal", networkstackv1alpha1.ReasonReplacing, "Replace", "replacing %s", p)
+	}
+	loaded, err := r.Charts.Load(ctx, r.chartRequest(&c.Spec))
+	if err != nil {
+		if out, same := r.withoutChart(ctx, c, spec, check); same {
 			return out
 		}
-		if found.Exists {
-			phase(networkstackv1alpha1.PhaseUpgrading)
-		} else {
-			phase(networkstackv1alpha1.PhaseInstalling)
-		}
-		report, err := r.beforeTakeOver(ctx, c, spec, found)
+		return outcome{err: err}
+	}
+	spec.Chart, spec.ChartDigest = loaded.Chart, loaded.Digest
+	found, err := r.Engine.State(ctx, spec.Name, spec.Namespace)
+	if err != nil {
+		return outcome{err: err}
+	}
+	// Pods mount them, so they come first.
+	if err := r.makeSecrets(ctx, c, made); err != nil {
+		return outcome{err: err}
+	}
+	spec.Values = withRevisions(values, c.Spec.GeneratedSecrets, made.keys.Secrets)
+	if r.installed(found, spec) {
+		// Already there, by an earlier process or under an earlier NetworkComponent: only make sure of the objects.
+		m, err := r.Engine.LoadAll(ctx, spec)
 		if err != nil {
-			return outcome{err: err, adoption: report, certificates: kept}
+			return outcome{err: err}
 		}
-		done, err := r.Engine.Apply(ctx, spec)
-		if err != nil {
-			if report == nil {
-				report = r.afterRefusal(ctx, spec, found, err)
-			}
-			return outcome{
-				err: err, partial: len(done.Objects) > 0 || !refused(err), replaced: done.Replaced, certificates: kept, adoption: report,
-			}
-		}
-		if err := r.dropCertificates(ctx, c); err != nil {
-			return outcome{err: err, partial: true, replaced: done.Replaced, certificates: kept, adoption: report}
+		out := r.verify(ctx, c, m, nil, check)
+		out.release = releaseStatus(found, loaded)
+		return out
+	}
+	if found.Exists {
+		phase(networkstackv1alpha1.PhaseUpgrading)
+	} else {
+		phase(networkstackv1alpha1.PhaseInstalling)
+	}
+	report, err := r.beforeTakeOver(ctx, c, spec, found)
+	if err != nil {
+		return outcome{err: err, adoption: report}
+	}
+	done, err := r.Engine.Apply(ctx, spec)
+	if err != nil {
+		if report == nil {
+			report = r.afterRefusal(ctx, spec, found, err)
 		}
 		return outcome{
-			adoption: report,
-			release:  releaseStatus(done.State, loaded), applied: done.Objects, manifest: done.Manifest, upgraded: true,
-			checked:      check.digest,
-			certificates: kept,
-			crds:         done.CRDs, replaced: done.Replaced,
-			unwatched: c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore,
+			err: err, partial: len(done.Objects) > 0 || !refused(err), replaced: done.Replaced, adoption: report,
 		}
-	})
+	}
+	if err := r.dropSecrets(ctx, c); err != nil {
+		return outcome{err: err, partial: true, replaced: done.Replaced, adoption: report}
+	}
+	return outcome{
+		adoption: report,
+		release:  releaseStatus(done.State, loaded), applied: done.Objects, manifest: done.Manifest, upgraded: true,
+		checked: check.digest,
+		crds:    done.CRDs, replaced: done.Replaced,
+		unwatched: c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore,
+	}
 }
 
 func releaseSpec(c *networkstackv1alpha1.NetworkComponent, values map[string]any) release.Spec {
@@ -175,6 +187,7 @@ func (r *Reconciler) withoutChart(ctx context.Context, c *networkstackv1alpha1.N
 		return outcome{}, false
 	}
 	spec.ChartDigest = recorded.ChartDigest
+	spec.Values = withRevisions(spec.Values, c.Spec.GeneratedSecrets, c.Status.GeneratedSecrets)
 	found, err := r.Engine.State(ctx, spec.Name, spec.Namespace)
 	if err != nil || !r.installed(found, spec) {
 		return outcome{}, false
@@ -187,10 +200,11 @@ func (r *Reconciler) startUninstall(c *networkstackv1alpha1.NetworkComponent) *j
 	return r.runner.run(c.Name, jobUninstall, "", func(ctx context.Context, phase reporting, slot *slot) outcome {
 		phase(networkstackv1alpha1.PhaseUninstalling)
 		// They go first: a namespace that is the component's own goes only when it is empty.
-		if err := r.Certificates.Prune(ctx, c.Name, c.Spec.Namespace, nil); err != nil {
+		err := errors.Join(r.Certificates.Prune(ctx, c.Name, c.Spec.Namespace, nil), r.Keys.Prune(ctx, c.Name, c.Spec.Namespace, nil))
+		if err != nil {
 			return outcome{err: err}
 		}
-		err := r.Engine.Uninstall(ctx, c.Spec.ReleaseName, c.Spec.Namespace, c.Name, release.WhileWaiting(slot.waiting))
+		err = r.Engine.Uninstall(ctx, c.Spec.ReleaseName, c.Spec.Namespace, c.Name, release.WhileWaiting(slot.waiting))
 		var conflict *release.ConflictError
 		if c.Status.Release == nil && errors.As(err, &conflict) && conflict.Adoptable {
 			err = nil // it never was ours
@@ -251,8 +265,8 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 	for _, p := range out.replaced {
 		r.event(c, "Normal", networkstackv1alpha1.ReasonReplaced, "Replace", "replaced %s", p)
 	}
-	r.collectCertificates(ctx, rec, c, j)
-	if j.kind == jobCertificates {
+	r.collectSecrets(ctx, rec, c, j)
+	if j.kind == jobSecrets {
 		return
 	}
 	rec.noteAdoption(c, out)
@@ -288,7 +302,7 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 		if err != nil {
 			ctrlLog(ctx).Error(err, "some kinds are not watched for drift")
 		}
-		r.trackCertificates(ctx, rec, c)
+		r.trackSecrets(ctx, rec, c)
 	}
 	if out.only != nil {
 		rec.renew(out.applied)

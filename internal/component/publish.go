@@ -34,7 +34,7 @@ func (r *Reconciler) publish(ctx context.Context, rec *record, c *networkstackv1
 	if rec.awaitsRetry(c) {
 		next = earlier(next, rec.next)
 	}
-	if at := rec.certificatesAt(c); !at.IsZero() {
+	if at := rec.secretsAt(c); !at.IsZero() {
 		next = earlier(next, earlier(at, time.Now().Add(longestSleep)))
 	}
 	if next.IsZero() {
@@ -72,7 +72,7 @@ func (r *Reconciler) fill(ctx context.Context, rec *record, c *networkstackv1alp
 		s.CRDs = rec.crds
 	}
 	fillDrift(c, rec, s)
-	rec.fillCertificates(c, s)
+	rec.fillSecrets(c, s)
 	phase, set, err := r.judge(ctx, rec, c, s)
 	if err != nil {
 		return err

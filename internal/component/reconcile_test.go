@@ -25,6 +25,7 @@ import (
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/drift"
 	"github.com/networkstack/networkstack/internal/health"
+	"github.com/networkstack/networkstack/internal/keys"
 	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/status"
 )
@@ -80,7 +81,7 @@ func idleReconciler(t *testing.T, objects ...client.Object) *Reconciler {
 	t.Helper()
 	c := newClient(t, objects...)
 	return &Reconciler{
-		Client: c, Live: c, Certificates: &certificates.Keeper{Live: c, Client: c}, Namespace: operatorNamespace, Recorder: events.NewFakeRecorder(100),
+		Client: c, Live: c, Certificates: &certificates.Keeper{Live: c, Client: c}, Keys: &keys.Keeper{Live: c, Client: c}, Namespace: operatorNamespace, Recorder: events.NewFakeRecorder(100),
 		Reports: health.NewReports(dynamicfake.NewSimpleDynamicClient(runtime.NewScheme()), meta.NewDefaultRESTMapper(nil), logr.Discard(), func(string) {}),
 		Drift:   drift.NewWatcher(metadatafake.NewSimpleMetadataClient(metadatafake.NewTestScheme()), meta.NewDefaultRESTMapper(nil), logr.Discard(), func(string) {}),
 		status:  status.NewWriter[networkstackv1alpha1.NetworkComponentStatus](c),

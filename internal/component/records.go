@@ -10,6 +10,7 @@ import (
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/drift"
+	"github.com/networkstack/networkstack/internal/keys"
 	"github.com/networkstack/networkstack/internal/release"
 )
 
@@ -56,11 +57,12 @@ type record struct {
 	// look is when a roll-out that is not complete is to be looked at again; the zero time is never.
 	look time.Time
 
-	// certificates are as they were found or made; nil until this process has looked. After a failure they are looked
-	// after again at certificatesRetry.
-	certificates         *certificates.Outcome
-	certificatesFailures int32
-	certificatesRetry    time.Time
+	// certificates and keys (generated Secrets) are as they were found or made; nil until this process has looked. After a
+	// failure they are looked after again at madeRetry.
+	certificates *certificates.Outcome
+	keys         *keys.Outcome
+	madeFailures int32
+	madeRetry    time.Time
 
 	// open are the objects that differ and were left so.
 	open []release.Finding

@@ -43,8 +43,8 @@ const (
 	jobVerify    jobKind = "verify"
 	jobCorrect   jobKind = "correct"
 	jobUninstall jobKind = "uninstall"
-	// jobCertificates looks after the certificates of what is installed.
-	jobCertificates jobKind = "certificates"
+	// jobSecrets looks after the certificates and the generated Secrets of what is installed.
+	jobSecrets jobKind = "secrets"
 )
 
 func newRunner(limit int, wake func(string)) *runner {

@@ -106,6 +106,7 @@ func (s *state) release(name, typ string, stage int32, path *field.Path, c netwo
 		ValuesFrom:       slices.Clone(c.ValuesFrom),
 		ControlledValues: b.closedToReferences(path.Child("values").String()),
 		Certificates:     b.certificates,
+		GeneratedSecrets: b.generated,
 		Sources:          s.spec.Sources.DeepCopy(),
 		DriftMode:        s.driftMode(c),
 		DriftIgnore:      s.driftIgnore(name),

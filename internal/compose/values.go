@@ -150,6 +150,8 @@ type valuesBuilder struct {
 	inlineOnly []string
 	// certificates to be made for the component.
 	certificates []networkstackv1alpha1.Certificate
+	// generated are Secrets with random content to be made for it.
+	generated []networkstackv1alpha1.GeneratedSecret
 }
 
 type derivedValue struct {

@@ -1,0 +1,189 @@
+package keys
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+)
+
+// SecretError says that a Secret that somebody else made cannot be used.
+type SecretError struct {
+	// Secret is "namespace/name".
+	Secret string
+	// Problem never holds anything of the Secret.
+	Problem string
+}
+
+func (e *SecretError) Error() string {
+	return fmt.Sprintf("Secret %s, which the operator did not make: %s: correct it, or delete it to have one made", e.Secret, e.Problem)
+}
+
+// Keeper keeps the generated Secrets of components. Secrets are read where no cache has them.
+type Keeper struct {
+	Live   client.Reader
+	Client client.Client
+}
+
+// Change is something that was done to a Secret.
+type Change struct {
+	Secret string
+	Action Action
+	Reason string
+}
+
+// Outcome is how the generated Secrets of a component are.
+type Outcome struct {
+	Secrets []networkstackv1alpha1.GeneratedSecretStatus
+	// Objects are the metadata of those that the operator made.
+	Objects []metav1.PartialObjectMetadata
+	Changes []Change
+}
+
+// Ensure has every Secret exist and be what is wanted. What was done is in the outcome even when there is an error.
+func (k *Keeper) Ensure(ctx context.Context, component, namespace string, wanted []networkstackv1alpha1.GeneratedSecret) (
+	*Outcome, error,
+) {
+	out := &Outcome{}
+	for i := range wanted {
+		if err := k.ensure(ctx, component, namespace, wanted[i], out); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// Prune deletes the Secrets that were made for a component and are not among those to keep.
+func (k *Keeper) Prune(ctx context.Context, component, namespace string, keep []networkstackv1alpha1.GeneratedSecret) error {
+	var list metav1.PartialObjectMetadataList
+	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
+	if err := k.Live.List(ctx, &list, client.MatchingLabels{networkstackv1alpha1.ComponentLabel: component},
+		client.HasLabels{networkstackv1alpha1.GeneratedSecretLabel}); err != nil {
+		return fmt.Errorf("listing the generated Secrets: %w", err)
+	}
+	for i := range list.Items {
+		s := &list.Items[i]
+		wanted := func(g networkstackv1alpha1.GeneratedSecret) bool { return g.SecretName == s.Name }
+		if s.Namespace == namespace && slices.ContainsFunc(keep, wanted) {
+			continue
+		}
+		s.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+		if err := k.Client.Delete(ctx, s, client.Preconditions{UID: &s.UID}); err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("deleting Secret %s/%s: %w", s.Namespace, s.Name, err)
+		}
+	}
+	return nil
+}
+
+func (k *Keeper) ensure(ctx context.Context, component, namespace string, wanted networkstackv1alpha1.GeneratedSecret, out *Outcome) error {
+	at := client.ObjectKey{Namespace: namespace, Name: wanted.SecretName}
+	name := at.String()
+	var live corev1.Secret
+	found := Found{}
+	err := k.Live.Get(ctx, at, &live)
+	switch {
+	case apierrors.IsNotFound(err):
+		live = corev1.Secret{}
+	case err != nil:
+		return fmt.Errorf("reading Secret %s: %w", name, err)
+	default:
+		found = foundIn(&live, component)
+		if !found.Labelled && (found.Revision == "" || found.Revision != Revision(live.Data, wanted.Kind)) {
+			return external(name, &live, wanted, out)
+		}
+	}
+	meta, data, rotation := live.ObjectMeta, live.Data, found.Rotation
+	if v := Judge(found, wanted); v.Action != Keep {
+		if v.Action != Mark {
+			if data, err = Make(wanted.Kind, live.Data); err != nil {
+				return err
+			}
+		}
+		if wanted.Rotation != "" {
+			rotation = wanted.Rotation
+		}
+		if meta, err = k.write(ctx, component, at, wanted.Kind, rotation, &live, data); err != nil {
+			return err
+		}
+		out.Changes = append(out.Changes, Change{Secret: name, Action: v.Action, Reason: v.Reason})
+	}
+	out.Secrets = append(out.Secrets, networkstackv1alpha1.GeneratedSecretStatus{
+		SecretName: wanted.SecretName, Revision: Revision(data, wanted.Kind), Rotation: rotation})
+	out.Objects = append(out.Objects, metav1.PartialObjectMetadata{ObjectMeta: meta})
+	return nil
+}
+
+// external takes a Secret of somebody else's as it is, if it has what is read of it. Nothing is told of its content, which
+// may be easy to guess: its owner says by the rotation that it is another one.
+func external(name string, live *corev1.Secret, wanted networkstackv1alpha1.GeneratedSecret, out *Outcome) error {
+	if key := dataKey(wanted.Kind); len(live.Data[key]) == 0 {
+		return &SecretError{Secret: name, Problem: "it has nothing under the key " + key}
+	}
+	out.Secrets = append(out.Secrets, networkstackv1alpha1.GeneratedSecretStatus{
+		SecretName: wanted.SecretName, Revision: wanted.Rotation, Rotation: wanted.Rotation, External: true})
+	return nil
+}
+
+func foundIn(s *corev1.Secret, component string) Found {
+	found := Found{
+		Data: s.Data, Kind: networkstackv1alpha1.GeneratedSecretKind(s.Labels[networkstackv1alpha1.GeneratedSecretLabel]),
+		Revision: s.Annotations[networkstackv1alpha1.SecretRevisionAnnotation],
+		Rotation: s.Annotations[networkstackv1alpha1.SecretRotationAnnotation],
+	}
+	found.Labelled = s.Labels[networkstackv1alpha1.ComponentLabel] == component && found.Kind != ""
+	if found.Data == nil {
+		found.Data = map[string][]byte{}
+	}
+	return found
+}
+
+// write applies a Secret. One that is new is not applied by force, and one that is not only as long as it is what was
+// judged: somebody may write at the same moment.
+func (k *Keeper) write(ctx context.Context, component string, at client.ObjectKey, kind networkstackv1alpha1.GeneratedSecretKind, rotation string,
+	live *corev1.Secret, data map[string][]byte,
+) (metav1.ObjectMeta, error) {
+	key := dataKey(kind)
+	s := &corev1.Secret{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: at.Namespace, Name: at.Name, ResourceVersion: live.ResourceVersion,
+			Labels: map[string]string{networkstackv1alpha1.ComponentLabel: component,
+				networkstackv1alpha1.GeneratedSecretLabel: string(kind)},
+			Annotations: map[string]string{networkstackv1alpha1.SecretRevisionAnnotation: Revision(data, kind)}},
+		Type: corev1.SecretTypeOpaque, Data: map[string][]byte{key: data[key]},
+	}
+	if rotation != "" {
+		s.Annotations[networkstackv1alpha1.SecretRotationAnnotation] = rotation
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(s)
+	if err != nil {
+		return metav1.ObjectMeta{}, fmt.Errorf("Secret %s cannot be written", at) //nolint:staticcheck // a kind
+	}
+	u := &unstructured.Unstructured{Object: content}
+	opts := []client.ApplyOption{client.FieldOwner(networkstackv1alpha1.FieldManager)}
+	if live.ResourceVersion != "" {
+		opts = append(opts, client.ForceOwnership)
+	}
+	if err := k.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), opts...); err != nil {
+		return metav1.ObjectMeta{}, writeError(at.String(), err)
+	}
+	return metav1.ObjectMeta{
+		Namespace: u.GetNamespace(), Name: u.GetName(), UID: u.GetUID(), ResourceVersion: u.GetResourceVersion(),
+		Labels: u.GetLabels(), Annotations: u.GetAnnotations(), ManagedFields: u.GetManagedFields(),
+	}, nil
+}
+
+// writeError leaves out what the API server says about fields, which may quote them.
+func writeError(secret string, err error) error {
+	if apierrors.IsInvalid(err) || apierrors.IsConflict(err) || apierrors.IsBadRequest(err) {
+		return fmt.Errorf("Secret %s cannot be written: %s", secret, apierrors.ReasonForError(err)) //nolint:staticcheck // a kind
+	}
+	return fmt.Errorf("writing Secret %s: %w", secret, err)
+}
