@@ -118,7 +118,7 @@ type ComponentSettings struct {
 
 	// namespace is where the component is installed. Left out, the component's usual
 	// namespace is used (kube-flannel for Flannel, tigera-operator for Calico, kube-system for
-	// Cilium, kube-proxy and Multus).
+	// Cilium, Weave Net, kube-proxy and Multus).
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`

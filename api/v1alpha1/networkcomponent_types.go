@@ -7,7 +7,7 @@ import (
 
 // NetworkComponentSpec is one Helm release of one component, written by the NetworkStack controller.
 type NetworkComponentSpec struct {
-	// type of the component: Flannel, Cilium, Calico, CalicoCRDs, AWSVPC or KubeProxy.
+	// type of the component: Flannel, Cilium, Calico, CalicoCRDs, WeaveNet, AWSVPC or KubeProxy.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	Type string `json:"type,omitempty"`

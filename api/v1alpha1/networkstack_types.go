@@ -13,6 +13,9 @@ import (
 // +kubebuilder:validation:XValidation:rule="self.cni.type == 'Calico' || !has(self.ipPools) || self.ipPools.all(p, !has(p.blockSizes) && !has(p.encapsulation) && !has(p.nodeSelector) && !has(p.bgpExport) && (!has(p.disabled) || !p.disabled))",fieldPath=".ipPools",message="blockSizes, encapsulation, nodeSelector, bgpExport and disabled of a pool are Calico's: remove them, or set cni.type to Calico"
 // +kubebuilder:validation:XValidation:rule="self.cni.type != 'Calico' || !has(self.ipPools) || self.ipPools.all(p, !has(p.nodeMaskSizes))",fieldPath=".ipPools",message="Calico gives nodes blocks as they need them, not one range each: use blockSizes in place of nodeMaskSizes"
 // +kubebuilder:validation:XValidation:rule="self.cni.type != 'AWSVPC' || !has(self.ipPools) || self.ipPools.size() == 0",fieldPath=".ipPools",message="with AWSVPC pods have addresses of the VPC's subnets: remove ipPools; other subnets are named in cni.awsVPC.customNetworking"
+// +kubebuilder:validation:XValidation:rule="self.cni.type != 'WeaveNet' || !has(self.ipPools) || (self.ipPools.size() <= 1 && self.ipPools.all(p, p.cidrs.size() <= 1 && !p.cidrs.exists(c, c.contains(':')) && !has(p.nodeMaskSizes)))",fieldPath=".ipPools",message="Weave Net has one IPv4 range, which its agents divide among themselves: leave one pool with one IPv4 CIDR and no nodeMaskSizes, or use another CNI"
+// +kubebuilder:validation:XValidation:rule="self.cni.type != 'WeaveNet' || !has(self.ipFamilies) || !('IPv6' in self.ipFamilies)",fieldPath=".ipFamilies",message="Weave Net carries IPv4 alone: remove IPv6, or use another CNI"
+// +kubebuilder:validation:XValidation:rule="self.cni.type != 'WeaveNet' || !has(self.kubeProxy) || self.kubeProxy.mode != 'NFTables'",fieldPath=".kubeProxy.mode",message="Weave Net's rules are written for iptables, and nobody has tried them beside kube-proxy's nftables: choose IPTables"
 // +kubebuilder:validation:XValidation:rule="!has(self.mtu) || self.mtu == 0 || !has(self.ipFamilies) || !('IPv6' in self.ipFamilies) || self.mtu >= 1280",fieldPath=".mtu",message="IPv6 needs an MTU of at least 1280: raise mtu, or remove IPv6 from ipFamilies"
 // +kubebuilder:validation:XValidation:rule="!has(self.ipFamilies) || !has(self.ipPools) || self.ipPools.all(p, p.cidrs.all(c, (c.contains(':') ? 'IPv6' : 'IPv4') in self.ipFamilies))",fieldPath=".ipPools",message="a pool has a CIDR of a family that ipFamilies does not list: add the family, or remove the CIDR"
 // +kubebuilder:validation:XValidation:rule="!has(self.ipFamilies) || !has(self.ipPools) || self.ipPools.size() == 0 || self.ipFamilies.all(f, self.ipPools.exists(p, p.cidrs.exists(c, c.contains(':') == (f == 'IPv6'))))",fieldPath=".ipPools",message="a family of ipFamilies has no CIDR in any pool: add one, or remove the family"
@@ -214,7 +217,7 @@ type Endpoint struct {
 }
 
 // CNIType is a primary network plugin.
-// +kubebuilder:validation:Enum=Flannel;Cilium;Calico;AWSVPC;AzureCNI;GKE;Kubenet;External
+// +kubebuilder:validation:Enum=Flannel;Cilium;Calico;WeaveNet;AWSVPC;AzureCNI;GKE;Kubenet;External
 type CNIType string
 
 // The primary network plugins.
@@ -222,6 +225,8 @@ const (
 	CNIFlannel CNIType = "Flannel"
 	CNICilium  CNIType = "Cilium"
 	CNICalico  CNIType = "Calico"
+	// CNIWeaveNet is legacy, and wants cni.weaveNet.acknowledgeLegacy.
+	CNIWeaveNet CNIType = "WeaveNet"
 	// CNIAWSVPC gives pods addresses of the subnets of Amazon's VPC. Where EKS has it as an add-on, it is verified and reported
 	// alone.
 	CNIAWSVPC CNIType = "AWSVPC"
@@ -280,6 +285,12 @@ const (
 // +kubebuilder:validation:XValidation:rule="self.type != 'Flannel' || !has(self.encapsulation) || self.encapsulation != 'Geneve'",fieldPath=".encapsulation",message="Flannel has no Geneve backend: use VXLAN or None, or type Cilium"
 // +kubebuilder:validation:XValidation:rule="self.type != 'Flannel' || !has(self.encryption) || self.encryption.type != 'IPsec'",fieldPath=".encryption.type",message="Flannel's IPsec backend is experimental and not supported: use WireGuard, or type Cilium"
 // +kubebuilder:validation:XValidation:rule="self.type != 'Flannel' || !has(self.encryption) || self.encryption.type != 'WireGuard' || !has(self.encapsulation)",fieldPath=".encapsulation",message="Flannel's WireGuard backend is itself the encapsulation: remove encapsulation, or set encryption.type to None"
+// +kubebuilder:validation:XValidation:rule="self.type == 'WeaveNet' || !has(self.weaveNet)",fieldPath=".weaveNet",message="weaveNet is read only with type WeaveNet: remove it, or set type to WeaveNet"
+// +kubebuilder:validation:XValidation:rule="self.type != 'WeaveNet' || (has(self.weaveNet) && has(self.weaveNet.acknowledgeLegacy) && self.weaveNet.acknowledgeLegacy)",fieldPath=".weaveNet",message="Weave Net is legacy, hardly looked after, and without IPv6: use Cilium, Calico or Flannel, or set weaveNet.acknowledgeLegacy to true"
+// +kubebuilder:validation:XValidation:rule="self.type != 'WeaveNet' || !has(self.encapsulation) || self.encapsulation == 'VXLAN'",fieldPath=".encapsulation",message="Weave Net has an encapsulation of its own, which is VXLAN: remove encapsulation, or use another type"
+// +kubebuilder:validation:XValidation:rule="self.type != 'WeaveNet' || !has(self.encryption) || self.encryption.type in ['None', 'Password']",fieldPath=".encryption.type",message="Weave Net encrypts by a password and in no other way: use Password, or another type of cni"
+// +kubebuilder:validation:XValidation:rule="self.type == 'WeaveNet' || !has(self.encryption) || self.encryption.type != 'Password'",fieldPath=".encryption.type",message="only Weave Net encrypts by a password: use WireGuard with Cilium, Calico or Flannel, or IPsec with Cilium"
+// +kubebuilder:validation:XValidation:rule="self.type != 'WeaveNet' || !has(self.__namespace__) || self.__namespace__ == 'kube-system'",fieldPath=".namespace",message="Weave Net's agents look for each other in kube-system and nowhere else: remove namespace"
 // +kubebuilder:validation:XValidation:rule="has(self.__namespace__) == has(oldSelf.__namespace__) && (!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)",fieldPath=".namespace",message="the namespace of a live CNI cannot be changed: its agents would be installed twice. Restore the old one"
 type CNISpec struct {
 	// type of the network plugin. It cannot be changed on a live cluster.
@@ -298,6 +309,10 @@ type CNISpec struct {
 	// calico holds what Calico needs beside the rest.
 	// +optional
 	Calico *CalicoSpec `json:"calico,omitempty"`
+
+	// weaveNet holds what Weave Net needs beside the rest.
+	// +optional
+	WeaveNet *WeaveNetSpec `json:"weaveNet,omitempty"`
 
 	// awsVPC holds what the AWS VPC CNI needs beside the rest.
 	// +optional

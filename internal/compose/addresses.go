@@ -277,6 +277,9 @@ func (s *state) derivePools() {
 	case networkstackv1alpha1.CNICalico:
 		s.derivePodSubnets()
 		return
+	case networkstackv1alpha1.CNIWeaveNet:
+		s.deriveWeaveRange()
+		return
 	case networkstackv1alpha1.CNIAWSVPC:
 		return // pods have addresses of the nodes' subnets
 	default:

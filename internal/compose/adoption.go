@@ -31,6 +31,7 @@ const (
 	nameCilium    = "cilium"
 	nameCalico    = "calico"
 	nameAWSVPC    = "aws-vpc-cni"
+	nameWeaveNet  = "weave-net"
 	// nameCalicoCRDs is the release with Calico's definitions.
 	nameCalicoCRDs = "calico-crds"
 	nameMultus     = "multus"
@@ -98,6 +99,8 @@ func componentName(typ string) string {
 		return nameAttachments
 	case string(networkstackv1alpha1.CNIAWSVPC):
 		return nameAWSVPC
+	case string(networkstackv1alpha1.CNIWeaveNet):
+		return nameWeaveNet
 	}
 	return ""
 }
@@ -367,6 +370,9 @@ func (s *state) validateAdoption(typ string, path *field.Path, value any, namesp
 		case i.Type == facts.InstalledAWSVPC && !i.Kept && i.ReleaseName == "":
 			s.refuse(ruleAWSForeign, field.Invalid(path, value, fmt.Sprintf(
 				"DaemonSet %s is the AWS VPC CNI already, %s, and only that of a Helm release can be taken over: %s, or remove it first", name, by, leave)))
+		case i.Type == facts.InstalledWeaveNet && !i.Kept:
+			s.refuse(ruleWeaveForeign, field.Invalid(path, value, fmt.Sprintf(
+				"DaemonSet %s is Weave Net already, %s, and taking over a Weave Net is not supported: %s, or remove it first", name, by, leave)))
 		case i.Type == facts.InstalledCalico && !i.Kept:
 			s.refuse(ruleCalicoForeign, field.Invalid(path, value, fmt.Sprintf(
 				"DaemonSet %s is Calico already, %s, and taking over a Calico is not supported: %s, or remove it first", name, by, leave)))

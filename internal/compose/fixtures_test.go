@@ -40,6 +40,9 @@ func testCatalog() catalog.Catalog {
 			Type: "CalicoCRDs", Repository: "https://docs.tigera.io/calico/charts", Chart: "crd.projectcalico.org.v1", ReleaseName: "calico-crds", Namespace: "tigera-operator",
 			Versions: []catalog.Version{{Version: "3.33.1", Digest: digest("cccc")}, {Version: "3.32.1"}},
 		},
+		"WeaveNet": {
+			Type: "WeaveNet", Chart: "weave-net", ReleaseName: "weave-net", Namespace: "kube-system", Versions: []catalog.Version{{Version: "2.9.0"}},
+		},
 		"AWSVPC": {
 			Type: "AWSVPC", Repository: "https://aws.github.io/eks-charts", Chart: "aws-vpc-cni", ReleaseName: "aws-vpc-cni", Namespace: "kube-system",
 			Versions: []catalog.Version{{Version: "1.22.4", Digest: digest("a335")}},
@@ -159,6 +162,13 @@ func input(cni networkstackv1alpha1.CNIType, edits ...func(*Input)) Input {
 func cilium(edits ...func(*Input)) Input { return input(networkstackv1alpha1.CNICilium, edits...) }
 
 func calico(edits ...func(*Input)) Input { return input(networkstackv1alpha1.CNICalico, edits...) }
+
+// weave is one that was acknowledged.
+func weave(edits ...func(*Input)) Input {
+	return input(networkstackv1alpha1.CNIWeaveNet, append([]func(*Input){func(in *Input) {
+		in.Stack.Spec.CNI.WeaveNet = &networkstackv1alpha1.WeaveNetSpec{AcknowledgeLegacy: true}
+	}}, edits...)...)
+}
 
 func flannel(edits ...func(*Input)) Input { return input(networkstackv1alpha1.CNIFlannel, edits...) }
 

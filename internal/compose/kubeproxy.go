@@ -126,6 +126,7 @@ func (s *state) podInterfaces() podInterface {
 		return podInterface{of, "InterfaceNamePrefix", "detectLocal.interfaceNamePrefix", value}
 	}
 	bridge := podInterface{"Flannel", "BridgeInterface", "detectLocal.bridgeInterface", flannelBridge}
+	weave := podInterface{"Weave Net", "BridgeInterface", "detectLocal.bridgeInterface", weaveBridge}
 	switch s.cni {
 	case networkstackv1alpha1.CNICilium:
 		return prefix("Cilium", ciliumPodInterface)
@@ -135,6 +136,8 @@ func (s *state) podInterfaces() podInterface {
 		return prefix("the AWS VPC CNI", awsPodInterface)
 	case networkstackv1alpha1.CNIFlannel:
 		return bridge
+	case networkstackv1alpha1.CNIWeaveNet:
+		return weave
 	default:
 		// It is whichever was found.
 	}
@@ -151,6 +154,8 @@ func (s *state) podInterfaces() podInterface {
 		return prefix("the AWS VPC CNI", awsPodInterface)
 	case facts.InstalledFlannel:
 		return bridge
+	case facts.InstalledWeaveNet:
+		return weave
 	default:
 		return podInterface{}
 	}

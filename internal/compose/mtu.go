@@ -28,6 +28,8 @@ const (
 	ciliumWireGuardOld = 80
 	// Cilium pkg/mtu: ESP with a 128-bit authentication key.
 	ciliumIPsec = 77
+	// Weave Net, fast datapath: VXLAN and ESP, the same without a password.
+	weaveTunnel = 84
 	// Flannel's wireguard backend subtracts 80 whatever the family (pkg/backend/wireguard).
 	flannelWireGuard = 80
 	// Flannel's vxlan backend subtracts 50 even when the underlay is IPv6 (pkg/backend/vxlan).
@@ -91,6 +93,8 @@ func (s *state) overheads() []overhead {
 		return ciliumOverheads(s.encapsulation, s.encryption, s.primary(), parseVersion(s.cniVersion))
 	case networkstackv1alpha1.CNICalico:
 		return s.calicoOverheads()
+	case networkstackv1alpha1.CNIWeaveNet:
+		return s.weaveOverheads()
 	case networkstackv1alpha1.CNIFlannel:
 		return flannelOverheads(s.encapsulation, s.encryption, s.has(ipv6))
 	default:
@@ -211,6 +215,9 @@ func (s *state) deriveMTU() {
 		s.note(path, p.pod, "%d of %s%s less %s", p.node, p.nodeName, partly(known, len(s.linux)), p.words())
 	case s.cni == networkstackv1alpha1.CNIAWSVPC:
 		s.note(path, maxAWSMTU, "the AWS VPC CNI's own default, and what the network of EC2 carries")
+	case s.cni == networkstackv1alpha1.CNIWeaveNet:
+		s.note(path, weaveMTU, "no node states its MTU (annotation %s, or cluster.nodeMTU): Weave Net's own default, which goes with nodes of 1460 and more",
+			networkstackv1alpha1.NodeMTUAnnotation)
 	default:
 		s.note(path, 0, "no node states its MTU (annotation %s, or cluster.nodeMTU): %s detects it",
 			networkstackv1alpha1.NodeMTUAnnotation, s.cni)

@@ -18,7 +18,8 @@ type finding struct {
 // findings are all tables of them.
 func findings() []finding {
 	return slices.Concat(addressFindings(), familyFindings(), mtuFindings(), kubeProxyFindings(), cniFindings(), ciliumFindings(),
-		objectFindings(), adoptionFindings(), calicoFindings(), secondaryFindings(), cloudFindings(), awsFindings())
+		objectFindings(), adoptionFindings(), calicoFindings(), secondaryFindings(), cloudFindings(), awsFindings(),
+		weaveFindings())
 }
 
 func TestFindings(t *testing.T) {

@@ -43,6 +43,8 @@ func (s *state) releases() []Release {
 		out = append(out, s.release(nameCilium, string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.ciliumValues()))
 	case networkstackv1alpha1.CNICalico:
 		out = append(out, s.calicoReleases()...)
+	case networkstackv1alpha1.CNIWeaveNet:
+		out = append(out, s.release(nameWeaveNet, string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.weaveValues()))
 	case networkstackv1alpha1.CNIAWSVPC:
 		if s.installsCNI() {
 			out = append(out, s.release(nameAWSVPC, string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.awsValues()))

@@ -33,13 +33,14 @@ const (
 	AreaFlannel   Area = "Flannel"
 	AreaCilium    Area = "Cilium"
 	AreaCalico    Area = "Calico"
+	AreaWeaveNet  Area = "Weave Net"
 	AreaAWSVPC    Area = "AWS VPC CNI"
 	AreaSecondary Area = "Secondary networks"
 )
 
 var areas = []Area{
 	AreaObject, AreaSources, AreaFamilies, AreaPools, AreaMTU, AreaEndpoint, AreaKubeProxy, AreaCNI, AreaCloud, AreaAdoption, AreaFlannel,
-	AreaCilium, AreaCalico, AreaAWSVPC, AreaSecondary,
+	AreaCilium, AreaCalico, AreaWeaveNet, AreaAWSVPC, AreaSecondary,
 }
 
 // Rule is one thing that is refused or warned of. Its ID is part of the API: it is shown with every finding, does not change, and is

@@ -9,6 +9,27 @@ var (
 		Remedy:    "Remove it, or set type to IPsec.",
 		Source:    "The operator's API: nothing would read it.",
 	})
+	ruleCNIPassword = refuses(AreaCNI, Rule{
+		ID:        "CNI-PASSWORD",
+		APIServer: true,
+		When:      "Encryption Password with another network plugin than Weave Net.",
+		Remedy:    "Use WireGuard with Cilium, Calico or Flannel, or IPsec with Cilium.",
+		Source:    "No other one derives keys from a password.",
+	})
+	ruleCNIPasswordBlock = refuses(AreaCNI, Rule{
+		ID:        "CNI-PASSWORD-BLOCK",
+		APIServer: true,
+		When:      "cni.encryption.password is set, and its type is not Password.",
+		Remedy:    "Remove it, or set type to Password.",
+		Source:    "The operator's API: nothing would read it.",
+	})
+	ruleCNIRotation = refuses(AreaCNI, Rule{
+		ID:        "CNI-ROTATION",
+		APIServer: true,
+		When:      "cni.encryption.rotation is set, and the type is neither IPsec nor Password.",
+		Remedy:    "Remove it, or set type to IPsec or Password.",
+		Source:    "The operator's API: WireGuard makes and changes its keys by itself.",
+	})
 	ruleCNIExternalField = refuses(AreaCNI, Rule{
 		ID:        "CNI-EXTERNAL-FIELD",
 		APIServer: true,

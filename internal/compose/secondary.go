@@ -111,6 +111,10 @@ func (s *state) primaryConfiguration() primaryConfig {
 			p.file = "" // the user's own
 		}
 		return p
+	case networkstackv1alpha1.CNIWeaveNet:
+		return primaryConfig{
+			dir: text("cniConfDir"), bin: text("cniBinDir"), cniVersion: "1.0.0", certain: true, file: "10-weave.conflist",
+		}
 	case networkstackv1alpha1.CNICalico:
 		return primaryConfig{
 			dir: text("installation.cni.confDir"), bin: text("installation.cni.binDir"),

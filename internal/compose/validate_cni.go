@@ -56,6 +56,10 @@ func (s *state) validateCNI() {
 			"is read only with type IPsec: remove it, or set type to IPsec"))
 	}
 	s.validateForCalicoAlone()
+	s.validateKeys()
+	if s.cni != networkstackv1alpha1.CNIWeaveNet && c.WeaveNet != nil {
+		s.refuse(ruleWeaveBlock, field.Forbidden(weavePath, "is read only with type WeaveNet: remove it, or set type to WeaveNet"))
+	}
 	if s.cni != networkstackv1alpha1.CNIAWSVPC && c.AWSVPC != nil {
 		s.refuse(ruleAWSBlock, field.Forbidden(cniPath.Child("awsVPC"), "is read only with type AWSVPC: remove it, or set type to AWSVPC"))
 	}
@@ -77,6 +81,8 @@ func (s *state) validateCNI() {
 		if !s.installsCNI() {
 			return
 		}
+	case networkstackv1alpha1.CNIWeaveNet:
+		s.validateWeaveNet()
 	case networkstackv1alpha1.CNIFlannel:
 		s.validateFlannel()
 	case networkstackv1alpha1.CNICilium:
@@ -99,11 +105,32 @@ func (s *state) validateForCalicoAlone() {
 	switch e := s.spec.CNI.Encapsulation; e {
 	case networkstackv1alpha1.EncapsulationVXLANCrossSubnet,
 		networkstackv1alpha1.EncapsulationIPIP, networkstackv1alpha1.EncapsulationIPIPCrossSubnet:
-		if s.installsCNI() && s.cni != networkstackv1alpha1.CNIAWSVPC { // others have no encapsulation to set
+		if s.installsCNI() && s.cni != networkstackv1alpha1.CNIAWSVPC && s.cni != networkstackv1alpha1.CNIWeaveNet { // others have no encapsulation to set
 			s.refuse(ruleCalicoEncapsulation, field.Invalid(cniPath.Child("encapsulation"), e, fmt.Sprintf(
 				"%s has no such encapsulation, which is Calico's: use VXLAN or None, or type Calico", s.cni)))
 		}
 	default:
+	}
+}
+
+// validateKeys refuses what belongs to another type of encryption.
+func (s *state) validateKeys() {
+	e := s.spec.CNI.Encryption
+	if e == nil {
+		return
+	}
+	path := cniPath.Child("encryption")
+	if e.Password != nil && e.Type != networkstackv1alpha1.EncryptionPassword {
+		s.refuse(ruleCNIPasswordBlock, field.Forbidden(path.Child("password"), "is read only with type Password: remove it, or set type to Password"))
+	}
+	if e.Rotation != "" && e.Type != networkstackv1alpha1.EncryptionIPsec && e.Type != networkstackv1alpha1.EncryptionPassword {
+		s.refuse(ruleCNIRotation, field.Forbidden(path.Child("rotation"),
+			"only keys and passwords are rotated on request: remove it, or set type to IPsec or Password"))
+	}
+	if e.Type == networkstackv1alpha1.EncryptionPassword && s.cni != networkstackv1alpha1.CNIWeaveNet && s.installsCNI() &&
+		s.cni != networkstackv1alpha1.CNIAWSVPC { // others have no encryption to set
+		s.refuse(ruleCNIPassword, field.Invalid(path.Child("type"), e.Type,
+			"only Weave Net encrypts by a password: use WireGuard with Cilium, Calico or Flannel, or IPsec with Cilium"))
 	}
 }
 

@@ -144,8 +144,8 @@ func (s *state) windowsNodes() []string {
 // validateWindows refuses what Windows nodes cannot do, and says that they are left alone.
 func (s *state) validateWindows() {
 	windows := s.windowsNodes()
-	if len(windows) == 0 || !s.installsCNI() {
-		return
+	if len(windows) == 0 || !s.installsCNI() || s.cni == networkstackv1alpha1.CNIWeaveNet {
+		return // or refused with its other limits
 	}
 	if s.dualStack() && s.spec.CNI.Encapsulation != networkstackv1alpha1.EncapsulationNone {
 		s.refuse(ruleWindowsDualStack, field.Invalid(s.familiesPath(), familiesText(s.families), fmt.Sprintf(

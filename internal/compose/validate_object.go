@@ -31,13 +31,16 @@ func (s *state) validateEnums() {
 	}
 	c := s.spec.CNI
 	oneOf(s, cniPath.Child("type"), c.Type,
-		networkstackv1alpha1.CNIFlannel, networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNICalico, networkstackv1alpha1.CNIAWSVPC,
+		networkstackv1alpha1.CNIFlannel, networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNICalico, networkstackv1alpha1.CNIWeaveNet, networkstackv1alpha1.CNIAWSVPC,
 		networkstackv1alpha1.CNIAzure, networkstackv1alpha1.CNIGKE, networkstackv1alpha1.CNIKubenet, networkstackv1alpha1.CNIExternal)
 	optionalOneOf(s, cniPath.Child("encapsulation"), c.Encapsulation, encapsulations...)
 	if c.Calico != nil {
 		optionalOneOf(s, cniPath.Child("calico", "dataplane"), c.Calico.Dataplane,
 			networkstackv1alpha1.CalicoIPTables, networkstackv1alpha1.CalicoNFTables, networkstackv1alpha1.CalicoBPF)
 		optionalOneOf(s, cniPath.Child("calico", "bgp"), c.Calico.BGP, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+	}
+	if c.WeaveNet != nil {
+		optionalOneOf(s, weavePath.Child("networkPolicy"), c.WeaveNet.NetworkPolicy, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 	}
 	if a := c.AWSVPC; a != nil {
 		path := cniPath.Child("awsVPC")
@@ -49,7 +52,8 @@ func (s *state) validateEnums() {
 	}
 	if c.Encryption != nil {
 		oneOf(s, cniPath.Child("encryption", "type"), c.Encryption.Type,
-			networkstackv1alpha1.EncryptionNone, networkstackv1alpha1.EncryptionWireGuard, networkstackv1alpha1.EncryptionIPsec)
+			networkstackv1alpha1.EncryptionNone, networkstackv1alpha1.EncryptionWireGuard, networkstackv1alpha1.EncryptionIPsec,
+			networkstackv1alpha1.EncryptionPassword)
 	}
 	if k := s.spec.KubeProxy; k != nil {
 		oneOf(s, kubeProxyPath.Child("mode"), k.Mode,

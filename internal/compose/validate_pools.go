@@ -224,7 +224,8 @@ func (s *state) deriveMasks() {
 		case networkstackv1alpha1.CNIFlannel:
 			s.validateFlannelMasks(f, given)
 			s.warnOfSmallNodeRanges(f)
-		case networkstackv1alpha1.CNICalico, networkstackv1alpha1.CNIAWSVPC, networkstackv1alpha1.CNIAzure, networkstackv1alpha1.CNIGKE:
+		case networkstackv1alpha1.CNICalico, networkstackv1alpha1.CNIWeaveNet,
+			networkstackv1alpha1.CNIAWSVPC, networkstackv1alpha1.CNIAzure, networkstackv1alpha1.CNIGKE:
 			// Refused with the other settings of pools.
 		default:
 			for _, g := range given {

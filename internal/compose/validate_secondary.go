@@ -219,8 +219,9 @@ func interfacesOf(path *field.Path, a *networkstackv1alpha1.NetworkAttachment) [
 
 // taken are the interfaces, by the beginnings of their names, that belong to a primary network plugin.
 var taken = map[networkstackv1alpha1.CNIType][]string{
-	networkstackv1alpha1.CNIFlannel: {"cni0", "flannel"},
-	networkstackv1alpha1.CNICilium:  {"cilium_", "lxc"},
+	networkstackv1alpha1.CNIFlannel:  {"cni0", "flannel"},
+	networkstackv1alpha1.CNICilium:   {"cilium_", "lxc"},
+	networkstackv1alpha1.CNIWeaveNet: {"weave", "vethwe", "datapath", "vxlan-6784"},
 	networkstackv1alpha1.CNICalico: {
 		"cali", "vxlan.calico", "vxlan-v6.calico", "tunl0", "wireguard.cali", "wg-v6.cali", "bpfin.cali", "bpfout.cali",
 	},
