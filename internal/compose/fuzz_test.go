@@ -121,6 +121,8 @@ func checkRelease(t *testing.T, in Input, rel Release) {
 		}
 	case "calico":
 		checkCalico(t, values, node)
+	case "weave-net":
+		checkWeave(t, in, s, values)
 	case "multus":
 		if v, _ := lookup(values, "config.cniVersion"); v == nil || v == "" {
 			t.Error("Multus without a CNI version")
@@ -133,6 +135,26 @@ func checkRelease(t *testing.T, in Input, rel Release) {
 				t.Errorf("kube-proxy without %s", key)
 			}
 		}
+	}
+}
+
+// checkWeave holds values to what the agents take, and keeps passwords out of them.
+func checkWeave(t *testing.T, in Input, s NetworkComponentSpec, values object) {
+	t.Helper()
+	text, _ := lookup(values, "ipallocRange")
+	p, err := netip.ParsePrefix(text.(string))
+	if err != nil || !p.Addr().Is4() || p != p.Masked() {
+		t.Errorf("the range is %v", text)
+	}
+	mtu, _ := lookup(values, "mtu")
+	node, _, _ := newState(in, true).nodeMTU()
+	if m := mtu.(int64); m < 576 || node > 0 && m+weaveTunnel > int64(node) {
+		t.Errorf("MTU %d on nodes of %d", m, node)
+	}
+	name, _ := lookup(values, "password.secretName")
+	if (name != "") != (in.Stack.Spec.CNI.Encryption != nil && in.Stack.Spec.CNI.Encryption.Type == EncryptionPassword) ||
+		len(s.GeneratedSecrets) > 1 || len(s.GeneratedSecrets) == 1 && s.GeneratedSecrets[0].SecretName != name {
+		t.Errorf("the password is in %v; %d Secrets are made", name, len(s.GeneratedSecrets))
 	}
 }
 
@@ -226,7 +248,7 @@ func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
 // randomInput makes a stack and a cluster; a tame one is made of parts that mostly fit.
 func randomInput(r *rand.Rand, tame bool) Input {
-	in := pick(r, cilium, flannel, calico, external, azure, google, eks)()
+	in := pick(r, cilium, flannel, calico, weave, external, azure, google, eks)()
 	s := &in.Stack.Spec
 	edits := []func(*Input){
 		dual, onlyIPv6, noPools, withoutKubeProxy, cluster(makeDual),
@@ -243,7 +265,9 @@ func randomInput(r *rand.Rand, tame bool) Input {
 		func(in *Input) { in.Facts.Cloud = pick(r, "", facts.CloudAWS, facts.CloudAzure) },
 		awsBlock(AWSVPCSpec{PrefixDelegation: pick(r, "", Enabled, Disabled), NetworkPolicy: pick(r, "", Enabled), CustomNetworking: pick(r, nil, &AWSCustomNetworking{}, oneZone)}),
 		func(in *Input) { in.Stack.Spec.CNI.Type, in.Stack.Spec.IPPools = CNIAWSVPC, nil },
-		encryption(pick(r, EncryptionNone, EncryptionWireGuard, EncryptionIPsec)),
+		encryption(pick(r, EncryptionNone, EncryptionWireGuard, EncryptionIPsec, EncryptionPassword)),
+		encrypted(EncryptionSpec{Type: EncryptionPassword, Rotation: "1", Password: pick(r, nil, &PasswordSpec{SecretName: "mine"})}),
+		before(object{"ipallocRange": pick(r, "10.244.0.0/16", "x", "10.1.0.0/16")}),
 		mtu(int32(r.IntN(10000))), nodeMTUs(r.IntN(9500), r.IntN(9500), 1500), nodeMTUs(1500, 1500, 9000),
 		values(object{"operator": object{"replicas": r.IntN(5)}}), values(object{"ipam": nil}),
 		values(object{"egressGateway": object{"enabled": true}, "bpf": object{"masquerade": r.IntN(2) == 0, "datapathMode": pick(r, "veth", "netkit")}}),

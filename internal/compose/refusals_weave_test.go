@@ -24,7 +24,9 @@ func weaveFindings() []finding {
 	poolEdit := func(edit func(*IPPool)) func(*Input) { return func(in *Input) { edit(&in.Stack.Spec.IPPools[0]) } }
 	ours := facts.Installed{Type: facts.InstalledWeaveNet, Namespace: "kube-system", Name: "weave-net", Component: "weave-net"}
 	theirs := facts.Installed{Type: facts.InstalledWeaveNet, Namespace: "kube-system", Name: "weave-net", Source: "kubectl"}
-	rotated := func(path, text string) []string { return []string{weaveLegacy, "spec.cni." + path + ": " + text + " [WEAVE-PASSWORD-CHANGE]"} }
+	rotated := func(path, text string) []string {
+		return []string{weaveLegacy, "spec.cni." + path + ": " + text + " [WEAVE-PASSWORD-CHANGE]"}
+	}
 	rotation := rotated("encryption.rotation", "while another password is rolled out, agents with the old one and with the new one do not talk, and neither do pods on their nodes: change it in a maintenance window, with a larger values.updateStrategy.rollingUpdate.maxUnavailable")
 	switched := rotated("encryption", "while this is rolled out, agents with another password than the rest, or without one, do not talk to these, and neither do pods on their nodes")
 	password := EncryptionSpec{Type: EncryptionPassword}

@@ -40,6 +40,7 @@ var ownValues = map[string]string{
 	"flannel":             `{netpol: {enabled: true}}`,
 	"kube-proxy":          `{mode: nftables, apiServer: {host: 192.0.2.10, port: 6443}, image: {tag: v1.37.1}}`,
 	"multus":              `{}`,
+	"weave-net":           `{}`,
 	"network-attachments": `{attachments: [{namespace: default, name: lan, config: '{"cniVersion": "0.3.1", "type": "macvlan"}'}]}`,
 }
 
