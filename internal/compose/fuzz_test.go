@@ -2,6 +2,7 @@ package compose
 
 import (
 	"encoding/json"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -232,7 +233,7 @@ var addressesByText = cmp.Options{
 }
 
 func copyInput(in Input) Input {
-	out := Input{Stack: in.Stack.DeepCopy(), Catalog: testCatalog()}
+	out := Input{Stack: in.Stack.DeepCopy(), Catalog: testCatalog(), Existing: maps.Clone(in.Existing)}
 	if in.Facts != nil {
 		f := *in.Facts
 		f.ServiceCIDRs, f.Installed, f.Nodes = slices.Clone(f.ServiceCIDRs), slices.Clone(f.Installed), slices.Clone(f.Nodes)
