@@ -186,7 +186,8 @@ func (r *Reconciler) tellOfSecrets(c *networkstackv1alpha1.NetworkComponent, out
 		anew = anew || change.Action != keys.Mark
 		r.event(c, "Normal", reason, "Secrets", "Secret %s: %s: %s", change.Secret, change.Action, change.Reason)
 	}
-	return anew && slices.ContainsFunc(c.Spec.GeneratedSecrets, func(g networkstackv1alpha1.GeneratedSecret) bool { return g.RevisionValue != "" })
+	followed := func(g networkstackv1alpha1.GeneratedSecret) bool { return g.RevisionValue != "" }
+	return anew && slices.ContainsFunc(c.Spec.GeneratedSecrets, followed)
 }
 
 // trackSecrets has the drift watches miss the Secrets that the operator made. They are no objects of the release.

@@ -35,7 +35,8 @@ var cloudCNIs = map[networkstackv1alpha1.CNIType]cloudCNI{
 // deriveType takes the type of the network plugin, if there is such a one.
 func (s *state) deriveType() {
 	switch t := s.spec.CNI.Type; t {
-	case networkstackv1alpha1.CNIFlannel, networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNICalico, networkstackv1alpha1.CNIWeaveNet, networkstackv1alpha1.CNIAWSVPC,
+	case networkstackv1alpha1.CNIFlannel, networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNICalico,
+		networkstackv1alpha1.CNIWeaveNet, networkstackv1alpha1.CNIAWSVPC,
 		networkstackv1alpha1.CNIAzure, networkstackv1alpha1.CNIGKE, networkstackv1alpha1.CNIKubenet, networkstackv1alpha1.CNIExternal:
 		s.cni = t
 	default:

@@ -116,7 +116,7 @@ func ciliumOverheads(encapsulation networkstackv1alpha1.Encapsulation, encryptio
 		}
 	}
 	switch encryption {
-	case networkstackv1alpha1.EncryptionNone:
+	case networkstackv1alpha1.EncryptionNone, networkstackv1alpha1.EncryptionPassword: // the latter is refused
 	case networkstackv1alpha1.EncryptionWireGuard:
 		bytes := ciliumWireGuard
 		if v != nil && v.LessThan(version.MustParseSemantic("1.19.5")) {

@@ -105,7 +105,8 @@ func (s *state) validateForCalicoAlone() {
 	switch e := s.spec.CNI.Encapsulation; e {
 	case networkstackv1alpha1.EncapsulationVXLANCrossSubnet,
 		networkstackv1alpha1.EncapsulationIPIP, networkstackv1alpha1.EncapsulationIPIPCrossSubnet:
-		if s.installsCNI() && s.cni != networkstackv1alpha1.CNIAWSVPC && s.cni != networkstackv1alpha1.CNIWeaveNet { // others have no encapsulation to set
+		// The others refuse it by themselves, or have none to set.
+		if s.installsCNI() && s.cni != networkstackv1alpha1.CNIAWSVPC && s.cni != networkstackv1alpha1.CNIWeaveNet {
 			s.refuse(ruleCalicoEncapsulation, field.Invalid(cniPath.Child("encapsulation"), e, fmt.Sprintf(
 				"%s has no such encapsulation, which is Calico's: use VXLAN or None, or type Calico", s.cni)))
 		}

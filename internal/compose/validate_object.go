@@ -31,7 +31,8 @@ func (s *state) validateEnums() {
 	}
 	c := s.spec.CNI
 	oneOf(s, cniPath.Child("type"), c.Type,
-		networkstackv1alpha1.CNIFlannel, networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNICalico, networkstackv1alpha1.CNIWeaveNet, networkstackv1alpha1.CNIAWSVPC,
+		networkstackv1alpha1.CNIFlannel, networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNICalico,
+		networkstackv1alpha1.CNIWeaveNet, networkstackv1alpha1.CNIAWSVPC,
 		networkstackv1alpha1.CNIAzure, networkstackv1alpha1.CNIGKE, networkstackv1alpha1.CNIKubenet, networkstackv1alpha1.CNIExternal)
 	optionalOneOf(s, cniPath.Child("encapsulation"), c.Encapsulation, encapsulations...)
 	if c.Calico != nil {
@@ -40,7 +41,8 @@ func (s *state) validateEnums() {
 		optionalOneOf(s, cniPath.Child("calico", "bgp"), c.Calico.BGP, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 	}
 	if c.WeaveNet != nil {
-		optionalOneOf(s, weavePath.Child("networkPolicy"), c.WeaveNet.NetworkPolicy, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+		optionalOneOf(s, weavePath.Child("networkPolicy"), c.WeaveNet.NetworkPolicy,
+			networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 	}
 	if a := c.AWSVPC; a != nil {
 		path := cniPath.Child("awsVPC")

@@ -24,7 +24,7 @@ const (
 	weavePassword         = "weave-net-password" //nolint:gosec // a name, not a secret
 	weavePasswordRevision = "password.revision"  //nolint:gosec // a path, not a secret
 	weaveRangeKey         = "ipallocRange"
-	weaveSecretKey        = "password.secretName" //nolint:gosec // a path, not a secret
+	weaveSecretKey        = "password.secretName"
 )
 
 var weavePath = cniPath.Child("weaveNet")

@@ -147,8 +147,8 @@ func foundIn(s *corev1.Secret, component string) Found {
 
 // write applies a Secret. One that is new is not applied by force, and one that is not only as long as it is what was
 // judged: somebody may write at the same moment.
-func (k *Keeper) write(ctx context.Context, component string, at client.ObjectKey, kind networkstackv1alpha1.GeneratedSecretKind, rotation string,
-	live *corev1.Secret, data map[string][]byte,
+func (k *Keeper) write(ctx context.Context, component string, at client.ObjectKey, kind networkstackv1alpha1.GeneratedSecretKind,
+	rotation string, live *corev1.Secret, data map[string][]byte,
 ) (metav1.ObjectMeta, error) {
 	key := dataKey(kind)
 	s := &corev1.Secret{
