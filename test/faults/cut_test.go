@@ -131,18 +131,18 @@ func (e end) differs(got end) []string {
 	return out
 }
 
-// TestKilledAtEveryWrite kills the operator at each write (or, without full effort, each second one) of each phase of a
+// TestKilledAtEveryWrite kills the operator at each write (or, without full effort, each third one) of each phase of a
 // stack's life, starts it anew, and compares what it comes to with what an undisturbed life came to.
 func TestKilledAtEveryWrite(t *testing.T) {
 	t.Parallel()
-	modes, step, least := []bool{true}, int64(2), 50
+	modes, step, least := []bool{true}, int64(3), 35
 	if effort.Full() {
 		// A write that never got through leaves what the lost answer of the one before it leaves, but for what was
 		// under way at the same time.
 		modes, step, least = []bool{true, false}, 1, 100
 	}
 	// Control planes of their own share the work, most of which is waiting.
-	const planes = 3
+	const planes = 2
 	work := make(chan killAt)
 	var done tally
 	var all sync.WaitGroup
