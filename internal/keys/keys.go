@@ -97,7 +97,7 @@ func Make(kind networkstackv1alpha1.GeneratedSecretKind, before map[string][]byt
 	return nil, fmt.Errorf("nobody knows how to make a Secret of kind %q", kind)
 }
 
-// Revision identifies content that the operator made. Of so much randomness, half of a digest's half tells nothing.
+// Revision identifies content that the operator made: the first 8 bytes of its SHA-256, which tell nothing of so much randomness.
 func Revision(data map[string][]byte, kind networkstackv1alpha1.GeneratedSecretKind) string {
 	sum := sha256.Sum256(data[dataKey(kind)])
 	return hex.EncodeToString(sum[:8])
