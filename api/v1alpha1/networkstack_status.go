@@ -17,6 +17,9 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionDrifted is True while a live object differs from what was applied.
 	ConditionDrifted = "Drifted"
+	// ConditionPoolsSufficient says whether the address pools have room for what is to come (NetworkStack only). It is absent
+	// while that is not known, and has no bearing on Ready.
+	ConditionPoolsSufficient = "PoolsSufficient"
 	// ConditionContested is present and True while a field is left to somebody who kept putting it back.
 	ConditionContested = "Contested"
 )
@@ -55,6 +58,13 @@ const (
 	ReasonKubeProxyUnparked = "KubeProxyUnparked"
 )
 
+// Reasons of the condition PoolsSufficient, and of the events that go with it.
+const (
+	ReasonPoolsSufficient      = "PoolsSufficient"
+	ReasonPoolsNearlyExhausted = "NearlyExhausted"
+	ReasonPoolsExhausted       = "Exhausted"
+)
+
 // Reasons of what happens to certificates.
 const (
 	ReasonCertificateCreated = "CertificateCreated"
@@ -75,7 +85,8 @@ type NetworkStackStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// conditions: Accepted, Ready, Drifted, and while they hold Reconciling, Stalled or Contested.
+	// conditions: Accepted, Ready, Drifted, PoolsSufficient when it is known, and while they hold Reconciling, Stalled or
+	// Contested.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -101,6 +112,14 @@ type NetworkStackStatus struct {
 	// +listType=map
 	// +listMapKey=name
 	Components []ComponentSummary `json:"components,omitempty"`
+
+	// ipPools say how much of each address pool is given out. They are written when a whole percent changes, and at most once a
+	// minute unless something else changes as well; the metrics have every change.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +listMapKey=family
+	IPPools []IPPoolStatus `json:"ipPools,omitempty"`
 
 	// summary holds short forms for kubectl get.
 	// +optional

@@ -2,7 +2,6 @@ package compose
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -315,7 +314,7 @@ func (s *state) validateCalicoPools() {
 	for _, f := range s.families {
 		s.validateFamilyOfCalicoPools(f)
 	}
-	s.validateRemovedPools()
+	s.validateRemovedCalicoPools()
 }
 
 // validateKubeadmRange refuses a pool outside of kubeadm's range: the tigera-operator compares them once, before it makes the
@@ -375,28 +374,4 @@ func (s *state) validateFamilyOfCalicoPools(f networkstackv1alpha1.IPFamily) {
 		s.warn(ruleCalicoBlocksFew, poolsPath, "the %s pools have %d blocks and there are %d nodes: nodes without a block borrow single addresses, each with a route of its own",
 			f, blocks, len(s.linux))
 	}
-}
-
-// validateRemovedPools wants a pool to be disabled before it is removed: its pods lose their network with it, and whether
-// there are any is not known here.
-func (s *state) validateRemovedPools() {
-	before := s.previousCalicoPools()
-	var removed []string
-	for _, cidr := range slices.Sorted(maps.Keys(before)) {
-		p := before[cidr]
-		if slices.ContainsFunc(s.calico.pools, func(q calicoPool) bool { return q.prefix.String() == cidr }) {
-			continue
-		}
-		if p.disabled {
-			s.warn(ruleCalicoPoolRemoved, poolsPath, "%s goes away; pods that still have addresses of it lose their network", cidr)
-			continue
-		}
-		removed = append(removed, cidr)
-	}
-	if len(removed) == 0 {
-		return
-	}
-	s.refuse(ruleCalicoPoolInUse, field.Forbidden(poolsPath, fmt.Sprintf(
-		"%s of Calico would be deleted with pods that have addresses of it: restore it, set disabled, re-create its pods, and remove it then",
-		strings.Join(removed, ", "))))
 }

@@ -2,11 +2,13 @@ package compose
 
 import (
 	"fmt"
+	"net/netip"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
 	"github.com/networkstack/networkstack/internal/facts"
+	ippools "github.com/networkstack/networkstack/internal/pools"
 )
 
 // calicoBlock edits the union's block for Calico.
@@ -35,6 +37,21 @@ func calicoWas(before Input, image string) func(*Input) {
 	}
 }
 
+// given lets the network plugin's books be known.
+func given(list ...ippools.Allocation) func(*Input) {
+	return cluster(func(s *facts.Snapshot) { s.Allocations = facts.Allocations{Known: true, List: list} })
+}
+
+// calicoBlockOf is one of Calico's, of which pods have so many addresses.
+func calicoBlockOf(cidr, node string, used int64) ippools.Allocation {
+	return ippools.Allocation{Range: netip.MustParsePrefix(cidr), Node: node, Block: true, Used: used}
+}
+
+// nodeRange is one that Cilium gave to a node.
+func nodeRange(cidr, node string) ippools.Allocation {
+	return ippools.Allocation{Range: netip.MustParsePrefix(cidr), Node: node}
+}
+
 const calicoImage = "quay.io/calico/node:v3.33.1"
 
 func calicoFindings() []finding {
@@ -50,6 +67,7 @@ func calicoFindings() []finding {
 	}
 	version := func(v string) func(*Input) { return func(in *Input) { in.Stack.Spec.CNI.Version = v } }
 	before := func(edits ...func(*Input)) func(*Input) { return calicoWas(calico(edits...), calicoImage) }
+	old := secondPool(IPPool{Name: "old", CIDRs: []string{"10.245.0.0/16"}, Disabled: true})
 	many := func(in *Input) {
 		in.Stack.Spec.IPPools = nil
 		for i := range 4 {
@@ -195,8 +213,22 @@ func calicoFindings() []finding {
 		{name: "calico pool removed", in: calico(before(secondPool(poolOf("old", "10.245.0.0/16", "10.246.0.0/16")))), errors: []string{
 			"spec.ipPools: Forbidden: 10.245.0.0/16, 10.246.0.0/16 of Calico would be deleted with pods that have addresses of it: restore it, set disabled, re-create its pods, and remove it then [CALICO-POOL-IN-USE]",
 		}},
-		{name: "calico disabled pool removed", in: calico(before(secondPool(IPPool{Name: "old", CIDRs: []string{"10.245.0.0/16"}, Disabled: true}))), warnings: []string{
-			"spec.ipPools: 10.245.0.0/16 goes away; pods that still have addresses of it lose their network [CALICO-POOL-REMOVED]",
+		{name: "calico pool with pods removed", in: calico(before(secondPool(poolOf("old", "10.245.0.0/16"))), given(calicoBlockOf("10.245.0.0/26", "n2", 3))), errors: []string{
+			"spec.ipPools: Forbidden: 10.245.0.0/16 (addresses in use: 3, on node n2) of Calico would be deleted with pods that have addresses of it: restore it, set disabled, re-create its pods, and remove it then [CALICO-POOL-IN-USE]",
+		}},
+		{name: "calico disabled pool with pods removed", in: calico(before(old), given(
+			calicoBlockOf("10.245.0.0/26", "n2", 3), calicoBlockOf("10.245.0.64/26", "n1", 64), calicoBlockOf("10.244.0.0/26", "n3", 9), calicoBlockOf("10.245.0.128/26", "n3", 0),
+		)), errors: []string{
+			"spec.ipPools: Forbidden: 10.245.0.0/16 (addresses in use: 67, on nodes n1 and n2) of Calico is disabled but not drained: restore it, re-create the pods that have addresses of it, and remove it then [CALICO-POOL-IN-USE]",
+		}},
+		{name: "calico disabled pool with borrowed addresses removed", in: calico(before(old), given(calicoBlockOf("10.245.0.0/26", "", 1))), errors: []string{
+			"spec.ipPools: Forbidden: 10.245.0.0/16 (addresses in use: 1) of Calico is disabled but not drained: restore it, re-create the pods that have addresses of it, and remove it then [CALICO-POOL-IN-USE]",
+		}},
+		{name: "calico disabled pool removed, nobody knows", in: calico(before(old)), errors: []string{
+			"spec.ipPools: Forbidden: whether pods have addresses of 10.245.0.0/16 is not known yet, so it cannot be removed: wait, and it is looked at again; or restore it [POOL-USE-UNKNOWN]",
+		}},
+		{name: "calico disabled pool removed", in: calico(before(old), given(calicoBlockOf("10.245.0.0/26", "n2", 0), calicoBlockOf("10.244.0.0/26", "n3", 9))), warnings: []string{
+			"spec.ipPools: 10.245.0.0/16 goes away; no pod has an address of it [CALICO-POOL-REMOVED]",
 		}},
 		{name: "calico foreign", in: calico(cluster(func(s *facts.Snapshot) {
 			s.Installed = append(s.Installed, facts.Installed{Type: facts.InstalledCalico, Namespace: "calico-system", Name: "calico-node", Source: "unknown"})

@@ -178,6 +178,16 @@ func ciliumFindings() []finding {
 		{name: "an installed Cilium, a wider CIDR", in: installed(nil, cidrs("10.244.0.0/15")), errors: []string{
 			`spec.ipPools: Invalid value: "10.244.0.0/15": 10.244.0.0/16 is in use and cannot be changed or removed: restore it, and add CIDRs beside it [CILIUM-POOL-CHANGED]`,
 		}},
+		{name: "an installed Cilium, its second CIDR in use", in: installed(as(cidrs("10.244.0.0/16", "10.245.0.0/16")), cidrs("10.244.0.0/16"), given(
+			nodeRange("10.244.0.0/24", "n1"), nodeRange("10.245.0.0/24", "n2"), nodeRange("10.245.7.0/24", "n3"),
+		)), errors: []string{
+			"spec.ipPools: Forbidden: 10.245.0.0/16 has the ranges of nodes n2 and n3: restore it, drain and delete these nodes so that they are registered anew with a range of another CIDR, and remove it then [CILIUM-POOL-IN-USE]",
+		}},
+		{name: "an installed Cilium, its second CIDR in an unknown state", in: installed(as(cidrs("10.244.0.0/16", "10.245.0.0/16")), cidrs("10.244.0.0/16")), errors: []string{
+			"spec.ipPools: Forbidden: whether pods have addresses of 10.245.0.0/16 is not known yet, so it cannot be removed: wait, and it is looked at again; or restore it [POOL-USE-UNKNOWN]",
+		}},
+		{name: "an installed Cilium, its second CIDR no longer in use", in: installed(as(cidrs("10.244.0.0/16", "10.245.0.0/16")), cidrs("10.244.0.0/16"),
+			given(nodeRange("10.244.0.0/24", "n1")))},
 		{name: "an installed Cilium, other masks", in: installed(nil, mask(25)), errors: []string{
 			"spec.ipPools: Invalid value: 25: nodes have IPv4 ranges of /24, whose size cannot be changed in place: set nodeMaskSizes.ipv4 to 24 [CILIUM-POOL-CHANGED]",
 		}},

@@ -182,6 +182,12 @@ var (
 		Remedy: "Add a CIDR, use a shorter prefix, or a longer nodeMaskSizes.",
 		Source: "Each node takes one range; the last nodes would get none, and their pods no address.",
 	})
+	rulePoolUseUnknown = refuses(AreaPools, Rule{
+		ID:     "POOL-USE-UNKNOWN",
+		When:   "A pool or CIDR is removed, and it is not known yet whether pods have addresses of it.",
+		Remedy: "Wait: it is judged again when the objects of the network plugin have been read.",
+		Source: "Pods lose their network with their addresses. The operator reads CiliumNodes and IPAMBlocks when it starts, and when their definitions appear.",
+	})
 	rulePoolNotDerived = refuses(AreaPools, Rule{
 		ID:     "POOL-NOT-DERIVED",
 		When:   "There are no pools, and no nodes to derive them from.",

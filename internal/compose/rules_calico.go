@@ -162,14 +162,14 @@ var (
 	})
 	ruleCalicoPoolInUse = refuses(AreaCalico, Rule{
 		ID:     "CALICO-POOL-IN-USE",
-		When:   "A pool that gives addresses is removed.",
+		When:   "A pool that gives addresses is removed, or one of which pods still have addresses.",
 		Remedy: "Restore it, set disabled, re-create its pods, and remove it then.",
-		Source: "tigera-operator: it deletes the pools that the Installation no longer names, and pods with their addresses lose their network.",
+		Source: "tigera-operator: it deletes the pools that the Installation no longer names, and pods with their addresses lose their network. What is given out is read from the IPAMBlocks.",
 	})
 	ruleCalicoPoolRemoved = warns(AreaCalico, Rule{
 		ID:     "CALICO-POOL-REMOVED",
-		When:   "A disabled pool is removed.",
-		Remedy: "See to it that no pod has an address of it.",
+		When:   "A disabled pool is removed of which no pod has an address.",
+		Remedy: "None is needed.",
 		Source: "tigera-operator: it deletes the pools that the Installation no longer names.",
 	})
 	ruleCalicoForeign = refuses(AreaCalico, Rule{

@@ -192,9 +192,15 @@ var (
 	})
 	ruleCiliumPoolChanged = refuses(AreaCilium, Rule{
 		ID:     "CILIUM-POOL-CHANGED",
-		When:   "A CIDR that an installed Cilium uses is changed or removed, or the size or the origin of its nodes' ranges changes.",
+		When:   "The first CIDR of a family that an installed Cilium has is changed or removed, or the size or the origin of its nodes' ranges changes.",
 		Remedy: "Restore it; CIDRs may be added beside those that there are.",
 		Source: "Cilium, cluster-pool IPAM: elements of the lists and mask sizes are not changed in place, and neither is ipam.mode.",
+	})
+	ruleCiliumPoolInUse = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-POOL-IN-USE",
+		When:   "A CIDR of which nodes have ranges is taken from an installed Cilium.",
+		Remedy: "Restore it, drain and delete the nodes that the message names so that they are registered anew, and remove it then.",
+		Source: "Cilium, cluster-pool IPAM: a node keeps its range, which nobody would route any more. What is given out is read from the CiliumNodes.",
 	})
 	ruleCiliumValueChanged = refuses(AreaCilium, Rule{
 		ID:     "CILIUM-VALUE-CHANGED",

@@ -317,7 +317,8 @@ func orElse(values map[string]any, key string, normal any) any {
 	return normal
 }
 
-// validateCiliumPoolsKept holds the pools to what was installed: CIDRs may be added, and nothing else may change.
+// validateCiliumPoolsKept holds the pools to what was installed: CIDRs may be added, and taken away when no node has a range of them;
+// nothing else may change.
 func (s *state) validateCiliumPoolsKept(derived map[string]any) {
 	mode, _ := lookup(derived, "ipam.mode")
 	fromNodes := mode == "kubernetes"
@@ -338,10 +339,9 @@ func (s *state) validateCiliumPoolsKept(derived map[string]any) {
 		for _, p := range s.poolsOf(f) {
 			wanted = append(wanted, p.String())
 		}
-		for _, cidr := range words(derived, "ipam.operator.clusterPool"+string(f)+"PodCIDRList") {
+		for i, cidr := range words(derived, "ipam.operator.clusterPool"+string(f)+"PodCIDRList") {
 			if !slices.Contains(wanted, cidr) && len(s.pools) == s.countCIDRs() {
-				s.refuse(ruleCiliumPoolChanged, field.Invalid(poolsPath, strings.Join(wanted, ", "), fmt.Sprintf(
-					"%s is in use and cannot be changed or removed: restore it, and add CIDRs beside it", cidr)))
+				s.validateRemovedCIDR(cidr, i == 0, wanted)
 			}
 		}
 		size, _ := lookup(derived, "ipam.operator.clusterPool"+string(f)+"MaskSize")

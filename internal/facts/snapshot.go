@@ -35,6 +35,8 @@ type Snapshot struct {
 	Kubeadm bool
 	// PodSubnets are the ranges of pods in kubeadm's configuration; empty when it states none.
 	PodSubnets []netip.Prefix
+	// Allocations are what the network plugin has given out of its pools; not Known unless somebody has filled them in.
+	Allocations Allocations
 	// Nodes are the cluster's nodes, ordered by name.
 	Nodes []Node
 	// Installed are the network plugins, the kube-proxy and the agents for secondary networks found, ordered by workload.

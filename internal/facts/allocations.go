@@ -1,0 +1,311 @@
+package facts
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/metadatainformer"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/networkstack/networkstack/internal/pools"
+)
+
+// AllocationSource is where a network plugin keeps its books of what it has given out.
+type AllocationSource string
+
+// The sources.
+const (
+	// AllocationsNowhere is for network plugins that keep no books in the cluster.
+	AllocationsNowhere AllocationSource = ""
+	// AllocationsOfNodes are the ranges in Node.spec.podCIDRs, by kube-controller-manager.
+	AllocationsOfNodes AllocationSource = "Node"
+	// AllocationsOfCilium are the ranges in CiliumNodes, by Cilium's operator.
+	AllocationsOfCilium AllocationSource = "CiliumNode"
+	// AllocationsOfCalico are the addresses in IPAMBlocks, by Calico's IPAM.
+	AllocationsOfCalico AllocationSource = "IPAMBlock"
+)
+
+// Allocations are what a network plugin has given out.
+type Allocations struct {
+	// Known says that they have been looked at. Else List means nothing.
+	Known bool
+	List  []pools.Allocation
+}
+
+// InUse is what is given out of a range: how many node ranges or addresses of blocks, and on which nodes.
+func (a Allocations) InUse(of netip.Prefix) (ranges, addresses int64, nodes []string) {
+	on := map[string]bool{}
+	for _, allocation := range a.List {
+		if !pools.Holds(of, allocation.Range) {
+			continue
+		}
+		if allocation.Block && allocation.Used == 0 {
+			continue // a node keeps an empty block, and lets it go with its pool
+		}
+		ranges++
+		addresses += allocation.Used
+		if allocation.Node != "" {
+			on[allocation.Node] = true
+		}
+	}
+	return ranges, addresses, slices.Sorted(maps.Keys(on))
+}
+
+// AllocationsIn are the node ranges in the nodes' spec.podCIDRs.
+func AllocationsIn(nodes []Node) Allocations {
+	out := Allocations{Known: true}
+	for _, n := range nodes {
+		for _, p := range n.PodCIDRs {
+			out.List = append(out.List, pools.Allocation{Range: p.Masked(), Node: n.Name})
+		}
+	}
+	return out
+}
+
+// books is a kind of object in which a network plugin keeps its books.
+type books struct {
+	resource schema.GroupVersionResource
+	read     func(*unstructured.Unstructured) []pools.Allocation
+}
+
+var booksOf = map[AllocationSource]books{
+	AllocationsOfCilium: {schema.GroupVersionResource{Group: "cilium.io", Version: "v2", Resource: "ciliumnodes"}, readCiliumNode},
+	AllocationsOfCalico: {schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: "ipamblocks"}, readIPAMBlock},
+}
+
+// AllocationResource is the resource that is watched for a source; false when none is.
+func AllocationResource(s AllocationSource) (schema.GroupVersionResource, bool) {
+	b, ok := booksOf[s]
+	return b.resource, ok
+}
+
+var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+
+// Waits before somebody is woken: what comes at once is told at once, and a network plugin that is always busy does not keep us
+// busy as well.
+const (
+	allocationsSettle = 500 * time.Millisecond
+	allocationsPause  = 10 * time.Second
+)
+
+// AllocationWatch watches the books of one network plugin, for as long as it is asked about them and their kind is defined.
+type AllocationWatch struct {
+	client      dynamic.Interface
+	definitions metadata.Interface
+	log         logr.Logger
+	wake        func()
+
+	mu     sync.Mutex
+	ctx    context.Context // the life of the watch, set once by Start
+	source AllocationSource
+	// stop ends what is watched for the source.
+	stop context.CancelFunc
+	// ledger has what the books say; nil while their kind is not defined.
+	ledger cache.SharedIndexInformer
+	// pending says that somebody is going to be woken, woken when somebody last was.
+	pending bool
+	woken   time.Time
+}
+
+// NewAllocationWatch makes a watch that calls wake, from a goroutine of its own, when what is given out has changed.
+func NewAllocationWatch(client dynamic.Interface, crds metadata.Interface, log logr.Logger, wake func()) *AllocationWatch {
+	return &AllocationWatch{client: client, definitions: crds, log: log, wake: wake}
+}
+
+// Start keeps the watch alive until ctx ends.
+func (w *AllocationWatch) Start(ctx context.Context) error {
+	w.mu.Lock()
+	w.ctx = ctx
+	w.begin()
+	w.mu.Unlock()
+	<-ctx.Done()
+	return nil
+}
+
+// Of is what is given out according to a source. Another source than that of the last call ends the watch of that one; until it has
+// seen what there is, the answer is not Known. What is in nodes is asked of AllocationsIn.
+func (w *AllocationWatch) Of(source AllocationSource) Allocations {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if source != w.source {
+		if w.stop != nil {
+			w.stop()
+		}
+		w.source, w.stop, w.ledger = source, nil, nil
+		w.begin()
+	}
+	if w.ledger == nil || !w.ledger.HasSynced() {
+		return Allocations{}
+	}
+	out := Allocations{Known: true}
+	for _, obj := range w.ledger.GetStore().List() {
+		if p, ok := obj.(*page); ok {
+			out.List = append(out.List, p.allocations...)
+		}
+	}
+	slices.SortFunc(out.List, func(a, b pools.Allocation) int { return a.Range.Compare(b.Range) })
+	return out
+}
+
+// begin watches the definition of the source's kind. The caller holds mu.
+func (w *AllocationWatch) begin() {
+	b, ok := booksOf[w.source]
+	if !ok || w.ctx == nil {
+		return
+	}
+	ctx, stop := context.WithCancel(w.ctx)
+	w.stop = stop
+	name := b.resource.GroupResource().String()
+	informer := metadatainformer.NewFilteredMetadataInformer(w.definitions, definitions, metav1.NamespaceAll, 0, cache.Indexers{},
+		func(o *metav1.ListOptions) { o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String() }).Informer()
+	end := context.CancelFunc(func() {})
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { end = w.open(ctx, b) },
+		DeleteFunc: func(any) {
+			end()
+			w.mu.Lock()
+			if ctx.Err() == nil {
+				w.ledger = nil
+			}
+			w.mu.Unlock()
+		},
+	})
+	if err != nil {
+		w.log.Error(err, "definitions cannot be watched", "resource", name)
+		return
+	}
+	go informer.RunWithContext(ctx)
+}
+
+// open watches the books themselves, until the returned function is called.
+func (w *AllocationWatch) open(ctx context.Context, b books) context.CancelFunc {
+	ctx, end := context.WithCancel(ctx)
+	informer := dynamicinformer.NewFilteredDynamicInformer(w.client, b.resource, metav1.NamespaceAll, 0, cache.Indexers{}, nil).Informer()
+	err := informer.SetTransform(func(obj any) (any, error) {
+		if u, ok := obj.(*unstructured.Unstructured); ok {
+			return &page{
+				ObjectMeta:  metav1.ObjectMeta{Name: u.GetName(), ResourceVersion: u.GetResourceVersion()},
+				allocations: b.read(u),
+			}, nil
+		}
+		return obj, nil
+	})
+	if err == nil {
+		_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+			AddFunc: func(any) { w.changed() },
+			UpdateFunc: func(before, after any) {
+				o, ok1 := before.(*page)
+				n, ok2 := after.(*page)
+				if !ok1 || !ok2 || !slices.Equal(o.allocations, n.allocations) {
+					w.changed()
+				}
+			},
+			DeleteFunc: func(any) { w.changed() },
+		})
+	}
+	if err != nil {
+		w.log.Error(err, "allocations cannot be watched", "resource", b.resource.String())
+		return end
+	}
+	w.mu.Lock()
+	if ctx.Err() == nil {
+		w.ledger = informer
+	}
+	w.mu.Unlock()
+	go informer.RunWithContext(ctx)
+	go func() {
+		// None is news, too, and makes no event.
+		if cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+			w.log.V(1).Info("allocations are watched", "resource", b.resource.String())
+			w.changed()
+		}
+	}()
+	return end
+}
+
+// changed has somebody woken soon, once for all that changes until then.
+func (w *AllocationWatch) changed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pending || w.ctx == nil || w.ctx.Err() != nil {
+		return
+	}
+	w.pending = true
+	wait := max(allocationsSettle, allocationsPause-time.Since(w.woken))
+	time.AfterFunc(wait, func() {
+		w.mu.Lock()
+		w.pending, w.woken = false, time.Now()
+		w.mu.Unlock()
+		w.wake()
+	})
+}
+
+// page is what is kept of an object of the books.
+type page struct {
+	metav1.TypeMeta
+	metav1.ObjectMeta
+	allocations []pools.Allocation
+}
+
+// DeepCopyObject makes it an object.
+func (p *page) DeepCopyObject() runtime.Object {
+	out := *p
+	out.ObjectMeta = *p.ObjectMeta.DeepCopy()
+	out.allocations = slices.Clone(p.allocations)
+	return &out
+}
+
+// readCiliumNode finds a node's ranges: with IPAM mode cluster-pool in podCIDRs, with multi-pool in pools.allocated.
+func readCiliumNode(u *unstructured.Unstructured) []pools.Allocation {
+	var out []pools.Allocation
+	note := func(pool string, cidrs []string) {
+		for _, p := range parsePrefixes(cidrs) {
+			out = append(out, pools.Allocation{Pool: pool, Range: p.Masked(), Node: u.GetName()})
+		}
+	}
+	cidrs, _, _ := unstructured.NestedStringSlice(u.Object, "spec", "ipam", "podCIDRs")
+	note("", cidrs)
+	allocated, _, _ := unstructured.NestedSlice(u.Object, "spec", "ipam", "pools", "allocated")
+	for _, entry := range allocated {
+		fields, _ := entry.(map[string]any)
+		pool, _, _ := unstructured.NestedString(fields, "pool")
+		cidrs, _, _ := unstructured.NestedStringSlice(fields, "cidrs")
+		note(pool, cidrs)
+	}
+	return out
+}
+
+// readIPAMBlock counts the addresses of a block that are given out: those of its ordinals that are not null.
+func readIPAMBlock(u *unstructured.Unstructured) []pools.Allocation {
+	spec, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec")
+	block, _ := spec.(map[string]any)
+	cidr, _ := block["cidr"].(string)
+	p, err := netip.ParsePrefix(cidr)
+	if err != nil {
+		return nil
+	}
+	affinity, _ := block["affinity"].(string)
+	node, _ := strings.CutPrefix(affinity, "host:")
+	out := pools.Allocation{Range: p.Masked(), Node: node, Block: true}
+	ordinals, _ := block["allocations"].([]any)
+	for _, o := range ordinals {
+		if o != nil {
+			out.Used++
+		}
+	}
+	return []pools.Allocation{out}
+}
