@@ -100,9 +100,9 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 	if err != nil {
 		return fmt.Errorf("setting up the drift watches: %w", err)
 	}
-	reports, err := dynamic.NewForConfig(cfg)
+	dynamicClient, err := dynamic.NewForConfig(cfg)
 	if err != nil {
-		return fmt.Errorf("setting up the watches of reports: %w", err)
+		return fmt.Errorf("setting up the watches of reports and allocations: %w", err)
 	}
 	version, err := discovery.NewDiscoveryClientForConfig(cfg)
 	if err != nil {
@@ -118,7 +118,7 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 		Certificates: &certificates.Keeper{Live: mgr.GetAPIReader(), Client: mgr.GetClient()},
 		Keys:         &keys.Keeper{Live: mgr.GetAPIReader(), Client: mgr.GetClient()},
 		Drift:        drift.NewWatcher(objects, mgr.GetRESTMapper(), ctrl.Log.WithName("drift"), wakes.Wake),
-		Reports:      health.NewReports(reports, mgr.GetRESTMapper(), ctrl.Log.WithName("reports"), wakes.Wake),
+		Reports:      health.NewReports(dynamicClient, mgr.GetRESTMapper(), ctrl.Log.WithName("reports"), wakes.Wake),
 		Catalog:      catalog.Default(),
 		Recorder:     recorder,
 		Namespace:    o.namespace,
@@ -129,11 +129,14 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 	if err := components.SetupWithManager(mgr, wakes); err != nil {
 		return fmt.Errorf("setting up the component controller: %w", err)
 	}
+	stackWakes := stack.NewWakes()
 	stacks := &stack.Reconciler{
-		Client:   mgr.GetClient(),
-		Facts:    &facts.Discoverer{Reader: mgr.GetClient(), Version: version, Live: mgr.GetAPIReader()},
-		Catalog:  catalog.Default(),
-		Recorder: recorder,
+		Client:      mgr.GetClient(),
+		Facts:       &facts.Discoverer{Reader: mgr.GetClient(), Version: version, Live: mgr.GetAPIReader()},
+		Catalog:     catalog.Default(),
+		Recorder:    recorder,
+		Allocations: facts.NewAllocationWatch(dynamicClient, objects, ctrl.Log.WithName("allocations"), stackWakes.Wake),
+		Wakes:       stackWakes,
 	}
 	if err := stacks.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up the stack controller: %w", err)

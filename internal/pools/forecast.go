@@ -134,5 +134,7 @@ func trend(values []float64) (rate float64, ok bool) {
 	}
 	slices.Sort(rates)
 	rate = rates[len(rates)/2]
-	return rate, rate > 0 && float64(balance) >= steady*float64(len(rates))
+	// What has not risen for the last third of the time may have stopped.
+	recent := values[len(values)-1] > values[len(values)*2/3]
+	return rate, recent && rate > 0 && float64(balance) >= steady*float64(len(rates))
 }

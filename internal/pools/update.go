@@ -259,7 +259,10 @@ func (s *set) text(seen []Usage, status []networkstackv1alpha1.IPPoolStatus) str
 	rest := without
 	if left := s.capacity - allocated; left > 0 {
 		rest = fmt.Sprintf("%d left", left)
-		if u.OnePerNode {
+		switch {
+		case u.OnePerNode && left == 1:
+			rest = "room for 1 more node"
+		case u.OnePerNode:
 			rest = fmt.Sprintf("room for %d more nodes", left)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -23,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/catalog"
@@ -41,13 +43,24 @@ type Reconciler struct {
 	Facts    *facts.Discoverer
 	Catalog  catalog.Catalog
 	Recorder events.EventRecorder
+	// Allocations watches what network plugins have given out of their pools.
+	Allocations *facts.AllocationWatch
+	// Wakes has all stacks reconciled.
+	Wakes Wakes
 
 	status *status.Writer[networkstackv1alpha1.NetworkStackStatus]
+	// written is when the status was last written, by the stack's UID, and inEffect the stack whose pools are looked at.
+	written  map[types.UID]time.Time
+	inEffect types.UID
 }
 
 // SetupWithManager registers the reconciler with a manager.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.status = status.NewWriter[networkstackv1alpha1.NetworkStackStatus](r.Client)
+	r.written = map[types.UID]time.Time{}
+	if err := mgr.Add(r.Allocations); err != nil {
+		return err
+	}
 	all := handler.EnqueueRequestsFromMapFunc(r.everyStack)
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("networkstack").
@@ -59,7 +72,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&appsv1.DaemonSet{}, all, builder.WithPredicates(agentChanged())).
 		Watches(&discoveryv1.EndpointSlice{}, all).
 		Watches(&corev1.ConfigMap{}, all, builder.WithPredicates(clusterConfiguration())).
-		WithOptions(controller.Options{RateLimiter: status.RateLimiter()})
+		WatchesRawSource(source.Channel(r.Wakes, all)).
+		// One at a time: two stacks never take effect together.
+		WithOptions(controller.Options{MaxConcurrentReconciles: 1, RateLimiter: status.RateLimiter()})
 	serviceCIDRs := networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR")
 	_, err := mgr.GetRESTMapper().RESTMapping(serviceCIDRs.GroupKind(), serviceCIDRs.Version)
 	switch {
@@ -93,6 +108,7 @@ type scope struct {
 	deleting  []string
 	factsErr  error
 	facts     *facts.Snapshot
+	pools     poolsSeen
 	result    *compose.Result
 	steps     []plan.Step
 	writeErr  error
@@ -121,7 +137,7 @@ func (r *Reconciler) step(ctx context.Context, stack *networkstackv1alpha1.Netwo
 	if !stack.DeletionTimestamp.IsZero() {
 		gone, err := r.remove(ctx, s)
 		if gone {
-			r.status.Forget(stack.UID)
+			r.forget(stack.UID)
 		}
 		if err != nil || gone {
 			return ctrl.Result{}, err
@@ -144,6 +160,19 @@ func (r *Reconciler) step(ctx context.Context, stack *networkstackv1alpha1.Netwo
 	return result, errors.Join(err, s.writeErr, s.parkErr)
 }
 
+// forget drops what is remembered of a stack that is gone, and what was watched for it.
+func (r *Reconciler) forget(uid types.UID) {
+	r.status.Forget(uid)
+	delete(r.written, uid)
+	if uid != r.inEffect {
+		return
+	}
+	gauges.set(nil)
+	if r.Allocations != nil {
+		r.Allocations.Of(facts.AllocationsNowhere)
+	}
+}
+
 // advance gathers facts, composes, plans, and takes the steps that may be taken now.
 func (r *Reconciler) advance(ctx context.Context, s *scope) {
 	if s.stack.Spec.Suspend {
@@ -155,6 +184,10 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		return
 	}
 	in := compose.Input{Stack: s.stack, Facts: s.facts, Catalog: r.Catalog, Existing: specsOf(s.components)}
+	s.pools, r.inEffect = r.lookAtPools(in), s.stack.UID
+	if s.pools.known {
+		gauges.set(s.pools.usage)
+	}
 	if s.factsErr = r.examine(ctx, in); s.factsErr != nil {
 		s.requeueIn = factsRetry
 		return

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,15 +28,22 @@ func (r *Reconciler) publish(ctx context.Context, s *scope) (ctrl.Result, error)
 	}
 	wanted := latest.DeepCopy()
 	fill(s, wanted)
+	now := time.Now()
+	tell, again, err := settlePools(s, latest, wanted, r.written[s.stack.UID], now)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
 	changed, err := r.status.Write(ctx, s.stack, latest, wanted)
 	if err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if changed {
+		r.written[s.stack.UID] = now
 		r.announce(s.stack, latest, wanted)
 		r.announceMTU(s.stack, latest, wanted)
+		r.announcePools(s, tell)
 	}
-	return ctrl.Result{RequeueAfter: s.requeueIn}, nil
+	return ctrl.Result{RequeueAfter: sooner(s.requeueIn, again)}, nil
 }
 
 // announce makes an event of every turn of Accepted and Ready.

@@ -72,6 +72,12 @@ func (w *Writer[S]) Forget(uid types.UID) {
 	delete(w.written, uid)
 }
 
+// Same says whether two statuses are written alike.
+func Same[S any](a, b *S) (bool, error) {
+	patch, err := difference(a, b)
+	return patch == nil, err
+}
+
 func clone[S any](s *S) (*S, error) {
 	data, err := json.Marshal(s)
 	if err != nil {

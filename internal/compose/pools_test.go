@@ -1,0 +1,123 @@
+package compose
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
+	"github.com/networkstack/networkstack/internal/facts"
+)
+
+// TestPoolsOf reads the pools back from what an accepted input comes to, in short: name, family, ranges, unit, mask, groups.
+func TestPoolsOf(t *testing.T) {
+	kubeadmSays := cluster(func(s *facts.Snapshot) { s.Kubeadm, s.PodSubnets = true, prefixes("10.244.0.0/16") })
+	second := secondPool(poolOf("more", "10.245.0.0/20"))
+	for _, tc := range []struct {
+		name   string
+		in     Input
+		source facts.AllocationSource
+		want   []string
+	}{
+		{"Flannel", flannel(), "Node", []string{"default IPv4 [10.244.0.0/16] NodeRanges one each [IPv4]"}},
+		{"Flannel, dual-stack", flannel(dual), "Node", []string{
+			"default IPv4 [10.244.0.0/16] NodeRanges one each [IPv4]", "default IPv6 [fd00:10:244::/56] NodeRanges one each [IPv6]",
+		}},
+		{"Flannel without pools", flannel(noPools), "Node", []string{"default IPv4 [] NodeRanges one each [IPv4]"}},
+		{"Flannel without pools, by kubeadm", flannel(noPools, kubeadmSays), "Node", []string{"default IPv4 [10.244.0.0/16] NodeRanges one each [IPv4]"}},
+		{"Cilium", cilium(dual, second), "CiliumNode", []string{
+			"default IPv4 [10.244.0.0/16] NodeRanges /24 one each [IPv4]", "more IPv4 [10.245.0.0/20] NodeRanges /24 one each [IPv4]",
+			"default IPv6 [fd00:10:244::/56] NodeRanges /64 one each [IPv6]",
+		}},
+		{"Cilium, two CIDRs in a pool", cilium(firstPool(func(p *IPPool) { p.CIDRs = []string{"10.244.0.0/16", "10.245.0.0/16"} })), "CiliumNode", []string{
+			"default IPv4 [10.244.0.0/16 10.245.0.0/16] NodeRanges /24 one each [IPv4]",
+		}},
+		{"Cilium without pools", cilium(noPools, kubeadmSays), "Node", []string{"default IPv4 [10.244.0.0/16] NodeRanges one each [IPv4]"}},
+		{"Calico", calico(dual, second), "IPAMBlock", []string{
+			"default IPv4 [10.244.0.0/16] Addresses [IPv4/all()]", "default IPv6 [fd00:10:244::/56] Addresses [IPv6/all()]",
+			"more IPv4 [10.245.0.0/20] Addresses [IPv4/all()]",
+		}},
+		{"Calico, pools of all sorts", calico(second, secondPool(IPPool{Name: "rack", CIDRs: []string{"10.246.0.0/20"},
+			NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"rack": "7"}}}),
+			secondPool(IPPool{Name: "off", CIDRs: []string{"10.247.0.0/20"}, Disabled: true})), "IPAMBlock", []string{
+			"default IPv4 [10.244.0.0/16] Addresses [IPv4/all() IPv4/rack in {'7'}]", "more IPv4 [10.245.0.0/20] Addresses [IPv4/all() IPv4/rack in {'7'}]",
+			"rack IPv4 [10.246.0.0/20] Addresses [IPv4/rack in {'7'}]", "off IPv4 [10.247.0.0/20] Addresses disabled [IPv4/all() IPv4/rack in {'7'}]",
+		}},
+		{"External", external(), "", nil},
+		{"AWS", input(CNIAWSVPC, noPools), "", nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := PoolsOf(tc.in); len(got.Pools) > 0 {
+				t.Errorf("pools before there is a component: %v", got)
+			}
+			tc.in.Existing = map[string]NetworkComponentSpec{}
+			for _, r := range accepted(t, tc.in).Releases {
+				tc.in.Existing[r.Name] = r.Spec
+			}
+			got := PoolsOf(tc.in)
+			if diff := cmp.Diff(tc.want, poolTexts(got)); diff != "" || got.Source != tc.source {
+				t.Errorf("source %q, pools (-want +got):\n%s", got.Source, diff)
+			}
+			if (got.WayOut == "") != (tc.source == "") {
+				t.Errorf("way out: %q", got.WayOut)
+			}
+		})
+	}
+}
+
+// TestPoolsOfRemoved because a pool that the spec no longer has, and whose removal is refused, is still there.
+func TestPoolsOfRemoved(t *testing.T) {
+	for _, tc := range []struct {
+		in   Input
+		want []string
+	}{
+		{calico(), []string{"default IPv4 [10.244.0.0/16] Addresses [IPv4/all()]", "old IPv4 [10.245.0.0/16] Addresses [IPv4/all()]"}},
+		{cilium(), []string{"default IPv4 [10.244.0.0/16] NodeRanges /24 one each [IPv4]", "10.245.0.0/16 IPv4 [10.245.0.0/16] NodeRanges /24 one each [IPv4]"}},
+	} {
+		before := tc.in
+		before.Stack = tc.in.Stack.DeepCopy()
+		before.Stack.Spec.IPPools = append(before.Stack.Spec.IPPools, poolOf("old", "10.245.0.0/16"))
+		tc.in.Existing = map[string]NetworkComponentSpec{}
+		for _, r := range accepted(t, before).Releases {
+			tc.in.Existing[r.Name] = r.Spec
+		}
+		if diff := cmp.Diff(tc.want, poolTexts(PoolsOf(tc.in))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.in.Stack.Spec.CNI.Type, diff)
+		}
+	}
+}
+
+// TestPoolsOfMultiPool because pods choose such pools by name, and a node has several ranges of one.
+func TestPoolsOfMultiPool(t *testing.T) {
+	in := cilium(firstPool(func(p *IPPool) { p.NodeMaskSizes = &NodeMaskSizes{IPv4: ptr[int32](27)} }), secondPool(poolOf("blue", "10.245.0.0/16", "fd00::/64")))
+	in.Existing = map[string]NetworkComponentSpec{"cilium": {Type: "Cilium", DerivedValues: rawValues(map[string]any{"ipam": map[string]any{
+		"mode": "multi-pool", "operator": map[string]any{"autoCreateCiliumPodIPPools": map[string]any{"blue": map[string]any{"ipv4": map[string]any{"maskSize": 26}}}},
+	}})}}
+	want := []string{
+		"default IPv4 [10.244.0.0/16] NodeRanges /27 named [IPv4/default]", "blue IPv4 [10.245.0.0/16] NodeRanges /26 named [IPv4/blue]",
+		"blue IPv6 [fd00::/64] NodeRanges named [IPv6/blue]",
+	}
+	if diff := cmp.Diff(want, poolTexts(PoolsOf(in))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func poolTexts(p InstalledPools) []string {
+	var out []string
+	for _, q := range p.Pools {
+		words := []string{q.Name, string(q.Family), fmt.Sprint(q.CIDRs), string(q.Unit)}
+		if q.NodeMask != 0 {
+			words = append(words, fmt.Sprintf("/%d", q.NodeMask))
+		}
+		for word, is := range map[string]bool{"one each": q.OnePerNode, "named": q.Named, "disabled": q.Disabled} {
+			if is {
+				words = append(words, word)
+			}
+		}
+		out = append(out, strings.Join(append(words, fmt.Sprint(q.Groups)), " "))
+	}
+	return out
+}
