@@ -108,6 +108,8 @@ type AllocationWatch struct {
 	definitions metadata.Interface
 	log         logr.Logger
 	wake        func()
+	// pause is the least time from one wake-up to the next.
+	pause time.Duration
 
 	mu     sync.Mutex
 	ctx    context.Context // the life of the watch, set once by Start
@@ -123,7 +125,7 @@ type AllocationWatch struct {
 
 // NewAllocationWatch makes a watch that calls wake, from a goroutine of its own, when what is given out has changed.
 func NewAllocationWatch(client dynamic.Interface, crds metadata.Interface, log logr.Logger, wake func()) *AllocationWatch {
-	return &AllocationWatch{client: client, definitions: crds, log: log, wake: wake}
+	return &AllocationWatch{client: client, definitions: crds, log: log, wake: wake, pause: allocationsPause}
 }
 
 // Start keeps the watch alive until ctx ends.
@@ -245,7 +247,7 @@ func (w *AllocationWatch) changed() {
 		return
 	}
 	w.pending = true
-	wait := max(allocationsSettle, allocationsPause-time.Since(w.woken))
+	wait := max(allocationsSettle, w.pause-time.Since(w.woken))
 	time.AfterFunc(wait, func() {
 		w.mu.Lock()
 		w.pending, w.woken = false, time.Now()
