@@ -188,6 +188,7 @@ func ciliumFindings() []finding {
 		}},
 		{name: "an installed Cilium, its second CIDR no longer in use", in: installed(as(cidrs("10.244.0.0/16", "10.245.0.0/16")), cidrs("10.244.0.0/16"),
 			given(nodeRange("10.244.0.0/24", "n1")))},
+		{name: "an installed Cilium, more nodes than ranges", in: installed(as(cidrs("10.244.0.0/23"), cluster(func(s *facts.Snapshot) { s.Nodes = s.Nodes[:2] })), cidrs("10.244.0.0/23"))},
 		{name: "an installed Cilium, other masks", in: installed(nil, mask(25)), errors: []string{
 			"spec.ipPools: Invalid value: 25: nodes have IPv4 ranges of /24, whose size cannot be changed in place: set nodeMaskSizes.ipv4 to 24 [CILIUM-POOL-CHANGED]",
 		}},

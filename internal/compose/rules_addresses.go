@@ -178,7 +178,7 @@ var (
 	})
 	rulePoolTooFewRanges = refuses(AreaPools, Rule{
 		ID:     "POOL-TOO-FEW-RANGES",
-		When:   "The pools of a family give fewer node ranges than there are nodes.",
+		When:   "The pools of a family give fewer node ranges than there are nodes, and the network plugin is yet to be installed. Later, the condition PoolsSufficient tells.",
 		Remedy: "Add a CIDR, use a shorter prefix, or a longer nodeMaskSizes.",
 		Source: "Each node takes one range; the last nodes would get none, and their pods no address.",
 	})

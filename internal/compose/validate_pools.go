@@ -338,11 +338,23 @@ func (s *state) validateCapacity(f networkstackv1alpha1.IPFamily, mask int) {
 			ranges += 1 << min(bits, 24)
 		}
 	}
-	if fits && first != nil && len(s.linux) > ranges {
+	// Once it is installed, the condition PoolsSufficient tells: nodes may come at any time, and that others lack a range is no
+	// reason to refuse what is wanted.
+	if fits && first != nil && len(s.linux) > ranges && !s.hasComponentOf(s.cni) {
 		s.refuse(rulePoolTooFewRanges, field.Invalid(first.path, first.prefix.String(), fmt.Sprintf(
 			"the %s pools give %d node ranges of /%d but %d nodes exist: add a CIDR, use a shorter prefix, or a longer nodeMaskSizes.%s",
 			f, ranges, mask, len(s.linux), familyKey(f))))
 	}
+}
+
+// hasComponentOf says whether a network plugin has its component already.
+func (s *state) hasComponentOf(t networkstackv1alpha1.CNIType) bool {
+	for _, c := range s.existing {
+		if c.Type == string(t) {
+			return true
+		}
+	}
+	return false
 }
 
 func familyKey(f networkstackv1alpha1.IPFamily) string {

@@ -99,7 +99,7 @@ var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Ver
 // busy as well.
 const (
 	allocationsSettle = 500 * time.Millisecond
-	allocationsPause  = 10 * time.Second
+	allocationsPause  = 5 * time.Second
 )
 
 // AllocationWatch watches the books of one network plugin, for as long as it is asked about them and their kind is defined.
@@ -173,7 +173,9 @@ func (w *AllocationWatch) begin() {
 	w.stop = stop
 	name := b.resource.GroupResource().String()
 	informer := metadatainformer.NewFilteredMetadataInformer(w.definitions, definitions, metav1.NamespaceAll, 0, cache.Indexers{},
-		func(o *metav1.ListOptions) { o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String() }).Informer()
+		func(o *metav1.ListOptions) {
+			o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
+		}).Informer()
 	end := context.CancelFunc(func() {})
 	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { end = w.open(ctx, b) },

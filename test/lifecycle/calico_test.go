@@ -226,6 +226,8 @@ func calicoPools(t *testing.T, e *env, _ *tigera, stack *networkstackv1alpha1.Ne
 	if text := toJSON(refused.Status.Conditions); !strings.Contains(text, "10.245.0.0/16 of Calico would be deleted") {
 		t.Errorf("refused for another reason: %s", text)
 	}
+	// Calico's IPAM is played as well: two pods and a tunnel have addresses of the pool.
+	block := e.block("10-245-0-64-26", "10.245.0.64/26", "node-1", 3)
 	more.Disabled = true
 	stack.Spec.IPPools = append(stack.Spec.IPPools, more)
 	e.apply(stack)
@@ -233,12 +235,48 @@ func calicoPools(t *testing.T, e *env, _ *tigera, stack *networkstackv1alpha1.Ne
 	if text := pools(); !strings.Contains(text, `"disableNewAllocations":true`) {
 		t.Errorf("pools: %s", text)
 	}
+	p := e.pool(stack.Name, "more", func(p networkstackv1alpha1.IPPoolStatus) bool { return p.Disabled && p.Allocated == 3 })
+	if *p.Capacity != 65536 || *p.Percent != 0 || p.State != "" || p.NodesLeft != nil {
+		t.Errorf("pool: %s", toJSON(p))
+	}
 	stack.Spec.IPPools = stack.Spec.IPPools[:1]
 	e.apply(stack)
+	refused = e.waitCondition(stack.Name, networkstackv1alpha1.ConditionAccepted, metav1.ConditionFalse, networkstackv1alpha1.ReasonInvalid)
+	if text := toJSON(refused.Status.Conditions); !strings.Contains(text, "10.245.0.0/16 (addresses in use: 3, on node node-1) of Calico is disabled but not drained") {
+		t.Errorf("refused for another reason: %s", text)
+	}
+	if text := pools(); !strings.Contains(text, "10.245.0.0/16") {
+		t.Errorf("a pool in use is gone: %s", text)
+	}
+	// Its pods are made again elsewhere: the node keeps its block, and the pool goes without another word.
+	e.check(unstructured.SetNestedSlice(block.Object, make([]any, 64), "spec", "allocations"))
+	e.check(e.client.Update(t.Context(), block))
 	e.waitReady(stack.Name)
 	if text := pools(); strings.Contains(text, "10.245.0.0/16") {
 		t.Errorf("pools: %s", text)
 	}
+}
+
+// block makes one of Calico's IPAM, whose first addresses are given out.
+func (e *env) block(name, cidr, node string, used int) *unstructured.Unstructured {
+	e.t.Helper()
+	allocations, free := make([]any, 64), []any{}
+	for i := range allocations {
+		if i < used {
+			allocations[i] = int64(0)
+		} else {
+			free = append(free, int64(i))
+		}
+	}
+	u := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "crd.projectcalico.org/v1", "kind": "IPAMBlock", "metadata": map[string]any{"name": name},
+		"spec": map[string]any{
+			"affinity": "host:" + node, "cidr": cidr, "strictAffinity": false, "allocations": allocations, "unallocated": free,
+			"attributes": []any{map[string]any{"handle_id": "played"}},
+		},
+	}}
+	e.check(e.client.Create(e.t.Context(), u))
+	return u
 }
 
 func calicoDeleted(t *testing.T, e *env, player *tigera, stack *networkstackv1alpha1.NetworkStack) {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/networkstack/networkstack/charts"
 	"github.com/networkstack/networkstack/internal/catalog"
+	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/test/testcharts"
 )
 
@@ -225,6 +226,7 @@ func TestCalicoRoleIsNeeded(t *testing.T) {
 			APIGroups: []string{resource.Group}, Resources: []string{"tigerastatuses"}, Verbs: []string{"get", "list", "watch"},
 		})
 	}
+	needed = append(needed, reads(t, facts.AllocationsOfCalico))
 	if ok, excess := validation.Covers(needed, rules[calicoRole]); !ok {
 		t.Errorf("Calico's charts do not need this, remove it from calico_role.yaml:\n%s", format(excess))
 	}
@@ -233,6 +235,27 @@ func TestCalicoRoleIsNeeded(t *testing.T) {
 			if ok, _ := validation.Covers(slices.Concat(rules[operatorRole], rules[componentsRole]), []rbacv1.PolicyRule{part}); ok {
 				t.Errorf("another role has this, too, remove it from calico_role.yaml: %s", part.String())
 			}
+		}
+	}
+}
+
+// reads is the permission to watch what a network plugin has given out of its pools.
+func reads(t *testing.T, source facts.AllocationSource) rbacv1.PolicyRule {
+	t.Helper()
+	resource, ok := facts.AllocationResource(source)
+	if !ok {
+		t.Fatalf("nothing is watched for %s", source)
+	}
+	return rbacv1.PolicyRule{APIGroups: []string{resource.Group}, Resources: []string{resource.Resource}, Verbs: []string{"get", "list", "watch"}}
+}
+
+// TestOperatorCanReadAllocations wants the operator to see how full pools are.
+func TestOperatorCanReadAllocations(t *testing.T) {
+	t.Parallel()
+	rules := installedRules(t)
+	for _, source := range []facts.AllocationSource{facts.AllocationsOfCilium, facts.AllocationsOfCalico} {
+		if ok, missing := validation.Covers(rules.all(), []rbacv1.PolicyRule{reads(t, source)}); !ok {
+			t.Errorf("%s cannot be watched:\n%s", source, format(missing))
 		}
 	}
 }

@@ -1,0 +1,251 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/yaml"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/facts"
+	"github.com/networkstack/networkstack/test/controlplane"
+	"github.com/networkstack/networkstack/test/testcharts"
+)
+
+// TestPools fills up the pools of Flannel, and then those of Cilium, on nodes that have room for 16. Flannel's ranges are given to
+// the nodes by the real kube-controller-manager. Cilium's operator is played by the test: it defines CiliumNode, as far as the
+// operator looks at it, and writes the ranges. Calico's pools are in TestCalicoStack.
+func TestPools(t *testing.T) {
+	charts := testcharts.UpstreamDir(t, "cilium", "1.20.0")
+	e := newEnv(t, controlplane.Options{
+		AuditLog: filepath.Join(t.TempDir(), "audit.log"), ServiceCIDRs: []string{"10.96.0.0/16"}, PodCIDRs: []string{"10.244.0.0/20"},
+	}, "--charts", charts)
+	stack := &networkstackv1alpha1.NetworkStack{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}, Spec: networkstackv1alpha1.NetworkStackSpec{
+		IPPools:        []networkstackv1alpha1.IPPool{{Name: "default", CIDRs: []string{"10.244.0.0/20"}}},
+		CNI:            networkstackv1alpha1.CNISpec{Type: networkstackv1alpha1.CNIFlannel},
+		DeletionPolicy: networkstackv1alpha1.DeletionDelete,
+	}}
+	e.apply(stack)
+	e.waitReady(stack.Name)
+	for _, step := range []struct {
+		name string
+		run  func(*testing.T, *env, *networkstackv1alpha1.NetworkStack)
+	}{
+		{"Flannel's pool fills up as nodes come", flannelPoolFills},
+		{"a restarted operator says nothing new", poolsRestarted},
+		{"Cilium's pool fills up as its operator writes", ciliumPoolFills},
+		{"a CIDR more makes room without an interruption", ciliumPoolAdded},
+		{"a CIDR in use cannot be removed, and a drained one can", ciliumPoolRemoved},
+		{"an operator that watches allocations idles", poolsIdle},
+	} {
+		if !t.Run(step.name, func(t *testing.T) { e.in(t, func() { step.run(t, e, stack) }) }) {
+			t.FailNow()
+		}
+	}
+}
+
+// pool waits until a pool's line in the status is as wanted.
+func (e *env) pool(stack, name string, want func(networkstackv1alpha1.IPPoolStatus) bool) networkstackv1alpha1.IPPoolStatus {
+	e.t.Helper()
+	var out networkstackv1alpha1.IPPoolStatus
+	e.eventually("the status of pool "+name, func(context.Context) (bool, string) {
+		s := e.stack(stack)
+		for _, p := range s.Status.IPPools {
+			if p.Name == name && want(p) {
+				out = p
+				return true, ""
+			}
+		}
+		return false, toJSON(s.Status.IPPools)
+	})
+	return out
+}
+
+// roomIs waits for what the condition says, and wants the stack to be Ready all the while.
+func (e *env) roomIs(stack string, status metav1.ConditionStatus, reason string) *networkstackv1alpha1.NetworkStack {
+	e.t.Helper()
+	s := e.waitCondition(stack, networkstackv1alpha1.ConditionPoolsSufficient, status, reason)
+	if !meta.IsStatusConditionTrue(s.Status.Conditions, networkstackv1alpha1.ConditionReady) {
+		// A node that has just come has no agent yet.
+		e.waitReady(stack)
+	}
+	return s
+}
+
+func flannelPoolFills(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
+	p := e.pool(stack.Name, "default", func(p networkstackv1alpha1.IPPoolStatus) bool { return p.Allocated == 3 })
+	if p.Unit != networkstackv1alpha1.PoolNodeRanges || *p.Capacity != 16 || *p.Percent != 18 || *p.NodesLeft != 13 || p.State != networkstackv1alpha1.PoolSufficient {
+		t.Errorf("pool: %s", toJSON(p))
+	}
+	e.roomIs(stack.Name, metav1.ConditionTrue, networkstackv1alpha1.ReasonPoolsSufficient)
+	e.check(e.cp.AddNodes(t.Context(), 10, controlplane.NodeOptions{MTU: 1500}))
+	e.roomIs(stack.Name, metav1.ConditionFalse, networkstackv1alpha1.ReasonPoolsNearlyExhausted)
+	p = e.pool(stack.Name, "default", func(p networkstackv1alpha1.IPPoolStatus) bool { return p.Allocated == 13 })
+	if *p.NodesLeft != 3 || p.State != networkstackv1alpha1.PoolNearlyExhausted {
+		t.Errorf("pool: %s", toJSON(p))
+	}
+	said := findCondition(e.stack(stack.Name), networkstackv1alpha1.ConditionPoolsSufficient).Message
+	for _, part := range []string{"IPv4 pool default: 13 of 16 node ranges are given out (81 %), room for 3 more nodes", "--cluster-cidr"} {
+		if !strings.Contains(said, part) {
+			t.Errorf("the condition does not say %q: %s", part, said)
+		}
+	}
+	e.eventually("the event", func(context.Context) (bool, string) {
+		n := e.countEvents(stack.Name, networkstackv1alpha1.ReasonPoolsNearlyExhausted)
+		return n == 1, fmt.Sprint(n)
+	})
+}
+
+// poolsRestarted starts the operator anew and wants it to write nothing.
+func poolsRestarted(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
+	before := e.stack(stack.Name)
+	e.check(e.process.Stop())
+	from := time.Now()
+	e.startOperator()
+	e.quiet(from)
+	after := e.stack(stack.Name)
+	if before.ResourceVersion != after.ResourceVersion {
+		t.Errorf("the status was written:\n%s\n%s", toJSON(before.Status), toJSON(after.Status))
+	}
+	if n := e.countEvents(stack.Name, networkstackv1alpha1.ReasonPoolsNearlyExhausted); n != 1 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// quiet waits until the operator has been asking for things since then, and has written nothing for a while.
+func (e *env) quiet(from time.Time) {
+	e.t.Helper()
+	const long = 3 * time.Second
+	e.eventually("the operator to have nothing to do", func(context.Context) (bool, string) {
+		active := false
+		for _, r := range e.requests() {
+			active = active || r.Time.After(from) && r.Verb == "watch" && r.Resource == "networkstacks"
+		}
+		last, what := e.lastWrite()
+		return active && time.Since(last) > long && time.Since(from) > long, what
+	})
+}
+
+var ciliumNodes = schema.GroupVersionKind{Group: "cilium.io", Version: "v2", Kind: "CiliumNode"}
+
+const ciliumNodeDefinition = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: ciliumnodes.cilium.io}
+spec:
+  group: cilium.io
+  scope: Cluster
+  names: {kind: CiliumNode, listKind: CiliumNodeList, plural: ciliumnodes, singular: ciliumnode}
+  versions:
+  - name: v2
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}`
+
+// defineCiliumNodes does what Cilium's operator does when it starts.
+func (e *env) defineCiliumNodes() {
+	e.t.Helper()
+	crd := &unstructured.Unstructured{}
+	e.check(yaml.Unmarshal([]byte(ciliumNodeDefinition), &crd.Object))
+	e.check(e.client.Create(e.t.Context(), crd))
+	e.eventually("CiliumNodes to be served", func(ctx context.Context) (bool, string) {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(ciliumNodes)
+		err := e.client.List(ctx, list)
+		return err == nil, fmt.Sprint(err)
+	})
+}
+
+// ciliumNode gives a node a range.
+func (e *env) ciliumNode(name, cidr string) *unstructured.Unstructured {
+	e.t.Helper()
+	u := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"ipam": map[string]any{"podCIDRs": []any{cidr}}}}}
+	u.SetGroupVersionKind(ciliumNodes)
+	u.SetName(name)
+	e.check(e.client.Create(e.t.Context(), u))
+	return u
+}
+
+func ciliumPoolFills(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
+	e.check(e.client.Delete(t.Context(), e.stack(stack.Name)))
+	e.gone(&networkstackv1alpha1.NetworkStack{ObjectMeta: metav1.ObjectMeta{Name: stack.Name}})
+	stack.Spec.CNI.Type = networkstackv1alpha1.CNICilium
+	stack.ResourceVersion, stack.UID = "", ""
+	e.apply(stack)
+	if s := e.waitReady(stack.Name); len(s.Status.IPPools) > 0 {
+		t.Errorf("nobody can know of pools yet: %s", toJSON(s.Status.IPPools))
+	}
+	e.defineCiliumNodes()
+	for i := range 13 {
+		e.ciliumNode(fmt.Sprintf("node-%d", i), fmt.Sprintf("10.244.%d.0/24", i))
+	}
+	s := e.roomIs(stack.Name, metav1.ConditionFalse, networkstackv1alpha1.ReasonPoolsNearlyExhausted)
+	if said := findCondition(s, networkstackv1alpha1.ConditionPoolsSufficient).Message; !strings.Contains(said, "13 of 16 node ranges") ||
+		!strings.Contains(said, "add a CIDR to ipPools") {
+		t.Errorf("the condition says: %s", said)
+	}
+}
+
+func ciliumPoolAdded(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
+	stack.Spec.IPPools = append(stack.Spec.IPPools, networkstackv1alpha1.IPPool{Name: "more", CIDRs: []string{"10.245.0.0/20"}})
+	e.apply(stack)
+	e.roomIs(stack.Name, metav1.ConditionTrue, networkstackv1alpha1.ReasonPoolsSufficient)
+	e.waitReady(stack.Name)
+	e.ciliumConfig("cluster-pool-ipv4-cidr", "10.244.0.0/20 10.245.0.0/20")
+	e.pool(stack.Name, "more", func(p networkstackv1alpha1.IPPoolStatus) bool { return p.Allocated == 0 && *p.Capacity == 16 })
+	e.eventually("the event", func(context.Context) (bool, string) {
+		n := e.countEvents(stack.Name, networkstackv1alpha1.ReasonPoolsSufficient)
+		return n == 1, fmt.Sprint(n)
+	})
+}
+
+func ciliumPoolRemoved(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
+	last := e.ciliumNode("node-13", "10.245.0.0/24")
+	e.check(e.cp.AddNodes(t.Context(), 1, controlplane.NodeOptions{MTU: 1500}))
+	e.pool(stack.Name, "more", func(p networkstackv1alpha1.IPPoolStatus) bool { return p.Allocated == 1 })
+	stack.Spec.IPPools = stack.Spec.IPPools[:1]
+	e.apply(stack)
+	refused := e.waitCondition(stack.Name, networkstackv1alpha1.ConditionAccepted, metav1.ConditionFalse, networkstackv1alpha1.ReasonInvalid)
+	said := findCondition(refused, networkstackv1alpha1.ConditionAccepted).Message
+	if !strings.Contains(said, "10.245.0.0/20 has the ranges of node node-13") || !strings.Contains(said, "[CILIUM-POOL-IN-USE]") {
+		t.Errorf("refused for another reason: %s", said)
+	}
+	// What is there is still told of, under its name or its range.
+	if pools := toJSON(refused.Status.IPPools); !strings.Contains(pools, "10.245.0.0/20") {
+		t.Errorf("pools: %s", pools)
+	}
+	e.check(e.client.Delete(t.Context(), last))
+	e.waitReady(stack.Name)
+	e.ciliumConfig("cluster-pool-ipv4-cidr", "10.244.0.0/20")
+}
+
+// poolsIdle counts what is asked for when nothing changes.
+func poolsIdle(t *testing.T, e *env, _ *networkstackv1alpha1.NetworkStack) {
+	e.quiet(time.Time{})
+	const window = 10 * time.Second
+	from := time.Now()
+	select {
+	case <-time.After(window):
+	case <-e.process.Exited():
+		t.Fatal("the operator ended by itself")
+	}
+	watched := false
+	resource, _ := facts.AllocationResource(facts.AllocationsOfCilium)
+	for _, r := range e.requests() {
+		watched = watched || r.Verb == "watch" && r.Resource == resource.Resource
+		if r.Time.After(from) && r.Verb != "watch" && r.Resource != "leases" {
+			t.Errorf("an idle operator asks: %s %s %s", r.Verb, r.Resource, r.Name)
+		}
+	}
+	if !watched {
+		t.Error("CiliumNodes are not watched: nothing was measured")
+	}
+}
