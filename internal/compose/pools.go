@@ -82,7 +82,8 @@ func (p poolFinder) fromNodes(wanted map[networkstackv1alpha1.IPFamily]string) I
 			continue
 		}
 		pool := ippools.Pool{
-			Name: p.name(wanted[f], derivedPool), Family: f, Unit: networkstackv1alpha1.PoolNodeRanges, OnePerNode: true, Groups: []string{string(f)},
+			Name: p.name(wanted[f], derivedPool), Family: f, Unit: networkstackv1alpha1.PoolNodeRanges, OnePerNode: true,
+			Groups: []string{string(f)},
 		}
 		if prefix, err := netip.ParsePrefix(wanted[f]); err == nil && len(p.spec.IPPools) > 0 {
 			pool.CIDRs = []netip.Prefix{prefix}

@@ -83,8 +83,12 @@ type books struct {
 }
 
 var booksOf = map[AllocationSource]books{
-	AllocationsOfCilium: {schema.GroupVersionResource{Group: "cilium.io", Version: "v2", Resource: "ciliumnodes"}, readCiliumNode},
-	AllocationsOfCalico: {schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: "ipamblocks"}, readIPAMBlock},
+	AllocationsOfCilium: {
+		resource: schema.GroupVersionResource{Group: "cilium.io", Version: "v2", Resource: "ciliumnodes"}, read: readCiliumNode,
+	},
+	AllocationsOfCalico: {
+		resource: schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: "ipamblocks"}, read: readIPAMBlock,
+	},
 }
 
 // AllocationResource is the resource that is watched for a source; false when none is.
@@ -132,7 +136,7 @@ func NewAllocationWatch(client dynamic.Interface, crds metadata.Interface, log l
 func (w *AllocationWatch) Start(ctx context.Context) error {
 	w.mu.Lock()
 	w.ctx = ctx
-	w.begin()
+	w.begin(ctx)
 	w.mu.Unlock()
 	<-ctx.Done()
 	return nil
@@ -148,7 +152,9 @@ func (w *AllocationWatch) Of(source AllocationSource) Allocations {
 			w.stop()
 		}
 		w.source, w.stop, w.ledger = source, nil, nil
-		w.begin()
+		if w.ctx != nil {
+			w.begin(w.ctx)
+		}
 	}
 	if w.ledger == nil || !w.ledger.HasSynced() {
 		return Allocations{}
@@ -164,12 +170,12 @@ func (w *AllocationWatch) Of(source AllocationSource) Allocations {
 }
 
 // begin watches the definition of the source's kind. The caller holds mu.
-func (w *AllocationWatch) begin() {
+func (w *AllocationWatch) begin(ctx context.Context) {
 	b, ok := booksOf[w.source]
-	if !ok || w.ctx == nil {
+	if !ok {
 		return
 	}
-	ctx, stop := context.WithCancel(w.ctx)
+	ctx, stop := context.WithCancel(ctx)
 	w.stop = stop
 	name := b.resource.GroupResource().String()
 	informer := metadatainformer.NewFilteredMetadataInformer(w.definitions, definitions, metav1.NamespaceAll, 0, cache.Indexers{},

@@ -30,7 +30,7 @@ func TestFullAt(t *testing.T) {
 	perDay := func(from, rate int64) func(time.Duration) int64 {
 		return func(at time.Duration) int64 { return from + int64(float64(rate)*at.Hours()/24) }
 	}
-	noise := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
+	noise := rand.New(rand.NewPCG(1, 2))
 	for _, tc := range []struct {
 		name   string
 		course func(time.Duration) int64
@@ -102,7 +102,7 @@ func TestFullAtOfSeveral(t *testing.T) {
 // TestRecord holds the history to what is promised of it: bounded, spaced, in order, and reaching back.
 func TestRecord(t *testing.T) {
 	var history []PoolSample
-	random := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // no secret
+	random := rand.New(rand.NewPCG(3, 4))
 	now := start
 	for i := range 5000 {
 		now = now.Add(time.Duration(random.Int64N(int64(40 * time.Minute))))

@@ -147,5 +147,5 @@ func Percent(allocated, capacity int64) int32 {
 	if capacity <= 0 || allocated >= capacity {
 		return 100
 	}
-	return int32(float64(allocated) / float64(capacity) * 100) //nolint:gosec // less than 100
+	return int32(float64(allocated) / float64(capacity) * 100)
 }

@@ -266,7 +266,8 @@ func (s *set) text(seen []Usage, status []networkstackv1alpha1.IPPoolStatus) str
 			rest = fmt.Sprintf("room for %d more nodes", left)
 		}
 	}
-	return fmt.Sprintf("%s: %d of %d %s are given out (%d %%), %s", subject, allocated, s.capacity, unit, Percent(allocated, s.capacity), rest)
+	return fmt.Sprintf("%s: %d of %d %s are given out (%d %%), %s",
+		subject, allocated, s.capacity, unit, Percent(allocated, s.capacity), rest)
 }
 
 // about is a duration in the one unit that fits it.
