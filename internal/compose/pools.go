@@ -194,10 +194,15 @@ func (p poolFinder) calico(values map[string]any) InstalledPools {
 	return out
 }
 
-// gather adds a pool, or its CIDRs to the one of the same name and family.
+// gather adds a pool of one CIDR, or that CIDR to the pool of the same name and family. When a name is used again while the pool that
+// had it is still there, that one is called by its range.
 func gather(list []ippools.Pool, p ippools.Pool) []ippools.Pool {
 	i := slices.IndexFunc(list, func(q ippools.Pool) bool { return q.Name == p.Name && q.Family == p.Family })
-	if i < 0 {
+	switch {
+	case i < 0:
+		return append(list, p)
+	case list[i].Disabled != p.Disabled || list[i].NodeMask != p.NodeMask || !slices.Equal(list[i].Groups, p.Groups):
+		p.Name = p.CIDRs[0].String()
 		return append(list, p)
 	}
 	list[i].CIDRs = append(list[i].CIDRs, p.CIDRs...)

@@ -90,6 +90,23 @@ func TestPoolsOfRemoved(t *testing.T) {
 	}
 }
 
+// TestPoolsOfRenamed because a name may be used again before the pool that had it is gone.
+func TestPoolsOfRenamed(t *testing.T) {
+	before := calico(secondPool(IPPool{Name: "more", CIDRs: []string{"10.245.0.0/16"}, Disabled: true}), secondPool(poolOf("next", "10.246.0.0/16")))
+	in := calico(secondPool(poolOf("more", "10.246.0.0/16")))
+	in.Existing = map[string]NetworkComponentSpec{}
+	for _, r := range accepted(t, before).Releases {
+		in.Existing[r.Name] = r.Spec
+	}
+	want := []string{
+		"default IPv4 [10.244.0.0/16] Addresses [IPv4/all()]", "more IPv4 [10.245.0.0/16] Addresses disabled [IPv4/all()]",
+		"10.246.0.0/16 IPv4 [10.246.0.0/16] Addresses [IPv4/all()]",
+	}
+	if diff := cmp.Diff(want, poolTexts(PoolsOf(in))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // TestPoolsOfMultiPool because pods choose such pools by name, and a node has several ranges of one.
 func TestPoolsOfMultiPool(t *testing.T) {
 	in := cilium(firstPool(func(p *IPPool) { p.NodeMaskSizes = &NodeMaskSizes{IPv4: ptr[int32](27)} }), secondPool(poolOf("blue", "10.245.0.0/16", "fd00::/64")))
