@@ -3,6 +3,9 @@ package lifecycle
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -26,9 +29,15 @@ import (
 // operator looks at it, and writes the ranges. Calico's pools are in TestCalicoStack.
 func TestPools(t *testing.T) {
 	charts := testcharts.UpstreamDir(t, "cilium", "1.20.0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	metricsAddress := listener.Addr().String()
+	listener.Close() // for the operator to have it
 	e := newEnv(t, controlplane.Options{
 		AuditLog: filepath.Join(t.TempDir(), "audit.log"), ServiceCIDRs: []string{"10.96.0.0/16"}, PodCIDRs: []string{"10.244.0.0/20"},
-	}, "--charts", charts)
+	}, "--charts", charts, "--metrics-bind-address", metricsAddress)
 	stack := &networkstackv1alpha1.NetworkStack{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}, Spec: networkstackv1alpha1.NetworkStackSpec{
 		IPPools:        []networkstackv1alpha1.IPPool{{Name: "default", CIDRs: []string{"10.244.0.0/20"}}},
 		CNI:            networkstackv1alpha1.CNISpec{Type: networkstackv1alpha1.CNIFlannel},
@@ -39,19 +48,52 @@ func TestPools(t *testing.T) {
 	for _, step := range []struct {
 		name string
 		run  func(*testing.T, *env, *networkstackv1alpha1.NetworkStack)
+		// metrics are what a scrape finds afterwards.
+		metrics string
 	}{
-		{"Flannel's pool fills up as nodes come", flannelPoolFills},
-		{"Flannel's one range can neither be doubled nor left", flannelPoolKept},
-		{"Cilium's pool fills up as its operator writes", ciliumPoolFills},
-		{"a CIDR more makes room without an interruption", ciliumPoolAdded},
-		{"a CIDR in use cannot be removed, and a drained one can", ciliumPoolRemoved},
-		{"a restarted operator says nothing new", poolsRestarted},
-		{"an operator that watches allocations idles", poolsIdle},
+		{"Flannel's pool fills up as nodes come", flannelPoolFills, `networkstack_ippool_allocated{family="IPv4",pool="default",unit="NodeRanges"} 13
+networkstack_ippool_capacity{family="IPv4",pool="default",unit="NodeRanges"} 16`},
+		{"Flannel's one range can neither be doubled nor left", flannelPoolKept, ""},
+		{"Cilium's pool fills up as its operator writes", ciliumPoolFills, `allocated{family="IPv4",pool="default",unit="NodeRanges"} 13`},
+		{"a CIDR more makes room without an interruption", ciliumPoolAdded, `allocated{family="IPv4",pool="more",unit="NodeRanges"} 0`},
+		{"a CIDR in use cannot be removed, and a drained one can", ciliumPoolRemoved, ""},
+		{"a restarted operator says nothing new", poolsRestarted, `allocated{family="IPv4",pool="default",unit="NodeRanges"} 13`},
+		{"an operator that watches allocations idles", poolsIdle, ""},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { e.in(t, func() { step.run(t, e, stack) }) }) {
 			t.FailNow()
 		}
+		if step.metrics != "" {
+			e.eventually("the metrics", func(ctx context.Context) (bool, string) {
+				text := scrape(ctx, "http://"+metricsAddress+"/metrics")
+				return strings.Contains(text, step.metrics), text
+			})
+		}
 	}
+}
+
+// scrape is what a server says of pools; its error, when it says nothing.
+func scrape(ctx context.Context, url string) string {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err.Error()
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err.Error()
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err.Error()
+	}
+	var out []string
+	for _, line := range strings.Split(string(body), "\n") {
+		if strings.HasPrefix(line, "networkstack_ippool_") {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, "\n")
 }
 
 // pool waits until a pool's line in the status is as wanted.
