@@ -22,6 +22,8 @@ const (
 	ConditionPoolsSufficient = "PoolsSufficient"
 	// ConditionContested is present and True while a field is left to somebody who kept putting it back.
 	ConditionContested = "Contested"
+	// ConditionCatalogInvalid is present and True while the ConfigMap that overrides the catalogue has mistakes in it.
+	ConditionCatalogInvalid = "CatalogInvalid"
 )
 
 // Condition reasons.
@@ -30,6 +32,8 @@ const (
 	ReasonConflict          = "Conflict"
 	ReasonInvalid           = "Invalid"
 	ReasonFactsUnavailable  = "FactsUnavailable"
+	ReasonCatalogInvalid    = "CatalogInvalid"
+	ReasonCatalogChanged    = "CatalogChanged"
 	ReasonReady             = "Ready"
 	ReasonProgressing       = "Progressing"
 	ReasonWaiting           = "Waiting"

@@ -108,6 +108,7 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 	if err != nil {
 		return fmt.Errorf("setting up discovery: %w", err)
 	}
+	known := &catalog.Source{Reader: mgr.GetClient(), Namespace: o.namespace}
 	recorder := mgr.GetEventRecorder("networkstack")
 	wakes := component.NewWakes()
 	components := &component.Reconciler{
@@ -119,12 +120,10 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 		Keys:         &keys.Keeper{Live: mgr.GetAPIReader(), Client: mgr.GetClient()},
 		Drift:        drift.NewWatcher(objects, mgr.GetRESTMapper(), ctrl.Log.WithName("drift"), wakes.Wake),
 		Reports:      health.NewReports(dynamicClient, mgr.GetRESTMapper(), ctrl.Log.WithName("reports"), wakes.Wake),
-		Catalog:      catalog.Default(),
+		Catalog:      known,
 		Recorder:     recorder,
 		Namespace:    o.namespace,
 		ChartDirs:    o.charts,
-
-		Controllers: catalog.DefaultControllers(),
 	}
 	if err := components.SetupWithManager(mgr, wakes); err != nil {
 		return fmt.Errorf("setting up the component controller: %w", err)
@@ -133,7 +132,7 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 	stacks := &stack.Reconciler{
 		Client:      mgr.GetClient(),
 		Facts:       &facts.Discoverer{Reader: mgr.GetClient(), Version: version, Live: mgr.GetAPIReader()},
-		Catalog:     catalog.Default(),
+		Catalog:     known,
 		Recorder:    recorder,
 		Allocations: facts.NewAllocationWatch(dynamicClient, objects, ctrl.Log.WithName("allocations"), stackWakes.Wake),
 		Wakes:       stackWakes,

@@ -7,48 +7,64 @@ import "strings"
 // Entry is what is known about one component.
 type Entry struct {
 	// Type of the component, such as Flannel or Multus.
-	Type string `json:"type"`
+	Type string `yaml:"type"`
 	// Repository of the chart; empty when the operator carries it.
-	Repository string `json:"repository,omitempty"`
+	Repository string `yaml:"repository,omitempty"`
 	// Chart is the chart's name.
-	Chart string `json:"chart"`
+	Chart string `yaml:"chart"`
 	// ReleaseName is the usual name of the Helm release.
-	ReleaseName string `json:"releaseName"`
+	ReleaseName string `yaml:"releaseName"`
 	// Namespace is the usual namespace.
-	Namespace string `json:"namespace"`
+	Namespace string `yaml:"namespace"`
 	// NamespaceLabels are set when the namespace belongs to the component alone.
-	NamespaceLabels map[string]string `json:"namespaceLabels,omitempty"`
-	// Versions known, newest first; the first is the default.
-	Versions []Version `json:"versions"`
+	NamespaceLabels map[string]string `yaml:"namespaceLabels,omitempty"`
+	// DefaultVersion is the one that a component has when its user asks for none; empty means the first of Versions.
+	DefaultVersion string `yaml:"defaultVersion,omitempty"`
+	// Versions known, newest first.
+	Versions []Version `yaml:"versions"`
+	// Upgrades are the steps from one version to another that the project tests. The first that is about the wanted version
+	// counts; without any, every step goes.
+	Upgrades []Upgrade `yaml:"upgrades,omitempty"`
 	// Readiness says what tells, beside workloads, that the component works.
-	Readiness []Readiness `json:"readiness,omitempty"`
+	Readiness []Readiness `yaml:"readiness,omitempty"`
 }
 
 // Readiness names an object in whose conditions a controller says how it gets on with an object of the release. That one is
 // ready when the conditions are as wanted, and say so of its present generation.
 type Readiness struct {
 	// Group and Version of both objects.
-	Group   string `json:"group"`
-	Version string `json:"version"`
+	Group   string `yaml:"group"`
+	Version string `yaml:"version"`
 	// Of is the kind of the release's object. A release without one is not concerned.
-	Of string `json:"of"`
+	Of string `yaml:"of"`
 	// Kind and Name of the object with the conditions. It belongs to the whole cluster.
-	Kind string `json:"kind"`
-	Name string `json:"name"`
+	Kind string `yaml:"kind"`
+	Name string `yaml:"name"`
 	// WantTrue are conditions that have to be True, and WantFalse those that must not be.
-	WantTrue  []string `json:"wantTrue,omitempty"`
-	WantFalse []string `json:"wantFalse,omitempty"`
+	WantTrue  []string `yaml:"wantTrue,omitempty"`
+	WantFalse []string `yaml:"wantFalse,omitempty"`
 }
 
 // Version is a chart version and what is known about it.
 type Version struct {
 	// Version of the chart.
-	Version string `json:"version"`
+	Version string `yaml:"version"`
 	// Digest of the chart archive, "sha256:…"; empty when unknown.
-	Digest string `json:"digest,omitempty"`
+	Digest string `yaml:"digest,omitempty"`
 	// KubernetesMin and KubernetesMax are the oldest and newest minor versions it is tested with ("1.33"); empty when unknown.
-	KubernetesMin string `json:"kubernetesMin,omitempty"`
-	KubernetesMax string `json:"kubernetesMax,omitempty"`
+	KubernetesMin string `yaml:"kubernetesMin,omitempty"`
+	KubernetesMax string `yaml:"kubernetesMax,omitempty"`
+}
+
+// Upgrade says from where a version may be reached.
+type Upgrade struct {
+	// To is a constraint on the wanted versions that are meant, such as ">=3.33"; empty means all.
+	To string `yaml:"to,omitempty"`
+	// From is a constraint on the installed version; empty means any.
+	From string `yaml:"from,omitempty"`
+	// MinorsUp and MinorsDown are how many minor versions at a time it may go; unset means any number.
+	MinorsUp   *int `yaml:"minorsUp,omitempty"`
+	MinorsDown *int `yaml:"minorsDown,omitempty"`
 }
 
 // Catalog finds entries by component type.
@@ -64,9 +80,11 @@ func (e Entry) Version(version string) (Version, bool) {
 	return Version{}, false
 }
 
-// Default is the version this release of the operator was tested with: the first. It is zero when
-// the entry knows no version.
+// Default is the version for those who ask for none. It is zero when the entry knows no version.
 func (e Entry) Default() Version {
+	if v, ok := e.Version(e.DefaultVersion); ok {
+		return v
+	}
 	if len(e.Versions) == 0 {
 		return Version{}
 	}

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/Masterminds/semver/v3"
-	"sigs.k8s.io/yaml"
 
 	"github.com/networkstack/networkstack/internal/ignore"
 )
@@ -20,18 +19,18 @@ var controllers embed.FS
 // ControllerFields are fields that running controllers rightly change in objects that charts render.
 type ControllerFields struct {
 	// Charts whose objects are meant, by their names; none means those of every chart.
-	Charts []string `json:"charts,omitempty"`
+	Charts []string `yaml:"charts,omitempty"`
 	// Versions of the charts, as a constraint such as ">=1.20 <2"; empty means all.
-	Versions string `json:"versions,omitempty"`
+	Versions string `yaml:"versions,omitempty"`
 	// Kind and Name of the objects; Name may hold * and ?.
-	Kind string `json:"kind"`
-	Name string `json:"name,omitempty"`
+	Kind string `yaml:"kind"`
+	Name string `yaml:"name,omitempty"`
 	// Paths of the fields.
-	Paths []string `json:"paths"`
+	Paths []string `yaml:"paths"`
 	// Managers that may change them; none means anybody.
-	Managers []string `json:"managers,omitempty"`
+	Managers []string `yaml:"managers,omitempty"`
 	// Reason in a few words: who changes the fields, and what for.
-	Reason string `json:"reason"`
+	Reason string `yaml:"reason"`
 
 	rule       ignore.Rule
 	constraint *semver.Constraints
@@ -80,23 +79,34 @@ func loadControllers(files fs.FS, dir string) (Controllers, error) {
 	var errs []error
 	for _, name := range names {
 		raw, err := fs.ReadFile(files, name)
-		var list Controllers
-		if err == nil {
-			err = yaml.UnmarshalStrict(raw, &list)
-		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			errs = append(errs, err)
 			continue
 		}
-		for i := range list {
-			if err := list[i].prepare(); err != nil {
-				errs = append(errs, fmt.Errorf("%s: entry %d: %w", name, i+1, err))
-				continue
-			}
-			out = append(out, list[i])
+		list, d := readControllers(name, raw)
+		if len(d.problems) > 0 {
+			errs = append(errs, d.problems)
 		}
+		out = append(out, list...)
 	}
 	return out, errors.Join(errs...)
+}
+
+// readControllers gives the good entries of a file.
+func readControllers(name string, raw []byte) (Controllers, *document) {
+	var list, out Controllers
+	d := decode(name, raw, &list)
+	if len(d.problems) > 0 {
+		return nil, d
+	}
+	for i := range list {
+		if err := list[i].prepare(); err != nil {
+			d.at([]any{i}, "entry %d: %v", i+1, err)
+			continue
+		}
+		out = append(out, list[i])
+	}
+	return out, d
 }
 
 func (f *ControllerFields) prepare() error {

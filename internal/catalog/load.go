@@ -3,14 +3,12 @@ package catalog
 import (
 	"embed"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"regexp"
 	"slices"
 
 	"github.com/Masterminds/semver/v3"
-	"sigs.k8s.io/yaml"
 )
 
 //go:embed data/*.yaml
@@ -34,31 +32,26 @@ func load(files fs.FS, dir string) (Catalog, error) {
 	c := Catalog{}
 	var errs []error
 	for _, name := range names {
-		entry, err := read(files, name)
-		if err == nil {
-			if _, twice := c[entry.Type]; twice {
-				err = fmt.Errorf("type %s is in another file as well", entry.Type)
-			}
-		}
+		raw, err := fs.ReadFile(files, name)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			errs = append(errs, err)
+			continue
+		}
+		var entry Entry
+		d := decode(name, raw, &entry)
+		if len(d.problems) == 0 {
+			entry.validate(d)
+		}
+		if _, twice := c[entry.Type]; twice {
+			d.add("type %s is in another file as well", entry.Type)
+		}
+		if len(d.problems) > 0 {
+			errs = append(errs, d.problems)
 			continue
 		}
 		c[entry.Type] = entry
 	}
 	return c, errors.Join(errs...)
-}
-
-func read(files fs.FS, name string) (Entry, error) {
-	raw, err := fs.ReadFile(files, name)
-	if err != nil {
-		return Entry{}, err
-	}
-	var e Entry
-	if err := yaml.UnmarshalStrict(raw, &e); err != nil {
-		return Entry{}, err
-	}
-	return e, e.validate()
 }
 
 var (
@@ -67,40 +60,70 @@ var (
 )
 
 // validate checks what readers of the catalogue rely on.
-func (e Entry) validate() error {
+func (e *Entry) validate(d *document) {
 	if e.Type == "" || e.Chart == "" || e.ReleaseName == "" || e.Namespace == "" {
-		return errors.New("type, chart, releaseName and namespace are required")
+		d.add("type, chart, releaseName and namespace are required")
 	}
 	if len(e.Versions) == 0 {
-		return errors.New("no versions")
+		d.add("no versions: name at least one")
 	}
 	var previous *semver.Version
-	for _, v := range e.Versions {
-		version, err := semver.StrictNewVersion(v.Version)
-		switch {
-		case err != nil:
-			return fmt.Errorf("version %q is not a full version", v.Version)
-		case previous != nil && !version.LessThan(previous):
-			return fmt.Errorf("version %s is not older than the one before it", v.Version)
-		case v.Digest != "" && !digestPattern.MatchString(v.Digest):
-			return fmt.Errorf("version %s: %q is not a digest", v.Version, v.Digest)
-		case (v.KubernetesMin == "") != (v.KubernetesMax == ""):
-			return fmt.Errorf("version %s: kubernetesMin and kubernetesMax go together", v.Version)
-		}
-		if v.KubernetesMin != "" {
-			if !minorPattern.MatchString(v.KubernetesMin) || !minorPattern.MatchString(v.KubernetesMax) {
-				return fmt.Errorf("version %s: a Kubernetes version is written as 1.36", v.Version)
-			}
-			if semver.MustParse(v.KubernetesMax + ".0").LessThan(semver.MustParse(v.KubernetesMin + ".0")) {
-				return fmt.Errorf("version %s: kubernetesMax is older than kubernetesMin", v.Version)
-			}
+	for i, v := range e.Versions {
+		version := v.validate(d, i)
+		if version != nil && previous != nil && !version.LessThan(previous) {
+			d.at([]any{"versions", i, "version"}, "version %s is not older than the one before it: order them, newest first", v.Version)
 		}
 		previous = version
 	}
-	for _, r := range e.Readiness {
-		if r.Group == "" || r.Version == "" || r.Of == "" || r.Kind == "" || r.Name == "" || len(r.WantTrue)+len(r.WantFalse) == 0 {
-			return errors.New("readiness needs group, version, of, kind, name and conditions")
+	e.validateRest(d)
+	if _, known := e.Version(e.DefaultVersion); e.DefaultVersion != "" && !known {
+		d.at([]any{"defaultVersion"}, "%s is not among the versions: add it there", e.DefaultVersion)
+	}
+}
+
+// validate checks one version by itself; nil stands for one that cannot be read.
+func (v Version) validate(d *document, i int) *semver.Version {
+	at := func(field string) []any { return []any{"versions", i, field} }
+	version, err := semver.StrictNewVersion(v.Version)
+	if err != nil {
+		d.at(at("version"), "version %q is not a full version: write one such as 1.20.0", v.Version)
+	}
+	if v.Digest != "" && !digestPattern.MatchString(v.Digest) {
+		d.at(at("digest"), "version %s: %q is not a digest: write sha256: and 64 hexadecimal digits", v.Version, v.Digest)
+	}
+	lowest, highest := v.KubernetesMin, v.KubernetesMax
+	switch {
+	case lowest == "" && highest == "":
+	case lowest == "" || highest == "":
+		d.at(at("version"), "version %s: kubernetesMin and kubernetesMax go together: set both", v.Version)
+	case !minorPattern.MatchString(lowest) || !minorPattern.MatchString(highest):
+		d.at(at("kubernetesMin"), "version %s: a Kubernetes version is written as 1.36, in quotes", v.Version)
+	case semver.MustParse(highest + ".0").LessThan(semver.MustParse(lowest + ".0")):
+		d.at(at("kubernetesMax"), "version %s: kubernetesMax is older than kubernetesMin: swap them", v.Version)
+	}
+	return version
+}
+
+// validateRest checks upgrades and readiness.
+func (e *Entry) validateRest(d *document) {
+	for i, u := range e.Upgrades {
+		for field, constraint := range map[string]string{"to": u.To, "from": u.From} {
+			if constraint == "" {
+				continue
+			}
+			if _, err := semver.NewConstraint(constraint); err != nil {
+				d.at([]any{"upgrades", i, field}, "%q is no constraint on versions: write one such as >=3.33", constraint)
+			}
+		}
+		for field, n := range map[string]*int{"minorsUp": u.MinorsUp, "minorsDown": u.MinorsDown} {
+			if n != nil && *n < 0 {
+				d.at([]any{"upgrades", i, field}, "%s of %d: write 0 or more", field, *n)
+			}
 		}
 	}
-	return nil
+	for i, r := range e.Readiness {
+		if r.Group == "" || r.Version == "" || r.Of == "" || r.Kind == "" || r.Name == "" || len(r.WantTrue)+len(r.WantFalse) == 0 {
+			d.at([]any{"readiness", i}, "readiness needs group, version, of, kind, name and conditions (wantTrue, wantFalse)")
+		}
+	}
 }

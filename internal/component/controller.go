@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -56,16 +57,15 @@ type Reconciler struct {
 	// Keys keeps their generated Secrets.
 	Keys  *keys.Keeper
 	Drift *drift.Watcher
-	// Reports are what controllers say of objects of components, and Catalog whose reports matter.
+	// Reports are what controllers say of objects of components, and Catalog whose reports matter, and which fields running
+	// controllers rightly change.
 	Reports  *health.Reports
-	Catalog  catalog.Catalog
+	Catalog  *catalog.Source
 	Recorder events.EventRecorder
 	// Namespace of the operator: where values are read from.
 	Namespace string
 	// ChartDirs are searched for chart archives before any other source.
 	ChartDirs []string
-	// Controllers says which fields running controllers rightly change.
-	Controllers catalog.Controllers
 
 	runner *runner
 	status *status.Writer[networkstackv1alpha1.NetworkComponentStatus]
@@ -125,23 +125,23 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, wakes *Wakes) error {
 		Complete(r)
 }
 
-// readersOf are the components whose values come from this ConfigMap or Secret.
+// readersOf are the components whose values come from this ConfigMap or Secret, and all of them when it is the catalogue's.
 func (r *Reconciler) readersOf(ctx context.Context, obj client.Object) []reconcile.Request {
 	var list networkstackv1alpha1.NetworkComponentList
 	if err := r.List(ctx, &list); err != nil {
 		return nil
 	}
-	kind := networkstackv1alpha1.ValuesFromConfigMap
+	kind, everybody := networkstackv1alpha1.ValuesFromConfigMap, r.Catalog.Is(obj)
 	if _, ok := obj.(*corev1.Secret); ok {
-		kind = networkstackv1alpha1.ValuesFromSecret
+		kind, everybody = networkstackv1alpha1.ValuesFromSecret, false
 	}
 	var out []reconcile.Request
 	for i := range list.Items {
-		for _, ref := range list.Items[i].Spec.ValuesFrom {
-			if ref.Kind == kind && ref.Name == obj.GetName() {
-				out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
-				break
-			}
+		reads := func(ref networkstackv1alpha1.ValuesReference) bool {
+			return ref.Kind == kind && ref.Name == obj.GetName()
+		}
+		if everybody || slices.ContainsFunc(list.Items[i].Spec.ValuesFrom, reads) {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
 		}
 	}
 	return out
@@ -163,6 +163,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *Reconciler) step(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) (ctrl.Result, error) {
 	latest, err := r.status.Latest(c.UID, &c.Status)
 	if err != nil {
+		return ctrl.Result{}, err
+	}
+	// What is wrong with an override is said of the stack.
+	if _, err := r.Catalog.Current(ctx); err != nil {
 		return ctrl.Result{}, err
 	}
 	rec := r.state.of(c, latest)

@@ -35,7 +35,7 @@ type checking struct {
 
 // checking for a component: what well-known controllers do to its chart, what the user says, and contested fields.
 func (r *Reconciler) checking(rec *record, c *networkstackv1alpha1.NetworkComponent) checking {
-	rules := r.Controllers.Rules(c.Spec.Chart.Name, c.Spec.Chart.Version)
+	rules := r.Catalog.Last().Controllers.Rules(c.Spec.Chart.Name, c.Spec.Chart.Version)
 	for _, rule := range c.Spec.DriftIgnore {
 		out := ignore.Rule{Kind: rule.Kind, Name: rule.Name, Reason: "spec.drift.ignore"}
 		for _, text := range rule.Paths {
@@ -46,11 +46,13 @@ func (r *Reconciler) checking(rec *record, c *networkstackv1alpha1.NetworkCompon
 		}
 		rules = append(rules, out)
 	}
-	return checking{rules: append(rules, rec.contests.Rules()...), secrets: rec.secrets, digest: digestOf(c)}
+	return checking{rules: append(rules, rec.contests.Rules()...), secrets: rec.secrets, digest: r.digestOf(c)}
 }
 
-func digestOf(c *networkstackv1alpha1.NetworkComponent) string {
-	return digest([]any{c.Spec.DriftMode, c.Spec.DriftIgnore})
+// digestOf is that of what drift is judged by, the rules of the catalogue included.
+func (r *Reconciler) digestOf(c *networkstackv1alpha1.NetworkComponent) string {
+	rules := r.Catalog.Last().Controllers.Rules(c.Spec.Chart.Name, c.Spec.Chart.Version)
+	return digest([]any{c.Spec.DriftMode, c.Spec.DriftIgnore, fmt.Sprint(rules)})
 }
 
 // watchDrift starts a verification when the watches say that an object is not what was applied.

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/keys"
@@ -78,7 +79,8 @@ spec: {restartPolicy: Never, containers: [{name: main, image: "quay.io/a/b:1"}]}
 	recorder := events.NewFakeRecorder(100)
 	none := fake.NewClientBuilder().Build()
 	r := &Reconciler{
-		Client: none, Certificates: &certificates.Keeper{Live: none, Client: none}, Keys: &keys.Keeper{Live: none, Client: none}, Charts: chart.NewLoader(chart.Options{CacheDir: t.TempDir()}), Engine: engine,
+		Catalog: &catalog.Source{},
+		Client:  none, Certificates: &certificates.Keeper{Live: none, Client: none}, Keys: &keys.Keeper{Live: none, Client: none}, Charts: chart.NewLoader(chart.Options{CacheDir: t.TempDir()}), Engine: engine,
 		Recorder: recorder, ChartDirs: []string{dir}, runner: newRunner(parallelJobs, func(string) {}),
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/drift"
@@ -81,7 +82,8 @@ func idleReconciler(t *testing.T, objects ...client.Object) *Reconciler {
 	t.Helper()
 	c := newClient(t, objects...)
 	return &Reconciler{
-		Client: c, Live: c, Certificates: &certificates.Keeper{Live: c, Client: c}, Keys: &keys.Keeper{Live: c, Client: c}, Namespace: operatorNamespace, Recorder: events.NewFakeRecorder(100),
+		Catalog: &catalog.Source{},
+		Client:  c, Live: c, Certificates: &certificates.Keeper{Live: c, Client: c}, Keys: &keys.Keeper{Live: c, Client: c}, Namespace: operatorNamespace, Recorder: events.NewFakeRecorder(100),
 		Reports: health.NewReports(dynamicfake.NewSimpleDynamicClient(runtime.NewScheme()), meta.NewDefaultRESTMapper(nil), logr.Discard(), func(string) {}),
 		Drift:   drift.NewWatcher(metadatafake.NewSimpleMetadataClient(metadatafake.NewTestScheme()), meta.NewDefaultRESTMapper(nil), logr.Discard(), func(string) {}),
 		status:  status.NewWriter[networkstackv1alpha1.NetworkComponentStatus](c),
@@ -204,7 +206,7 @@ func TestJudge(t *testing.T) {
 			phase: "Uninstalling", ready: "False Uninstalling: attempt 3 failed: forbidden", how: "Reconciling"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			r := &Reconciler{Client: newClient(t, workload(tc.available))}
+			r := &Reconciler{Catalog: &catalog.Source{}, Client: newClient(t, workload(tc.available))}
 			rec, c := &record{}, installed("cni", 0)
 			if tc.rec != nil {
 				tc.rec(rec)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -29,7 +30,7 @@ func tigera(kind string, generation int64) release.Applied {
 
 // TestWhoseReportsMatter checks which reports a component waits for: those about what its release has.
 func TestWhoseReportsMatter(t *testing.T) {
-	r := &Reconciler{Catalog: catalog.Default()}
+	r := &Reconciler{Catalog: &catalog.Source{}}
 	rec := &record{objects: []release.Applied{tigera("Installation", 3), tigera("APIServer", 1)}}
 	names := func(typ string) map[string]int64 {
 		out := map[string]int64{}
@@ -72,9 +73,9 @@ func TestReported(t *testing.T) {
 
 	c := installed("cni", 20, func(c *networkstackv1alpha1.NetworkComponent) { c.Spec.Type = "Calico" })
 	r := newReconciler(t, c)
-	r.Catalog = catalog.Catalog{"Calico": {Readiness: []catalog.Readiness{{
+	r.Catalog = catalog.NewFixed(catalog.Set{Catalog: catalog.Catalog{"Calico": {Readiness: []catalog.Readiness{{
 		Group: tigeraStatus.Group, Version: "v1", Of: "Installation", Kind: tigeraStatus.Kind, Name: "calico", WantTrue: []string{"Available"},
-	}}}}
+	}}}}})
 	var woken chan string
 	fresh := func() {
 		wakes := make(chan string, 100)
@@ -128,4 +129,36 @@ func TestReported(t *testing.T) {
 	rec.objects = []release.Applied{tigera("Installation", 4)}
 	go func() { _ = r.Reports.Start(t.Context()) }()
 	reach("False NotHealthy: TigeraStatus calico: the latest change is not taken into account yet")
+}
+
+// digestOf is by what drift is judged with the catalogue that the operator carries.
+func digestOf(c *networkstackv1alpha1.NetworkComponent) string {
+	return (&Reconciler{Catalog: &catalog.Source{}}).digestOf(c)
+}
+
+// TestOverrideWakes wants every component to be looked at again when the catalogue changes, and drift to be judged anew when
+// others may change its fields.
+func TestOverrideWakes(t *testing.T) {
+	a, b := installed("a", 10), installed("b", 20)
+	r := newReconciler(t, a, b)
+	r.Catalog = &catalog.Source{Reader: r.Client, Namespace: operatorNamespace}
+	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: catalog.ConfigMapName, UID: "1"}}
+	if got := r.readersOf(t.Context(), cm); len(got) != 2 {
+		t.Errorf("%v are woken", got)
+	}
+	secret := &corev1.Secret{ObjectMeta: cm.ObjectMeta}
+	if got := r.readersOf(t.Context(), secret); len(got) != 0 {
+		t.Errorf("%v are woken by a Secret of that name", got)
+	}
+	before := r.checking(&record{}, a)
+	cm.Data = map[string]string{catalog.ControllersKey: "- {charts: [" + a.Spec.Chart.Name + "], kind: X, paths: [.a], managers: [m], reason: r}"}
+	if err := r.Create(t.Context(), cm); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Catalog.Current(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if after := r.checking(&record{}, a); len(after.rules) != len(before.rules)+1 || after.digest == before.digest {
+		t.Errorf("%d rules before, and %d after", len(before.rules), len(after.rules))
+	}
 }

@@ -68,7 +68,7 @@ func (r *Reconciler) judgeHealth(ctx context.Context, rec *record, c *networksta
 // reports are those that tell how a controller gets on with objects of a component.
 func (r *Reconciler) reports(rec *record, c *networkstackv1alpha1.NetworkComponent) []health.Report {
 	var out []health.Report
-	for _, rule := range r.Catalog[c.Spec.Type].Readiness {
+	for _, rule := range r.Catalog.Last().Catalog[c.Spec.Type].Readiness {
 		i := slices.IndexFunc(rec.objects, func(a release.Applied) bool {
 			return a.Object.GVK.Group == rule.Group && a.Object.GVK.Kind == rule.Of
 		})

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/status"
 )
@@ -147,7 +148,8 @@ func TestRolloutStalledOnce(t *testing.T) {
 	stalled := get(t, r, "cni")
 	// Another process, which has to find everything out anew, and says nothing until it has.
 	next := &Reconciler{
-		Client: r.Client, Live: r.Live, Namespace: r.Namespace, Recorder: r.Recorder, Drift: r.Drift,
+		Catalog: &catalog.Source{},
+		Client:  r.Client, Live: r.Live, Namespace: r.Namespace, Recorder: r.Recorder, Drift: r.Drift,
 		status: status.NewWriter[networkstackv1alpha1.NetworkComponentStatus](r.Client), state: newRecords(), wakes: NewWakes(),
 		runner: newRunner(1, func(string) {}),
 	}

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/catalog"
 )
 
 const operatorNamespace = "networkstack-system"
@@ -181,7 +182,7 @@ func TestReadersOf(t *testing.T) {
 		return c
 	}
 	cm, s := networkstackv1alpha1.ValuesFromConfigMap, networkstackv1alpha1.ValuesFromSecret
-	r := &Reconciler{Client: newClient(t,
+	r := &Reconciler{Catalog: &catalog.Source{}, Client: newClient(t,
 		reader("none"), reader("config", from(cm, "x")), reader("secret", from(s, "x")),
 		reader("both", from(cm, "other"), from(s, "x"), from(cm, "x"), from(cm, "x", "key")))}
 	for _, tc := range []struct {

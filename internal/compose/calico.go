@@ -169,18 +169,6 @@ func (s *state) validateCalicoDataplane() {
 	}
 }
 
-// validateUpgradeOfCalico holds Calico to what its project tests: from 3.33 on, at most two minors at a time; and never down.
-func (s *state) validateUpgradeOfCalico(path *field.Path, steps int, installed, wanted string, limited bool) {
-	switch {
-	case steps < 0:
-		s.refuse(ruleCalicoDowngrade, field.Invalid(path, s.cniVersion, fmt.Sprintf(
-			"Calico %s is installed; going down to %s is not supported: use %s or newer", installed, wanted, installed)))
-	case limited && steps > 2:
-		s.refuse(ruleCalicoMinorsSkipped, field.Invalid(path, s.cniVersion, fmt.Sprintf(
-			"Calico %s → %s skips too much; two minors at a time: go to one in between first", installed, wanted)))
-	}
-}
-
 // calicoReleases are Calico's definitions, and after them the tigera-operator with what it is to install.
 func (s *state) calicoReleases() []Release {
 	operator := s.release(nameCalico, string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.calicoValues())

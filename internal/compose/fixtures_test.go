@@ -27,6 +27,7 @@ func testCatalog() catalog.Catalog {
 				{Version: "1.20.0", Digest: digest("c5f0"), KubernetesMin: "1.33", KubernetesMax: "1.36"},
 				{Version: "1.19.6", Digest: digest("21c4"), KubernetesMin: "1.32", KubernetesMax: "1.35"},
 			},
+			Upgrades: []catalog.Upgrade{{MinorsUp: ptr(1), MinorsDown: ptr(1)}},
 		},
 		"Calico": {
 			Type: "Calico", Repository: "https://docs.tigera.io/calico/charts", Chart: "tigera-operator", ReleaseName: "calico", Namespace: "tigera-operator",
@@ -35,6 +36,7 @@ func testCatalog() catalog.Catalog {
 				{Version: "3.33.1", KubernetesMin: "1.34", KubernetesMax: "1.37"},
 				{Version: "3.32.1", KubernetesMin: "1.34", KubernetesMax: "1.36"},
 			},
+			Upgrades: []catalog.Upgrade{{To: ">=3.33", MinorsUp: ptr(2), MinorsDown: ptr(0)}, {From: ">=3.15", MinorsDown: ptr(0)}},
 		},
 		"CalicoCRDs": {
 			Type: "CalicoCRDs", Repository: "https://docs.tigera.io/calico/charts", Chart: "crd.projectcalico.org.v1", ReleaseName: "calico-crds", Namespace: "tigera-operator",

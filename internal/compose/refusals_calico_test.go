@@ -242,19 +242,28 @@ func calicoFindings() []finding {
 		}},
 		{name: "calico two minors up", in: calico(calicoWas(calico(), "quay.io/calico/node:v3.31.7"))},
 		{name: "calico three minors up", in: calico(calicoWas(calico(), "quay.io/calico/node:v3.30.2")), errors: []string{
-			`spec.cni.version: Invalid value: "3.33.1": Calico 3.30 → 3.33 skips too much; two minors at a time: go to one in between first [CALICO-MINORS-SKIPPED]`,
+			`spec.cni.version: Invalid value: "3.33.1": Calico 3.30 → 3.33 is more than one upgrade may skip: go to 3.32.1 first [CALICO-MINORS-SKIPPED]`,
 		}},
 		{name: "calico another major", in: calico(calicoWas(calico(), "quay.io/calico/node:v4.0.0")), errors: []string{
 			`spec.cni.version: Invalid value: "3.33.1": Calico 4.0.0 → 3.33.1 changes the major version: stay within 4 [CALICO-MAJOR]`,
 		}},
-		{name: "calico many minors up to 3.32", in: calico(calicoWas(calico(), "quay.io/calico/node:v3.27.0"), version("3.32.1"))},
+		{name: "calico many minors up to 3.32", in: calico(calicoWas(calico(), "quay.io/calico/node:v3.27.0"), version("3.32.1")), warnings: []string{
+			"spec.cni.version: Calico 3.32.1 is known, but was not tested with this operator, and the catalogue has no digest to check its chart against: state chart.digest [VERSION-UNVERIFIED]",
+		}},
+		{name: "calico too old for 3.32", in: calico(calicoWas(calico(), "quay.io/calico/node:v3.14.0"), version("3.32.1")), errors: []string{
+			`spec.cni.version: Invalid value: "3.32.1": Calico 3.14 → 3.32 is more than one upgrade may skip: use a version of 3.14 [CALICO-MINORS-SKIPPED]`,
+		}, warnings: []string{
+			"spec.cni.version: Calico 3.32.1 is known, but was not tested with this operator, and the catalogue has no digest to check its chart against: state chart.digest [VERSION-UNVERIFIED]",
+		}},
 		{name: "calico before its definitions moved", in: calico(version("3.31.7")), errors: []string{
 			`spec.cni.version: Invalid value: "3.31.7": Calico has its definitions in a chart of their own since 3.32, and older ones are not supported: use 3.32.0 or newer [CALICO-OLD]`,
 		}, warnings: []string{
 			"spec.cni.version: Calico 3.31.7 is not in the catalogue (3.33.1, 3.32.1): it was not tested with this operator and its chart is not checked against a digest [VERSION-UNKNOWN]",
 		}},
 		{name: "calico one minor down", in: calico(before(), version("3.32.1")), errors: []string{
-			`spec.cni.version: Invalid value: "3.32.1": Calico 3.33 is installed; going down to 3.32 is not supported: use 3.33 or newer [CALICO-DOWNGRADE]`,
+			`spec.cni.version: Invalid value: "3.32.1": Calico 3.33 → 3.32 goes down further than is supported: use a version of 3.33 [CALICO-DOWNGRADE]`,
+		}, warnings: []string{
+			"spec.cni.version: Calico 3.32.1 is known, but was not tested with this operator, and the catalogue has no digest to check its chart against: state chart.digest [VERSION-UNVERIFIED]",
 		}},
 		{name: "calico controlled values", in: calico(values(map[string]any{
 			"manageCRDs": true, "installation": map[string]any{"registry": "example.com/", "calicoNetwork": map[string]any{"mtu": 1400, "hostPorts": "Disabled"}},

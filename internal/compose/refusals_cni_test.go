@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
+	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/facts"
 )
 
@@ -13,6 +14,21 @@ func cniFindings() []finding {
 	}
 	ourCilium := func(image string) func(*Input) {
 		return found(facts.Installed{Type: facts.InstalledCilium, Namespace: "kube-system", Name: "cilium", Component: "cilium", Image: image})
+	}
+	ourFlannel := func(image string) func(*Input) {
+		return found(facts.Installed{Type: facts.InstalledFlannel, Namespace: "kube-flannel", Name: "kube-flannel-ds", Component: "flannel", Image: image})
+	}
+	// Some catalogue may hold Flannel to steps, too.
+	flannelSteps := func(in *Input) {
+		entry := in.Catalog["Flannel"]
+		entry.Upgrades = []catalog.Upgrade{{MinorsUp: ptr(2), MinorsDown: ptr(0)}}
+		in.Catalog["Flannel"] = entry
+	}
+	newestCilium := func(in *Input) {
+		entry := in.Catalog["Cilium"]
+		entry.Versions = append([]catalog.Version{{Version: "1.20.3"}}, entry.Versions...)
+		entry.DefaultVersion = "1.20.0"
+		in.Catalog["Cilium"] = entry
 	}
 	version := func(v string) func(*Input) { return func(in *Input) { in.Stack.Spec.CNI.Version = v } }
 	kubernetes := func(v string) func(*Input) { return cluster(func(s *facts.Snapshot) { s.KubernetesVersion = v }) }
@@ -36,12 +52,37 @@ func cniFindings() []finding {
 			"spec.cni.type: External, and no network plugin was found: pods get no network until one is installed [CNI-NONE-FOUND]",
 		}},
 		{name: "43 skips a minor", in: cilium(ourCilium("quay.io/cilium/cilium:v1.18.12@sha256:" + strings.Repeat("a", 64))), errors: []string{
-			`spec.cni.version: Invalid value: "1.20.0": Cilium 1.18 → 1.20 skips 1.19; one minor at a time: go to 1.19 first [CILIUM-MINOR-SKIPPED]`,
+			`spec.cni.version: Invalid value: "1.20.0": Cilium 1.18 → 1.20 is more than one upgrade may skip: go to 1.19.6 first [CILIUM-MINOR-SKIPPED]`,
 		}},
 		{name: "43 one minor up", in: cilium(ourCilium("registry.example.com:5000/cilium/cilium:v1.19.6"))},
-		{name: "43 one minor down", in: cilium(ourCilium("quay.io/cilium/cilium:v1.20.0"), version("1.19.6"), kubernetes("v1.34.0")), errors: []string{
-			`spec.cni.version: Invalid value: "1.19.6": Cilium 1.20 is installed; going down to 1.19 is not safe: use 1.20 or newer [CILIUM-DOWNGRADE]`,
+		{name: "43 one minor down", in: cilium(ourCilium("quay.io/cilium/cilium:v1.20.0"), version("1.19.6"), kubernetes("v1.34.0")), warnings: []string{
+			"spec.cni.version: Cilium 1.20 → 1.19 goes down: what was set up with features of 1.20 may be lost; stay with it if such are in use [VERSION-DOWNGRADED]",
 		}},
+		{name: "43 two minors down", in: cilium(ourCilium("quay.io/cilium/cilium:v1.21.0"), version("1.19.6"), kubernetes("v1.34.0")), errors: []string{
+			`spec.cni.version: Invalid value: "1.19.6": Cilium 1.21 → 1.19 goes down further than is supported: go to 1.20.0 first [CILIUM-DOWNGRADE]`,
+		}},
+		{name: "43 a version of the future up", in: cilium(ourCilium("quay.io/cilium/cilium:v1.20.0"), version("1.23.0")), errors: []string{
+			`spec.cni.version: Invalid value: "1.23.0": Cilium 1.20 → 1.23 is more than one upgrade may skip: go to 1.21 first [CILIUM-MINOR-SKIPPED]`,
+		}, warnings: []string{
+			"spec.cni.version: Cilium 1.23.0 is not in the catalogue (1.20.0, 1.19.6): it was not tested with this operator and its chart is not checked against a digest [VERSION-UNKNOWN]",
+		}},
+		{name: "43 steps of another component by the catalogue", in: flannel(ourFlannel("ghcr.io/flannel-io/flannel:v0.25.1"), flannelSteps), errors: []string{
+			`spec.cni.version: Invalid value: "0.28.9": Flannel 0.25 → 0.28 is more than one upgrade may skip: go to 0.27 first [VERSION-SKIPPED]`,
+		}},
+		{name: "43 steps down of another component", in: flannel(ourFlannel("ghcr.io/flannel-io/flannel:v0.29.0"), flannelSteps), errors: []string{
+			`spec.cni.version: Invalid value: "0.28.9": Flannel 0.29 → 0.28 goes down further than is supported: use a version of 0.29 [VERSION-DOWN]`,
+		}},
+		{name: "43 another major of another component", in: flannel(ourFlannel("ghcr.io/flannel-io/flannel:v1.0.0"), flannelSteps), errors: []string{
+			`spec.cni.version: Invalid value: "0.28.9": Flannel 1.0.0 → 0.28.9 changes the major version: stay within 1 [VERSION-MAJOR]`,
+		}},
+		{name: "43 no steps in the catalogue", in: flannel(ourFlannel("ghcr.io/flannel-io/flannel:v1.0.0"))},
+		{name: "44 version without a digest", in: cilium(newestCilium, version("1.20.3")), warnings: []string{
+			"spec.cni.version: Cilium 1.20.3 is known, but was not tested with this operator, and the catalogue has no digest to check its chart against: state chart.digest [VERSION-UNVERIFIED]",
+		}},
+		{name: "44 version with the user's digest", in: cilium(newestCilium, version("1.20.3"), spec(func(s *NetworkStackSpec) {
+			s.CNI.Chart = &ChartReference{Repository: "https://helm.cilium.io", Digest: digest("beef")}
+		}))},
+		{name: "44 newer than the default", in: cilium(newestCilium)},
 		{name: "43 another major", in: cilium(ourCilium("quay.io/cilium/cilium:v2.0.0")), errors: []string{
 			`spec.cni.version: Invalid value: "1.20.0": Cilium 2.0.0 → 1.20.0 changes the major version: stay within 2 [CILIUM-MAJOR]`,
 		}},

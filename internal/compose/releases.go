@@ -163,7 +163,8 @@ func (s *state) chart(typ string, entry catalog.Entry, path *field.Path,
 		out.Version = c.Version
 		known = knownVersion(entry, c.Version)
 	case len(entry.Versions) > 0:
-		known = &entry.Versions[0]
+		v := entry.Default()
+		known = &v
 	case s.withFacts && entry.Chart != "":
 		s.refuse(ruleVersionUnset, field.Required(path.Child("version"), fmt.Sprintf("the catalogue knows no version of %s: set it", typ)))
 	}
@@ -174,6 +175,11 @@ func (s *state) chart(typ string, entry catalog.Entry, path *field.Path,
 	} else if s.withFacts && c.Version != "" && !overridden {
 		s.warnUnknownVersion(typ, entry, path, c.Version)
 	}
+	wanted := out.Version
+	if typ == TypeKubeProxy {
+		wanted = s.kubeProxyTag // the chart is ours, whatever it runs
+	}
+	s.validateStep(typ, entry, path, wanted)
 	if c.Chart != nil {
 		out.Repository = c.Chart.Repository
 		out.Name = cmp.Or(c.Chart.Name, entry.Chart)
@@ -181,6 +187,11 @@ func (s *state) chart(typ string, entry catalog.Entry, path *field.Path,
 			out.Digest = ""
 		}
 		out.Digest = cmp.Or(c.Chart.Digest, out.Digest)
+	}
+	if known != nil && out.Digest == "" && !overridden && entry.Repository != "" && known.Version != entry.Default().Version {
+		s.warn(ruleVersionUnverified, path.Child("version"),
+			"%s %s is known, but was not tested with this operator, and the catalogue has no digest to check its chart against: state chart.digest",
+			typ, known.Version)
 	}
 	return out
 }

@@ -192,9 +192,9 @@ var (
 	})
 	ruleCalicoMinorsSkipped = refuses(AreaCalico, Rule{
 		ID:     "CALICO-MINORS-SKIPPED",
-		When:   "An upgrade of Calico to 3.33 or newer by more than two minor versions.",
-		Remedy: "Go to one in between first.",
-		Source: "Calico 3.33, upgrade guide.",
+		When:   "An upgrade of Calico to 3.33 or newer by more than two minor versions, or to an older one from before 3.15.",
+		Remedy: "Go to the version in between that the message names first.",
+		Source: "Calico 3.32 and 3.33, upgrade guides.",
 	})
 	ruleCalicoDowngrade = refuses(AreaCalico, Rule{
 		ID:     "CALICO-DOWNGRADE",

@@ -16,9 +16,9 @@ var (
 	})
 	ruleCiliumDowngrade = refuses(AreaCilium, Rule{
 		ID:     "CILIUM-DOWNGRADE",
-		When:   "An older minor than the one that is installed.",
-		Remedy: "Use the installed minor or a newer one.",
-		Source: "Cilium, upgrade guide: going down is not safe once new features were used, and CRDs stay at the newer schema.",
+		When:   "More than one minor older than the one that is installed.",
+		Remedy: "Go to the minor below first.",
+		Source: "Cilium, upgrade guide: one minor at a time is tested, in both directions.",
 	})
 	ruleCiliumPoolDerived = warns(AreaCilium, Rule{
 		ID:     "CILIUM-POOL-DERIVED",

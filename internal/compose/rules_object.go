@@ -63,6 +63,36 @@ var (
 		Remedy: "Choose a version whose range has it, or test it yourself.",
 		Source: "The ranges that each project tests, in the operator's catalogue. Projects leave others untested; they do not rule them out.",
 	})
+	ruleVersionUnverified = warns(AreaSources, Rule{
+		ID:     "VERSION-UNVERIFIED",
+		When:   "The version is in the catalogue without a digest, and is not the default.",
+		Remedy: "State the digest of its archive in chart.digest, or choose a version that has one.",
+		Source: "The operator's catalogue: newest patches are listed before they were tested here.",
+	})
+	ruleVersionMajor = refuses(AreaSources, Rule{
+		ID:     "VERSION-MAJOR",
+		When:   "Another major version than the one that is installed, of a component whose upgrade steps the catalogue has.",
+		Remedy: "Stay within the installed one.",
+		Source: "The upgrade steps in the operator's catalogue.",
+	})
+	ruleVersionSkipped = refuses(AreaSources, Rule{
+		ID:     "VERSION-SKIPPED",
+		When:   "A newer version than may be reached from the one that is installed in one step, by the catalogue.",
+		Remedy: "Go to the version that the message names first.",
+		Source: "The upgrade steps in the operator's catalogue.",
+	})
+	ruleVersionDown = refuses(AreaSources, Rule{
+		ID:     "VERSION-DOWN",
+		When:   "An older version than may be gone down to from the one that is installed, by the catalogue.",
+		Remedy: "Go to the version that the message names first, or stay.",
+		Source: "The upgrade steps in the operator's catalogue.",
+	})
+	ruleVersionDowngraded = warns(AreaSources, Rule{
+		ID:     "VERSION-DOWNGRADED",
+		When:   "An older minor version than the one that is installed, as far down as its project tests.",
+		Remedy: "Stay if features of the newer one are in use.",
+		Source: "Cilium, upgrade guide: going down is not safe once new features were used, and CRDs stay at the newer schema.",
+	})
 	ruleNamespaceForm = refuses(AreaSources, Rule{
 		ID:        "NAMESPACE-FORM",
 		APIServer: true,

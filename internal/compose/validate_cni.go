@@ -2,12 +2,10 @@ package compose
 
 import (
 	"fmt"
-	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
-	"github.com/networkstack/networkstack/internal/facts"
 )
 
 // deriveCNI settles how the network plugin carries traffic, and its version.
@@ -37,9 +35,8 @@ func (s *state) deriveCNI() {
 	}
 	s.cniVersion = c.Version
 	if s.cniVersion == "" {
-		if versions := s.catalog[string(s.cni)].Versions; len(versions) > 0 {
-			s.cniVersion = versions[0].Version
-			s.note(cniPath.Child("version"), s.cniVersion, "the version this operator was tested with")
+		if s.cniVersion = s.catalog[string(s.cni)].Default().Version; s.cniVersion != "" {
+			s.note(cniPath.Child("version"), s.cniVersion, "the catalogue's default")
 		}
 	}
 }
@@ -91,7 +88,6 @@ func (s *state) validateCNI() {
 		return
 	}
 	s.validateFoundCNIs()
-	s.validateInstalledVersion()
 }
 
 // validateForCalicoAlone refuses what Calico alone has, with another network plugin.
@@ -190,43 +186,6 @@ func (s *state) validateFoundCNIs() {
 		}
 	}
 	s.validateAdoption(string(s.cni), path, s.cni, s.spec.CNI.Namespace, "set cni.type to External to leave it there")
-}
-
-// validateInstalledVersion holds network plugins to the upgrades that their projects test. For Cilium that is one minor at a
-// time, and never down one.
-func (s *state) validateInstalledVersion() {
-	if s.cni != networkstackv1alpha1.CNICilium && s.cni != networkstackv1alpha1.CNICalico {
-		return
-	}
-	wanted := parseVersion(s.cniVersion)
-	i := slices.IndexFunc(s.facts.Installed, func(i facts.Installed) bool { return string(i.Type) == string(s.cni) })
-	if wanted == nil || i < 0 {
-		return
-	}
-	installed := imageVersion(s.facts.Installed[i].Image)
-	if installed == nil {
-		return
-	}
-	path := cniPath.Child("version")
-	steps, sameMajor := minorDistance(installed, wanted)
-	switch {
-	case !sameMajor:
-		rule := ruleCiliumMajor
-		if s.cni == networkstackv1alpha1.CNICalico {
-			rule = ruleCalicoMajor
-		}
-		s.refuse(rule, field.Invalid(path, s.cniVersion, fmt.Sprintf(
-			"%s %s → %s changes the major version: stay within %d", s.cni, installed, wanted, installed.Major())))
-	case s.cni == networkstackv1alpha1.CNICalico:
-		s.validateUpgradeOfCalico(path, steps, minorOf(installed), minorOf(wanted), atLeast(wanted, 3, 33))
-	case steps > 1:
-		next := fmt.Sprintf("%d.%d", installed.Major(), installed.Minor()+1)
-		s.refuse(ruleCiliumMinorSkipped, field.Invalid(path, s.cniVersion, fmt.Sprintf(
-			"Cilium %s → %s skips %s; one minor at a time: go to %s first", minorOf(installed), minorOf(wanted), next, next)))
-	case steps < 0:
-		s.refuse(ruleCiliumDowngrade, field.Invalid(path, s.cniVersion, fmt.Sprintf(
-			"Cilium %s is installed; going down to %s is not safe: use %s or newer", minorOf(installed), minorOf(wanted), minorOf(installed))))
-	}
 }
 
 // nodesWithPodCIDRs looks at what kube-controller-manager gave the nodes: which have no range at all, and

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -41,7 +42,7 @@ const factsRetry = 5 * time.Second
 type Reconciler struct {
 	client.Client
 	Facts    *facts.Discoverer
-	Catalog  catalog.Catalog
+	Catalog  *catalog.Source
 	Recorder events.EventRecorder
 	// Allocations watches what network plugins have given out of their pools.
 	Allocations *facts.AllocationWatch
@@ -52,6 +53,8 @@ type Reconciler struct {
 	// written is when the status was last written, by the stack's UID, and inEffect the stack whose pools are looked at.
 	written  map[types.UID]time.Time
 	inEffect types.UID
+	// announced is the revision of the catalogue that was told of last.
+	announced atomic.Int64
 }
 
 // SetupWithManager registers the reconciler with a manager.
@@ -71,7 +74,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&corev1.Node{}, all, builder.WithPredicates(nodeChanged())).
 		Watches(&appsv1.DaemonSet{}, all, builder.WithPredicates(agentChanged())).
 		Watches(&discoveryv1.EndpointSlice{}, all).
-		Watches(&corev1.ConfigMap{}, all, builder.WithPredicates(clusterConfiguration())).
+		Watches(&corev1.ConfigMap{}, all, builder.WithPredicates(clusterConfiguration(r.Catalog))).
 		WatchesRawSource(source.Channel(r.Wakes, all)).
 		// One at a time: two stacks never take effect together.
 		WithOptions(controller.Options{MaxConcurrentReconciles: 1, RateLimiter: status.RateLimiter()})
@@ -104,7 +107,9 @@ type scope struct {
 	stack      *networkstackv1alpha1.NetworkStack
 	components []networkstackv1alpha1.NetworkComponent
 
-	conflict  string
+	conflict string
+	// catalog is the one in effect; nil before it is known.
+	catalog   *catalog.State
 	deleting  []string
 	factsErr  error
 	facts     *facts.Snapshot
@@ -179,14 +184,23 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		// What would be done is worked out and shown all the same; nothing is touched but the components' suspension.
 		s.writeErr = r.suspendComponents(ctx, s)
 	}
+	known, err := r.Catalog.Current(ctx)
+	if err != nil {
+		s.factsErr, s.requeueIn = err, factsRetry
+		return
+	}
+	s.catalog = &known
 	if s.facts, s.factsErr = r.Facts.Discover(ctx); s.factsErr != nil {
 		s.requeueIn = factsRetry
 		return
 	}
-	in := compose.Input{Stack: s.stack, Facts: s.facts, Catalog: r.Catalog, Existing: specsOf(s.components)}
+	in := compose.Input{Stack: s.stack, Facts: s.facts, Catalog: known.Catalog, Existing: specsOf(s.components)}
 	s.pools, r.inEffect = r.lookAtPools(in), s.stack.UID
 	if s.pools.known {
 		gauges.set(s.pools.usage)
+	}
+	if s.catalogUnknown() {
+		return
 	}
 	if s.factsErr = r.examine(ctx, in); s.factsErr != nil {
 		s.requeueIn = factsRetry

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/facts"
 )
 
@@ -67,10 +68,10 @@ func agentChanged() predicate.Predicate {
 	}}
 }
 
-// clusterConfiguration passes the ConfigMaps that facts read.
-func clusterConfiguration() predicate.Predicate {
+// clusterConfiguration passes the ConfigMaps that facts read, and the one that overrides the catalogue.
+func clusterConfiguration(known *catalog.Source) predicate.Predicate {
 	return predicate.NewPredicateFuncs(func(o client.Object) bool {
-		return o.GetNamespace() == "kube-system" && o.GetName() == "kubeadm-config" ||
+		return known.Is(o) || o.GetNamespace() == "kube-system" && o.GetName() == "kubeadm-config" ||
 			o.GetNamespace() == "kube-public" && o.GetName() == "cluster-info"
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/compose"
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/internal/plan"
@@ -105,9 +106,11 @@ func TestClusterConfiguration(t *testing.T) {
 		{"kube-system", "cluster-info", false},
 		{"kube-public", "kubeadm-config", false},
 		{"networkstack-system", "values", false},
+		{"networkstack-system", "networkstack-catalog", true},
+		{"default", "networkstack-catalog", false},
 	} {
 		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: tc.namespace, Name: tc.name}}
-		if got := clusterConfiguration().Update(event.UpdateEvent{ObjectOld: cm, ObjectNew: cm}); got != tc.want {
+		if got := clusterConfiguration(&catalog.Source{Namespace: "networkstack-system"}).Update(event.UpdateEvent{ObjectOld: cm, ObjectNew: cm}); got != tc.want {
 			t.Errorf("%s/%s: %v", tc.namespace, tc.name, got)
 		}
 	}

@@ -37,6 +37,7 @@ func (r *Reconciler) publish(ctx context.Context, s *scope) (ctrl.Result, error)
 	if err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	r.announceCatalog(ctx, s, latest, wanted)
 	if changed {
 		r.written[s.stack.UID] = now
 		r.announce(s.stack, latest, wanted)
@@ -59,13 +60,17 @@ func (r *Reconciler) announce(stack *networkstackv1alpha1.NetworkStack, before, 
 		if is.Status != metav1.ConditionTrue && meta.IsStatusConditionTrue(after.Conditions, networkstackv1alpha1.ConditionStalled) {
 			kind = "Warning"
 		}
-		const limit = 1000
-		text := is.Message
-		if len(text) > limit {
-			text = text[:limit-3] + "..."
-		}
-		r.event(stack, kind, is.Reason, t, "%s", text)
+		r.event(stack, kind, is.Reason, t, "%s", shortened(is.Message))
 	}
+}
+
+// shortened is as much of a text as an event may carry.
+func shortened(text string) string {
+	const limit = 1000
+	if len(text) > limit {
+		text = text[:limit-3] + "..."
+	}
+	return text
 }
 
 // announceMTU tells of an MTU that came out differently, for that rolls the CNI out on every node.
@@ -113,6 +118,7 @@ func fill(s *scope, out *networkstackv1alpha1.NetworkStackStatus) {
 		}
 	}
 	fillConditions(s, out, ready)
+	fillCatalog(s, out)
 	fillDrifted(s, out)
 }
 
@@ -133,6 +139,8 @@ func fillConditions(s *scope, out *networkstackv1alpha1.NetworkStackStatus, read
 		status.Paused(conditions, generation, "suspended: nothing is installed, upgraded, corrected or removed")
 	case s.factsErr != nil:
 		status.Working(conditions, generation, networkstackv1alpha1.ReasonFactsUnavailable, s.factsErr.Error())
+	case s.catalogUnknown():
+		status.Stuck(conditions, generation, networkstackv1alpha1.ReasonCatalogInvalid, s.catalogText())
 	case s.result == nil:
 	case len(s.result.Errors) > 0:
 		fillAccepted(s, accepted)

@@ -89,6 +89,9 @@ func TestChartSource(t *testing.T) {
 	if r := e.revision("flannel"); r != revision {
 		t.Errorf("flannel is at revision %d, want %d as before", r, revision)
 	}
+
+	away.Store(false)
+	overrideCatalog(t, e, stack, repository.URL, filepath.Join(dir, "flannel-0.28.9.tgz"))
 }
 
 // restoresDeleted deletes a DaemonSet and waits until it is back.
