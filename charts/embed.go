@@ -1,13 +1,13 @@
 // Package charts carries the operator's own Helm charts, so that a complete small stack works from
 // the binary alone: Flannel, with the values keys of its upstream chart; kube-proxy, with the object
 // names of kubeadm, which upstream does not publish as a chart; Multus, which upstream does not
-// publish as one either, the networks that pods are attached to by it; and Weave Net, for which there
-// is no chart either.
+// publish as one either; the networks that pods are attached to by it; Weave Net, for which there is no
+// chart either; and the agent that tells the MTU of nodes.
 package charts
 
 import "embed"
 
 // FS holds one directory per chart, named as the chart is.
 //
-//go:embed all:flannel all:kube-proxy all:multus all:network-attachments all:weave-net
+//go:embed all:flannel all:kube-proxy all:multus all:network-attachments all:node-agent all:weave-net
 var FS embed.FS

@@ -61,6 +61,11 @@ type NetworkStackSpec struct {
 	// +optional
 	SecondaryNetworks *SecondaryNetworksSpec `json:"secondaryNetworks,omitempty"`
 
+	// nodeAgent says whether an agent on every node tells the MTU of the node. Left out, Disabled: the MTU of nodes is known
+	// only where somebody annotates them, or pins cluster.nodeMTU.
+	// +optional
+	NodeAgent *NodeAgentSpec `json:"nodeAgent,omitempty"`
+
 	// sources says where charts and images come from when not from their usual places.
 	// +optional
 	Sources *Sources `json:"sources,omitempty"`
@@ -87,6 +92,17 @@ type NetworkStackSpec struct {
 	// suspend stops all work on the whole stack. Status says so; nothing is touched.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
+}
+
+// NodeAgentSpec is the agent that writes the MTU of its node's underlay interface into the annotation networkstack.io/mtu.
+//
+// +kubebuilder:validation:XValidation:rule="self.mode == 'Enabled' || (!has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom))",message="with mode Disabled there is no agent: remove version, namespace, chart, values and valuesFrom, or set mode to Enabled"
+type NodeAgentSpec struct {
+	// mode says whether the agent is installed, before the CNI. Annotations stay when it goes.
+	// +required
+	Mode Toggle `json:"mode,omitempty"`
+
+	ComponentSettings `json:",inline"`
 }
 
 // IPPool is a named set of pod address ranges.

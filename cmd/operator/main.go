@@ -38,6 +38,6 @@ then looks after.`,
 		},
 	}
 	o.addFlags(cmd.Flags())
-	cmd.AddCommand(validateCommand())
+	cmd.AddCommand(validateCommand(), nodeAgentCommand(o))
 	return cmd
 }

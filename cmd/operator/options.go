@@ -22,6 +22,7 @@ type options struct {
 	metricsAddr string
 	probeAddr   string
 	leaderElect bool
+	image       string
 	// Of the leader lease, as the same flags of Kubernetes' own components say.
 	leaseDuration, renewDeadline, retryPeriod time.Duration
 
@@ -49,6 +50,8 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.chartCache, "chart-cache", o.chartCache, "directory where fetched charts are kept")
 	f.StringVar(&o.namespace, "namespace", o.namespace,
 		"the operator's own namespace: of its leader lease, and of the ConfigMaps and Secrets that valuesFrom names (default from POD_NAMESPACE)")
+	f.StringVar(&o.image, "operator-image", o.image,
+		"the operator's own image, which agents of its own run (default that of the pod that POD_NAME names)")
 	f.StringVar(&o.metricsAddr, "metrics-bind-address", "0",
 		"address of the metrics endpoint, plain HTTP without authentication, such as 127.0.0.1:9812; 0 turns it off")
 	f.StringVar(&o.probeAddr, "health-probe-bind-address", ":9811", "address of /healthz and /readyz; 0 turns them off")

@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -70,6 +73,9 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("setting up: %w", err)
 	}
+	if o.image == "" {
+		o.image = ownImage(ctx, mgr.GetAPIReader(), o.namespace, os.Getenv("POD_NAME"))
+	}
 	if err := addControllers(mgr, cfg, o); err != nil {
 		return err
 	}
@@ -90,6 +96,33 @@ func collectEarly() {
 		debug.SetGCPercent(percent)
 	}
 }
+
+// ownContainer is the operator's, in its pod.
+const ownContainer = "operator"
+
+// ownImage is the image that this operator runs; empty when it runs in no pod. It is read once, for it is the same as long as
+// the process is.
+func ownImage(ctx context.Context, live client.Reader, namespace, pod string) string {
+	if pod == "" {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, imageTimeout)
+	defer cancel()
+	var p corev1.Pod
+	if err := live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: pod}, &p); err != nil {
+		ctrl.Log.Error(err, "the operator's own image is not known", "pod", namespace+"/"+pod)
+		return ""
+	}
+	for i := range p.Spec.Containers {
+		if c := &p.Spec.Containers[i]; c.Name == ownContainer || len(p.Spec.Containers) == 1 {
+			return c.Image
+		}
+	}
+	return ""
+}
+
+// imageTimeout bounds the reading of the own pod; the operator works without.
+const imageTimeout = 10 * time.Second
 
 func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 	engine, err := release.NewEngine(cfg, release.Options{Logger: ctrl.Log.WithName("release")})
@@ -136,6 +169,8 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 		Recorder:    recorder,
 		Allocations: facts.NewAllocationWatch(dynamicClient, objects, ctrl.Log.WithName("allocations"), stackWakes.Wake),
 		Wakes:       stackWakes,
+
+		OperatorImage: o.image,
 	}
 	if err := stacks.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up the stack controller: %w", err)

@@ -35,6 +35,7 @@ const (
 	// nameCalicoCRDs is the release with Calico's definitions.
 	nameCalicoCRDs = "calico-crds"
 	nameMultus     = "multus"
+	nameNodeAgent  = "node-agent"
 	// nameAttachments is the release with the NetworkAttachmentDefinitions.
 	nameAttachments = "network-attachments"
 )
@@ -97,6 +98,8 @@ func componentName(typ string) string {
 		return nameMultus
 	case TypeAttachments:
 		return nameAttachments
+	case TypeNodeAgent:
+		return nameNodeAgent
 	case string(networkstackv1alpha1.CNIAWSVPC):
 		return nameAWSVPC
 	case string(networkstackv1alpha1.CNIWeaveNet):

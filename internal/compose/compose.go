@@ -74,6 +74,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.validateKubeProxy()
 	s.validateCNI()
 	s.validateSecondary()
+	s.validateNodeAgent()
 	s.noteDefaults()
 
 	return s, s.releases()
@@ -96,6 +97,8 @@ type state struct {
 	facts     *facts.Snapshot
 	catalog   catalog.Catalog
 	withFacts bool
+	// operatorImage is the operator's own.
+	operatorImage string
 	// existing are the specs of the components there are, and inheritance what those of each type bring along.
 	existing    map[string]networkstackv1alpha1.NetworkComponentSpec
 	inheritance map[string]*inherited
@@ -136,7 +139,7 @@ type state struct {
 
 func newState(in Input, withFacts bool) *state {
 	s := &state{
-		facts: in.Facts, catalog: in.Catalog, withFacts: withFacts,
+		facts: in.Facts, catalog: in.Catalog, withFacts: withFacts, operatorImage: in.OperatorImage,
 		existing: in.Existing, inheritance: map[string]*inherited{},
 		masks:      map[networkstackv1alpha1.IPFamily]int{},
 		nat:        map[networkstackv1alpha1.IPFamily]bool{},

@@ -219,7 +219,7 @@ func (s *state) deriveMTU() {
 		s.note(path, weaveMTU, "no node states its MTU (annotation %s, or cluster.nodeMTU): Weave Net's own default, which goes with nodes of 1460 and more",
 			networkstackv1alpha1.NodeMTUAnnotation)
 	default:
-		s.note(path, 0, "no node states its MTU (annotation %s, or cluster.nodeMTU): %s detects it",
+		s.note(path, 0, "no node states its MTU (nodeAgent: {mode: Enabled} finds it out; else annotation %s, or cluster.nodeMTU): %s detects it",
 			networkstackv1alpha1.NodeMTUAnnotation, s.cni)
 		if s.cni == networkstackv1alpha1.CNIFlannel && p.overhead() > s.flannelSubtracts() {
 			s.warn(ruleMTUFlannelIPv6, path, "Flannel detects the nodes' MTU but reserves only %d bytes where VXLAN over IPv6 takes %d: state cluster.nodeMTU",

@@ -87,7 +87,7 @@ func TestNodeMTU(t *testing.T) {
 		{"some nodes", cilium(nodeMTUs(0, 1460, 9000)), "1460 of node n2 (the smallest of the 2 of 3 nodes that state it) less 50 (VXLAN)"},
 		{"pinned", cilium(nodeMTUs(1500, 1460, 9000), pinned(PinnedFacts{NodeMTU: 1400})), "1400 of spec.cluster.nodeMTU less 50 (VXLAN)"},
 		{"Windows nodes do not count", cilium(nodeMTUs(1500, 1460, 900), func(in *Input) { in.Facts.Nodes[2].OS = "windows" }), "1460 of node n2 less 50 (VXLAN)"},
-		{"none", cilium(), "no node states its MTU (annotation networkstack.io/mtu, or cluster.nodeMTU): Cilium detects it"},
+		{"none", cilium(), "no node states its MTU (nodeAgent: {mode: Enabled} finds it out; else annotation networkstack.io/mtu, or cluster.nodeMTU): Cilium detects it"},
 		{"native", cilium(nodeMTUs(1500, 1500, 1500), encapsulation(EncapsulationNone)), "1500 of node n1 less 0 (no encapsulation)"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -13,10 +13,11 @@ import (
 	"github.com/networkstack/networkstack/internal/catalog"
 )
 
-// Stages of installation. Services come before the network plugin, whose agents may need them. Multus wraps the network
+// Stages of installation. Services come before the network plugin, whose agents may need them. What tells the nodes' MTU comes in between. Multus wraps the network
 // plugin's configuration, and brings the definition that attachments are of.
 const (
 	stageKubeProxy   = 10
+	stageNodeAgent   = 12
 	stageDefinitions = 15
 	stageCNI         = 20
 	stageSecondary   = 30
@@ -35,6 +36,9 @@ func (s *state) releases() []Release {
 	if s.managesKubeProxy() {
 		out = append(out, s.release(nameKubeProxy, TypeKubeProxy, stageKubeProxy, kubeProxyPath,
 			s.spec.KubeProxy.ComponentSettings, s.kubeProxyValues()))
+	}
+	if s.usesNodeAgent() {
+		out = append(out, s.nodeAgentRelease())
 	}
 	switch s.cni {
 	case networkstackv1alpha1.CNIFlannel:

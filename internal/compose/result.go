@@ -15,6 +15,8 @@ type Input struct {
 	Stack   *networkstackv1alpha1.NetworkStack
 	Facts   *facts.Snapshot
 	Catalog catalog.Catalog
+	// OperatorImage is the operator's own image, which agents of its own run; empty when it is not known.
+	OperatorImage string
 	// Existing are the specs of the components there are, by name. What was settled when one of them was taken over stays.
 	Existing map[string]networkstackv1alpha1.NetworkComponentSpec
 }

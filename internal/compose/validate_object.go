@@ -68,6 +68,9 @@ func (s *state) validateEnums() {
 		s.validateIgnoreRules(d.Ignore)
 	}
 	s.validateSecondaryEnums()
+	if n := s.spec.NodeAgent; n != nil {
+		oneOf(s, nodeAgentPath.Child("mode"), n.Mode, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+	}
 	optionalOneOf(s, adoptionPath, s.spec.Adoption, networkstackv1alpha1.AdoptionAdopt, networkstackv1alpha1.AdoptionRefuse)
 	optionalOneOf(s, specPath.Child("deletionPolicy"), s.spec.DeletionPolicy,
 		networkstackv1alpha1.DeletionOrphan, networkstackv1alpha1.DeletionDelete)
@@ -136,6 +139,9 @@ func (s *state) validateComponentSettings() {
 	s.validateSettings(cniPath, s.spec.CNI.ComponentSettings)
 	if n := s.spec.SecondaryNetworks; n != nil {
 		s.validateSettings(secondaryPath, n.ComponentSettings)
+	}
+	if n := s.spec.NodeAgent; n != nil {
+		s.validateSettings(nodeAgentPath, n.ComponentSettings)
 	}
 	k := s.spec.KubeProxy
 	if k == nil {

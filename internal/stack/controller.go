@@ -41,9 +41,11 @@ const factsRetry = 5 * time.Second
 // Reconciler reconciles NetworkStacks.
 type Reconciler struct {
 	client.Client
-	Facts    *facts.Discoverer
-	Catalog  *catalog.Source
-	Recorder events.EventRecorder
+	Facts   *facts.Discoverer
+	Catalog *catalog.Source
+	// OperatorImage is the operator's own image; empty when it is not known.
+	OperatorImage string
+	Recorder      events.EventRecorder
 	// Allocations watches what network plugins have given out of their pools.
 	Allocations *facts.AllocationWatch
 	// Wakes has all stacks reconciled.
@@ -194,7 +196,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		s.requeueIn = factsRetry
 		return
 	}
-	in := compose.Input{Stack: s.stack, Facts: s.facts, Catalog: known.Catalog, Existing: specsOf(s.components)}
+	in := compose.Input{Stack: s.stack, Facts: s.facts, Catalog: known.Catalog, OperatorImage: r.OperatorImage, Existing: specsOf(s.components)}
 	s.pools, r.inEffect = r.lookAtPools(in), s.stack.UID
 	if s.pools.known {
 		gauges.set(s.pools.usage)

@@ -22,7 +22,7 @@ func TestRefusals(t *testing.T) {
 				node.Status.NodeInfo.KernelVersion = "5.4.0-150-generic"
 			}
 		},
-	}})
+	}}, "--operator-image", agentImage)
 	base := func() *networkstackv1alpha1.NetworkStack {
 		s := sample(t, flannelSample)
 		s.Spec.IPFamilies = []networkstackv1alpha1.IPFamily{networkstackv1alpha1.IPv4}
@@ -131,6 +131,7 @@ func TestRefusals(t *testing.T) {
 	if len(e.stack(bad.Name).Status.Components) != len(ready.Status.Components) {
 		t.Error("a refused change dropped the components from status")
 	}
+	tellMTU(t, e, base())
 }
 
 // mentions checks that an error says all of the texts.

@@ -42,6 +42,7 @@ var ownValues = map[string]string{
 	"kube-proxy":          `{mode: nftables, apiServer: {host: 192.0.2.10, port: 6443}, image: {tag: v1.37.1}}`,
 	"multus":              `{}`,
 	"weave-net":           `{}`,
+	"node-agent":          `{image: "example.com/networkstack-operator:v1"}`,
 	"network-attachments": `{attachments: [{namespace: default, name: lan, config: '{"cniVersion": "0.3.1", "type": "macvlan"}'}]}`,
 }
 
