@@ -210,6 +210,9 @@ type FoundComponent struct {
 	// empty when there is no mark.
 	// +optional
 	Manager string `json:"manager,omitempty"`
+	// mode of a kube-proxy, as its configuration has it: iptables, ipvs or nftables.
+	// +optional
+	Mode string `json:"mode,omitempty"`
 	// available says whether every node that it is to run on has an available pod of it.
 	// +optional
 	Available bool `json:"available"`

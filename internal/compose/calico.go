@@ -61,7 +61,15 @@ func (s *state) deriveCalico() {
 		}
 		hint := ""
 		if s.kubeProxyMode == networkstackv1alpha1.KubeProxyUnmanaged {
-			hint = "; beside a kube-proxy in nftables mode it has to be NFTables"
+			switch found := s.foundProxyMode(); found {
+			case "":
+				hint = "; beside a kube-proxy in nftables mode it has to be NFTables"
+			case networkstackv1alpha1.KubeProxyNFTables:
+				s.calico.dataplane = networkstackv1alpha1.CalicoNFTables
+				fallthrough
+			default:
+				hint = fmt.Sprintf("; the kube-proxy that is there is in mode %s", found)
+			}
 		}
 		s.note(path.Child("dataplane"), s.calico.dataplane, "goes with kubeProxy.mode %s%s", s.kubeProxyMode, hint)
 	}
@@ -155,6 +163,11 @@ func (s *state) validateCalicoDataplane() {
 	case s.managesKubeProxy() && nft != (mode == networkstackv1alpha1.KubeProxyNFTables):
 		s.refuse(ruleCalicoDataplane, field.Invalid(path, dataplane, fmt.Sprintf(
 			"Calico and kube-proxy must both use nftables, or neither, and kubeProxy.mode is %s: make them agree, or remove dataplane", mode)))
+	case mode == networkstackv1alpha1.KubeProxyUnmanaged && s.foundProxyMode() != "" && !bpf &&
+		nft != (s.foundProxyMode() == networkstackv1alpha1.KubeProxyNFTables):
+		s.refuse(ruleCalicoFoundProxy, field.Invalid(path, dataplane, fmt.Sprintf(
+			"Calico and kube-proxy must both use nftables, or neither, and the kube-proxy that is there is in mode %s: "+
+				"change it where it is managed, or remove dataplane", s.foundProxyMode())))
 	}
 	if windows := s.windowsNodes(); bpf && len(windows) > 0 {
 		s.refuse(ruleCalicoWindows, field.Invalid(path, dataplane, fmt.Sprintf(

@@ -78,6 +78,9 @@ func calicoFindings() []finding {
 			in.Stack.Spec.IPPools = append(in.Stack.Spec.IPPools, p)
 		}
 	}
+	proxyIn := func(mode string) func(*Input) {
+		return cluster(func(s *facts.Snapshot) { s.Installed[0].Mode = mode })
+	}
 	return []finding{
 		{name: "calico: nothing to say", in: calico()},
 		{name: "calico: dual-stack", in: calico(dual, calicoBlock(CalicoSpec{BGP: Enabled}))},
@@ -240,6 +243,14 @@ func calicoFindings() []finding {
 		})), errors: []string{
 			`spec.cni.type: Invalid value: "Calico": DaemonSet kube-system/calico-node is Calico already, made by kubectl, and taking over a Calico is not supported: set cni.type to External to leave it there, or remove it first [CALICO-FOREIGN]`,
 		}},
+		{name: "calico beside a kube-proxy in nftables mode", in: calico(proxyIn("nftables"))},
+		{name: "calico's iptables beside a kube-proxy in nftables mode", in: calico(proxyIn("nftables"), calicoBlock(CalicoSpec{Dataplane: CalicoIPTables})), errors: []string{
+			`spec.cni.calico.dataplane: Invalid value: "IPTables": Calico and kube-proxy must both use nftables, or neither, and the kube-proxy that is there is in mode NFTables: change it where it is managed, or remove dataplane [CALICO-FOUND-PROXY]`,
+		}},
+		{name: "calico's nftables beside a kube-proxy in ipvs mode", in: calico(proxyIn("ipvs"), calicoBlock(CalicoSpec{Dataplane: CalicoNFTables})), errors: []string{
+			`spec.cni.calico.dataplane: Invalid value: "NFTables": Calico and kube-proxy must both use nftables, or neither, and the kube-proxy that is there is in mode IPVS: change it where it is managed, or remove dataplane [CALICO-FOUND-PROXY]`,
+		}},
+		{name: "calico's nftables beside a kube-proxy whose mode is not known", in: calico(calicoBlock(CalicoSpec{Dataplane: CalicoNFTables}))},
 		{name: "calico two minors up", in: calico(calicoWas(calico(), "quay.io/calico/node:v3.31.7"))},
 		{name: "calico three minors up", in: calico(calicoWas(calico(), "quay.io/calico/node:v3.30.2")), errors: []string{
 			`spec.cni.version: Invalid value: "3.33.1": Calico 3.30 → 3.33 is more than one upgrade may skip: go to 3.32.1 first [CALICO-MINORS-SKIPPED]`,

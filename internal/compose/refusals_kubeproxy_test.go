@@ -14,6 +14,10 @@ func kubeProxyFindings() []finding {
 	foundProxy := func(manager string) func(*Input) {
 		return cluster(func(s *facts.Snapshot) { s.Installed[0].Manager, s.Installed[0].Kept = manager, true })
 	}
+	// was is a kube-proxy of ours in a mode.
+	was := func(mode string) func(*Input) {
+		return cluster(func(s *facts.Snapshot) { s.Installed[0].Component, s.Installed[0].Mode = nameKubeProxy, mode })
+	}
 	return []finding{
 		{name: "25 unknown mode", in: cilium(mode("userspace")), errors: []string{
 			`spec.kubeProxy.mode: Unsupported value: "userspace": supported values: "IPTables", "NFTables", "IPVS", "Replaced", "Unmanaged" [STACK-UNKNOWN-VALUE]`,
@@ -30,6 +34,28 @@ func kubeProxyFindings() []finding {
 		}},
 		{name: "27 IPVS of an older kube-proxy on 1.40", in: flannel(withoutKubeProxy, mode(KubeProxyIPVS), version("v1.40.0"), proxyVersion("1.39.2")), warnings: []string{
 			"spec.kubeProxy.mode: IPVS is deprecated since Kubernetes 1.35 and off by default in 1.40; plan the change to NFTables [PROXY-IPVS-DEPRECATED]",
+		}},
+		{name: "from IPVS to IPTables", in: flannel(was("ipvs"), mode(KubeProxyIPTables)), errors: []string{
+			`spec.kubeProxy.mode: Invalid value: "IPTables": kube-proxy is in mode IPVS, and would leave on every node the addresses of all Services on the device kube-ipvs0, and IPVS's own tables: set NFTables first, which clears them, and IPTables when that is Ready [PROXY-MODE-LEFTOVERS]`,
+		}},
+		{name: "from IPTables to IPVS", in: flannel(was("iptables"), mode(KubeProxyIPVS), version("v1.34.1")), errors: []string{
+			`spec.kubeProxy.mode: Invalid value: "IPVS": kube-proxy is in mode IPTables, and would leave on every node rules of iptables, which may refuse the addresses of Services: set NFTables first, which clears them, and IPVS when that is Ready [PROXY-MODE-LEFTOVERS]`,
+		}},
+		{name: "from IPVS to IPTables on an old kernel", in: flannel(was("ipvs"), mode(KubeProxyIPTables), kernel("5.4.0")), warnings: []string{
+			"spec.kubeProxy.mode: kube-proxy is in mode IPVS, and leaves on every node the addresses of all Services on the device kube-ipvs0, and IPVS's own tables: restart each node after the change [PROXY-MODE-RESTART]",
+		}},
+		{name: "from IPVS to NFTables", in: flannel(was("ipvs"), mode(KubeProxyNFTables))},
+		{name: "from NFTables to IPTables", in: flannel(was("nftables"), mode(KubeProxyIPTables))},
+		{name: "IPVS stays", in: flannel(was("ipvs"), mode(KubeProxyIPVS), version("v1.34.1"))},
+		{name: "a mode that nobody knows", in: flannel(was("userspace"), mode(KubeProxyIPTables))},
+		{name: "from IPVS to Unmanaged", in: flannel(was("ipvs"), mode(KubeProxyUnmanaged))},
+		{name: "what drifted to IPVS is put back", in: flannel(was("ipvs"), func(in *Input) {
+			in.Existing = map[string]NetworkComponentSpec{nameKubeProxy: {Type: TypeKubeProxy, DerivedValues: rawValues(object{"mode": "iptables"})}}
+		}, mode(KubeProxyIPTables))},
+		{name: "ours from IPVS to IPTables", in: flannel(was(""), func(in *Input) {
+			in.Existing = map[string]NetworkComponentSpec{nameKubeProxy: {Type: TypeKubeProxy, DerivedValues: rawValues(object{"mode": "ipvs"})}}
+		}, mode(KubeProxyIPTables)), errors: []string{
+			`spec.kubeProxy.mode: Invalid value: "IPTables": kube-proxy is in mode IPVS, and would leave on every node the addresses of all Services on the device kube-ipvs0, and IPVS's own tables: set NFTables first, which clears them, and IPTables when that is Ready [PROXY-MODE-LEFTOVERS]`,
 		}},
 		{name: "28 NFTables on 1.36", in: flannel(withoutKubeProxy, mode(KubeProxyNFTables))},
 		{name: "28 NFTables on 1.30", in: flannel(withoutKubeProxy, mode(KubeProxyNFTables), version("v1.30.4")), errors: []string{

@@ -178,6 +178,12 @@ var (
 		Remedy: "Set cni.type to External to leave it there, or remove it first.",
 		Source: "Taking one over is not supported: its agents belong to whatever installed it.",
 	})
+	ruleCalicoFoundProxy = refuses(AreaCalico, Rule{
+		ID:     "CALICO-FOUND-PROXY",
+		When:   "kubeProxy.mode is Unmanaged, and Calico's data plane does not go with the mode of the kube-proxy that is there.",
+		Remedy: "Remove dataplane, or change kube-proxy's mode where it is managed.",
+		Source: "Calico, nftables data plane: kube-proxy must be in nftables mode too, and in no other data plane (calico#8025).",
+	})
 	ruleCalicoOld = refuses(AreaCalico, Rule{
 		ID:     "CALICO-OLD",
 		When:   "A version of Calico before 3.32.",

@@ -45,6 +45,18 @@ var (
 		Remedy:    "Set cni.type to Cilium, or choose IPTables or NFTables.",
 		Source:    "Without kube-proxy and without a replacement no Service works.",
 	})
+	ruleProxyModeLeftovers = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-MODE-LEFTOVERS",
+		When:   "kube-proxy is to go from IPTables to IPVS or back, on nodes that could run NFTables.",
+		Remedy: "Set NFTables first, wait for Ready, and set the wanted mode then.",
+		Source: "kube-proxy (platformCleanup) clears leftovers when it starts on the other side of iptables and nftables, and takes IPTables and IPVS for one side.",
+	})
+	ruleProxyModeRestart = warns(AreaKubeProxy, Rule{
+		ID:     "PROXY-MODE-RESTART",
+		When:   "kube-proxy is to go from IPTables to IPVS or back, and NFTables cannot be taken in between.",
+		Remedy: "Restart each node after the change.",
+		Source: "kube-proxy (platformCleanup) clears nothing between these modes; a restart does.",
+	})
 	ruleProxyNoneFound = warns(AreaKubeProxy, Rule{
 		ID:     "PROXY-NONE-FOUND",
 		When:   "kubeProxy.mode is Unmanaged, and no kube-proxy was found.",

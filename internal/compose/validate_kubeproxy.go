@@ -3,6 +3,7 @@ package compose
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/util/version"
@@ -96,6 +97,7 @@ func (s *state) validateKubeProxy() {
 		return // refused with the other versions
 	}
 	s.validateKubeProxySkew(v)
+	s.validateModeChange(modePath, v)
 	switch mode {
 	case networkstackv1alpha1.KubeProxyIPVS:
 		s.validateIPVS(modePath, v)
@@ -129,6 +131,59 @@ func (s *state) validateForeignKubeProxy(path *field.Path) {
 				name, p.Manager)))
 		}
 	}
+}
+
+// foundProxyMode is the mode of the kube-proxy that is there; empty when it is not known. Of one of ours it is what was wanted
+// last: its configuration may have drifted.
+func (s *state) foundProxyMode() networkstackv1alpha1.KubeProxyMode {
+	p := s.facts.KubeProxy()
+	if p == nil || p.Parked {
+		return ""
+	}
+	name := p.Mode
+	if ours, known := s.existing[nameKubeProxy]; known && p.Component == nameKubeProxy {
+		values, err := ParseValues(ours.DerivedValues)
+		if err != nil {
+			return ""
+		}
+		mode, _ := lookup(values, "mode")
+		name, _ = mode.(string)
+	}
+	for _, m := range []networkstackv1alpha1.KubeProxyMode{
+		networkstackv1alpha1.KubeProxyIPTables, networkstackv1alpha1.KubeProxyIPVS, networkstackv1alpha1.KubeProxyNFTables,
+	} {
+		if strings.EqualFold(name, string(m)) {
+			return m
+		}
+	}
+	return ""
+}
+
+// validateModeChange refuses the one change of mode after which kube-proxy leaves what it had set up: it clears what the other
+// side of iptables and nftables left, and takes IPTables and IPVS for one side. By way of NFTables each step clears the one before.
+func (s *state) validateModeChange(path *field.Path, v *version.Version) {
+	found, wanted := s.foundProxyMode(), s.kubeProxyMode
+	ipvs := networkstackv1alpha1.KubeProxyIPVS
+	if found == "" || found == wanted || found == networkstackv1alpha1.KubeProxyNFTables || wanted != ipvs && found != ipvs ||
+		wanted == networkstackv1alpha1.KubeProxyNFTables || !s.managesKubeProxy() {
+		return
+	}
+	left := "rules of iptables, which may refuse the addresses of Services"
+	if found == ipvs {
+		left = "the addresses of all Services on the device kube-ipvs0, and IPVS's own tables"
+	}
+	old := slices.ContainsFunc(s.linux, func(n facts.Node) bool {
+		k, ok := facts.ParseKernel(n.KernelVersion)
+		return !ok || k.Older(nftablesKernel)
+	})
+	aws := s.cni == networkstackv1alpha1.CNIAWSVPC || s.facts.Has(facts.InstalledAWSVPC)
+	if atLeast(v, 1, 31) && !old && !aws {
+		s.refuse(ruleProxyModeLeftovers, field.Invalid(path, wanted, fmt.Sprintf(
+			"kube-proxy is in mode %s, and would leave on every node %s: set NFTables first, which clears them, and %s when that is Ready",
+			found, left, wanted)))
+		return
+	}
+	s.warn(ruleProxyModeRestart, path, "kube-proxy is in mode %s, and leaves on every node %s: restart each node after the change", found, left)
 }
 
 func (s *state) validateKubeProxySkew(v *version.Version) {

@@ -40,6 +40,7 @@ type Discoverer struct {
 	mu          sync.Mutex
 	version     string
 	versionRead time.Time
+	proxyMode   proxyMode
 }
 
 // Discover takes a Snapshot of the cluster. An error means that a source could not be read at all;
@@ -140,9 +141,17 @@ func (d *Discoverer) installed(ctx context.Context) ([]Installed, error) {
 	}
 	var out []Installed
 	for i := range list.Items {
-		if found, ok := recognise(&list.Items[i]); ok {
-			out = append(out, found)
+		found, ok := recognise(&list.Items[i])
+		if !ok {
+			continue
 		}
+		if found.Type == InstalledKubeProxy {
+			var err error
+			if found.Mode, err = d.modeOf(ctx, &list.Items[i]); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, found)
 	}
 	slices.SortFunc(out, func(a, b Installed) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))

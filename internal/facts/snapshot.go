@@ -107,6 +107,8 @@ type Installed struct {
 	Layout string
 	// Found is how it is configured, as far as its chart can say the same; nil unless it was looked at.
 	Found *Found
+	// Mode of a kube-proxy: "iptables", "ipvs" or "nftables"; empty when its configuration was not found.
+	Mode string
 	// Parked says that a node selector of ours keeps it off every node.
 	Parked bool
 	// Unavailable says that not every node that it is to run on has an available pod of it.
