@@ -76,6 +76,11 @@ func trimNode(obj any) (any, error) {
 	if mtu, ok := n.Annotations[networkstackv1alpha1.NodeMTUAnnotation]; ok {
 		annotations[networkstackv1alpha1.NodeMTUAnnotation] = mtu
 	}
+	for key, value := range n.Annotations {
+		if facts.IsNodeArgs(key) {
+			annotations[key] = facts.ReadArgs(value)
+		}
+	}
 	n.Annotations = annotations
 	n.Spec = corev1.NodeSpec{PodCIDR: n.Spec.PodCIDR, PodCIDRs: n.Spec.PodCIDRs, ProviderID: facts.ProviderScheme(n.Spec.ProviderID)}
 	var ready []corev1.NodeCondition

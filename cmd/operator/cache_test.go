@@ -118,7 +118,8 @@ func TestCacheOfNamedObjects(t *testing.T) {
 func TestTrimNode(t *testing.T) {
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
 		Name: "a", UID: "1", ResourceVersion: "7", Labels: map[string]string{"a": "b", "kubernetes.azure.com/cluster": "x"},
-		Annotations:   map[string]string{networkstackv1alpha1.NodeMTUAnnotation: "1500", "other": "x"},
+		Annotations: map[string]string{networkstackv1alpha1.NodeMTUAnnotation: "1500", "other": "x",
+			"k3s.io/node-args": `["server","--flannel-backend","none","--token","secret"]`},
 		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubelet"}},
 	}}
 	n.Spec = corev1.NodeSpec{PodCIDR: "10.0.0.0/24", PodCIDRs: []string{"10.0.0.0/24"}, ProviderID: "azure:///subscriptions/x", Taints: []corev1.Taint{{Key: "x"}}}
@@ -130,7 +131,7 @@ func TestTrimNode(t *testing.T) {
 
 	want := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "1", ResourceVersion: "7",
 		Labels:      map[string]string{"kubernetes.azure.com/cluster": "x"},
-		Annotations: map[string]string{networkstackv1alpha1.NodeMTUAnnotation: "1500"}}}
+		Annotations: map[string]string{networkstackv1alpha1.NodeMTUAnnotation: "1500", "k3s.io/node-args": `["server","--flannel-backend","none"]`}}}
 	want.Spec = corev1.NodeSpec{PodCIDR: "10.0.0.0/24", PodCIDRs: []string{"10.0.0.0/24"}, ProviderID: "azure://"}
 	want.Status = corev1.NodeStatus{Addresses: n.Status.Addresses, NodeInfo: n.Status.NodeInfo,
 		Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}

@@ -177,11 +177,44 @@ func (s *state) noteOfCloud() {
 // parked.
 func (s *state) kubeProxyOfDistribution() facts.Distribution {
 	switch d := s.facts.Distribution; d {
-	case facts.DistributionGKE, facts.DistributionK3s, facts.DistributionRKE2:
+	case facts.DistributionGKE:
+		return d
+	case facts.DistributionK3s, facts.DistributionRKE2:
+		if known, with := s.servers(func(a *facts.ServerArgs) bool { return !a.NoKubeProxy }); known && len(with) == 0 {
+			return ""
+		}
 		return d
 	default:
 		return ""
 	}
+}
+
+// servers are the names of those of k3s and RKE2 of which something holds, and whether any says how it runs.
+func (s *state) servers(holds func(*facts.ServerArgs) bool) (known bool, names []string) {
+	for _, n := range s.nodes {
+		if n.Server == nil {
+			continue
+		}
+		known = true
+		if holds(n.Server) {
+			names = append(names, n.Name)
+		}
+	}
+	return known, names
+}
+
+// validateFlannelOfServer refuses a network plugin beside the Flannel that runs inside of k3s, where no DaemonSet shows it.
+func (s *state) validateFlannelOfServer() {
+	if s.facts.Distribution != facts.DistributionK3s || !s.installsCNI() {
+		return
+	}
+	_, with := s.servers(func(a *facts.ServerArgs) bool { return a.FlannelBackend != "none" })
+	if len(with) == 0 {
+		return
+	}
+	s.refuse(ruleCNIOfServer, field.Invalid(cniPath.Child("type"), s.cni, fmt.Sprintf(
+		"k3s runs Flannel itself on %s: start every server with --flannel-backend=none and --disable-network-policy, or set cni.type to External to leave it there",
+		nodeList(with))))
 }
 
 // validateKubeProxyOfDistribution leaves a kube-proxy alone that the distribution runs.
@@ -192,7 +225,11 @@ func (s *state) validateKubeProxyOfDistribution(path *field.Path) {
 	switch {
 	case by == "":
 	case replaced && by != facts.DistributionGKE:
-		s.warn(ruleProxyOfAgent, path, "%s runs kube-proxy itself, where it cannot be parked: every server needs disable-kube-proxy in its configuration", by)
+		where := ""
+		if _, with := s.servers(func(a *facts.ServerArgs) bool { return !a.NoKubeProxy }); len(with) > 0 {
+			where = ", which " + nodeList(with) + " " + verb(with, "lacks", "lack")
+		}
+		s.warn(ruleProxyOfAgent, path, "%s runs kube-proxy itself, where it cannot be parked: every server needs disable-kube-proxy in its configuration%s", by, where)
 	case replaced || s.managesKubeProxy() && ours == nil:
 		s.refuse(ruleProxyOfDistribution, field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
 			"%s runs kube-proxy itself, where it can neither be changed nor parked: set kubeProxy.mode to Unmanaged", by)))

@@ -69,6 +69,11 @@ func cloudFindings() []finding {
 	flannelThere := facts.Installed{Type: facts.InstalledFlannel, Namespace: "kube-flannel", Name: "kube-flannel-ds"}
 	ciliumOfAKS := ranBy("AKS", facts.InstalledCilium, "cilium")
 	noNodes := cluster(func(s *facts.Snapshot) { s.Nodes, s.Distribution, s.Installed = nil, "", nil })
+	server := func(backend string, noProxy bool) func(*Input) {
+		return cluster(func(s *facts.Snapshot) {
+			s.Nodes[0].Server = &facts.ServerArgs{FlannelBackend: backend, NoKubeProxy: noProxy}
+		})
+	}
 	return []finding{
 		{name: "kubenet", in: input(CNIKubenet), errors: []string{
 			`spec.cni.type: Invalid value: "Kubenet": kubenet is gone from Kubernetes since 1.24: use Flannel, Cilium or Calico, or External for a cluster of AKS that still has it [CNI-KUBENET]`,
@@ -136,6 +141,15 @@ func cloudFindings() []finding {
 		{name: "k3s: its kube-proxy", in: flannel(withoutKubeProxy, distribution(facts.DistributionK3s), mode(KubeProxyNFTables)), errors: []string{
 			`spec.kubeProxy.mode: Invalid value: "NFTables": k3s runs kube-proxy itself, where it can neither be changed nor parked: set kubeProxy.mode to Unmanaged [PROXY-OF-DISTRIBUTION]`,
 		}},
+		{name: "k3s: no kube-proxy of its own", in: flannel(withoutKubeProxy, distribution(facts.DistributionK3s), server("none", true), mode(KubeProxyNFTables))},
+		{name: "k3s: replaced, without its own", in: cilium(withoutKubeProxy, distribution(facts.DistributionK3s), server("none", true), mode(KubeProxyReplaced))},
+		{name: "k3s: replaced, beside its own", in: cilium(withoutKubeProxy, distribution(facts.DistributionK3s), server("none", false), mode(KubeProxyReplaced)), warnings: []string{
+			"spec.kubeProxy.mode: k3s runs kube-proxy itself, where it cannot be parked: every server needs disable-kube-proxy in its configuration, which node n1 lacks [PROXY-OF-AGENT]",
+		}},
+		{name: "k3s: its Flannel", in: flannel(withoutKubeProxy, distribution(facts.DistributionK3s), server("vxlan", false)), errors: []string{
+			`spec.cni.type: Invalid value: "Flannel": k3s runs Flannel itself on node n1: start every server with --flannel-backend=none and --disable-network-policy, or set cni.type to External to leave it there [CNI-OF-SERVER]`,
+		}},
+		{name: "RKE2 has no Flannel inside", in: flannel(withoutKubeProxy, distribution(facts.DistributionRKE2), server("vxlan", false))},
 		{name: "k3s: as it is found", in: flannel(withoutKubeProxy, distribution(facts.DistributionK3s))},
 		{name: "RKE2: Cilium in its place", in: cilium(withoutKubeProxy, distribution(facts.DistributionRKE2), mode(KubeProxyReplaced)), warnings: []string{
 			"spec.kubeProxy.mode: RKE2 runs kube-proxy itself, where it cannot be parked: every server needs disable-kube-proxy in its configuration [PROXY-OF-AGENT]",

@@ -40,6 +40,12 @@ var (
 		Remedy: "Use type GKE or AzureCNI, or a cluster without it: on AKS with networkPlugin none.",
 		Source: "Both would own the same custom resources, interfaces and eBPF maps; the cloud would undo changes to its own.",
 	})
+	ruleCNIOfServer = refuses(AreaCloud, Rule{
+		ID:     "CNI-OF-SERVER",
+		When:   "A network plugin is to be installed, and a server of k3s says that it runs with its own Flannel.",
+		Remedy: "Start every server with --flannel-backend=none and --disable-network-policy, or use cni.type External.",
+		Source: "k3s, networking: its Flannel runs inside the agent's process; two network plugins break every pod.",
+	})
 	ruleProxyOfDistribution = refuses(AreaCloud, Rule{
 		ID:     "PROXY-OF-DISTRIBUTION",
 		When:   "kubeProxy.mode IPTables, NFTables or IPVS on GKE, k3s or RKE2, or Replaced on GKE.",

@@ -108,7 +108,7 @@ func (d *Discoverer) nodes(ctx context.Context) ([]Node, error) {
 func nodeFrom(n *corev1.Node) Node {
 	out := Node{
 		Name: n.Name, OS: n.Status.NodeInfo.OperatingSystem, KernelVersion: n.Status.NodeInfo.KernelVersion,
-		Cloud: cloudOfNode(n), Distribution: distributionOfNode(n),
+		Cloud: cloudOfNode(n), Distribution: distributionOfNode(n), Server: serverArgs(n),
 	}
 	for _, a := range n.Status.Addresses {
 		if a.Type != corev1.NodeInternalIP {

@@ -58,6 +58,8 @@ type Node struct {
 	Cloud Cloud
 	// Distribution is what the node shows of what made it; empty when it shows nothing.
 	Distribution Distribution
+	// Server is how k3s or RKE2 runs on a server; nil on others, and where it does not say.
+	Server *ServerArgs
 	// MTU of the underlay interface in bytes, from the annotation networkstack.io/mtu; 0 when unknown.
 	MTU int
 }

@@ -40,7 +40,8 @@ func nodeChanged() predicate.Predicate {
 			o.Status.NodeInfo.OperatingSystem != n.Status.NodeInfo.OperatingSystem ||
 			o.Status.NodeInfo.OSImage != n.Status.NodeInfo.OSImage ||
 			o.Spec.ProviderID != n.Spec.ProviderID || !maps.Equal(signs(o), signs(n)) ||
-			o.Annotations[networkstackv1alpha1.NodeMTUAnnotation] != n.Annotations[networkstackv1alpha1.NodeMTUAnnotation]
+			o.Annotations[networkstackv1alpha1.NodeMTUAnnotation] != n.Annotations[networkstackv1alpha1.NodeMTUAnnotation] ||
+			!maps.Equal(arguments(o), arguments(n))
 	}}
 }
 
@@ -49,6 +50,17 @@ func signs(n *corev1.Node) map[string]string {
 	out := map[string]string{}
 	for key, value := range n.Labels {
 		if facts.IsNodeSign(key) {
+			out[key] = value
+		}
+	}
+	return out
+}
+
+// arguments are those of a node's annotations in which it says how its process was started.
+func arguments(n *corev1.Node) map[string]string {
+	out := map[string]string{}
+	for key, value := range n.Annotations {
+		if facts.IsNodeArgs(key) {
 			out[key] = value
 		}
 	}
