@@ -431,6 +431,11 @@ type KubeProxySpec struct {
 	// +required
 	Mode KubeProxyMode `json:"mode,omitempty"`
 
+	// cleanup says, with mode Replaced, whether what a kube-proxy left on the nodes is removed once none runs any more. Left
+	// out, Disabled. It removes IPVS's tables as a whole, those of others included.
+	// +optional
+	Cleanup Toggle `json:"cleanup,omitempty"`
+
 	ComponentSettings `json:",inline"`
 }
 

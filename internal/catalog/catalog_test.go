@@ -20,7 +20,7 @@ func TestDefault(t *testing.T) {
 	if diff := cmp.Diff(c, Default()); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"AWSVPC", "Calico", "CalicoCRDs", "Cilium", "Flannel", "KubeProxy", "Multus", "NetworkAttachments", "NodeAgent", "WeaveNet"}, slices.Sorted(maps.Keys(c))); diff != "" {
+	if diff := cmp.Diff([]string{"AWSVPC", "Calico", "CalicoCRDs", "Cilium", "Flannel", "KubeProxy", "KubeProxyCleanup", "Multus", "NetworkAttachments", "NodeAgent", "WeaveNet"}, slices.Sorted(maps.Keys(c))); diff != "" {
 		t.Error(diff)
 	}
 	if got := c["Flannel"].NamespaceLabels["pod-security.kubernetes.io/enforce"]; got != "privileged" {
@@ -66,7 +66,7 @@ func TestCopies(t *testing.T) {
 	c["Flannel"].NamespaceLabels["x"] = "y"
 	c["Cilium"].Versions[0].Version = "0.0.0"
 	delete(c, "KubeProxy")
-	if again := Default(); len(again) != 9 || again["Flannel"].NamespaceLabels["x"] != "" || again["Cilium"].Default().Version == "0.0.0" {
+	if again := Default(); len(again) != 10 || again["Flannel"].NamespaceLabels["x"] != "" || again["Cilium"].Default().Version == "0.0.0" {
 		t.Errorf("%v", again)
 	}
 }

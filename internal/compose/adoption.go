@@ -98,6 +98,8 @@ func componentName(typ string) string {
 		return nameMultus
 	case TypeAttachments:
 		return nameAttachments
+	case TypeKubeProxyCleanup:
+		return NameKubeProxyCleanup
 	case TypeNodeAgent:
 		return nameNodeAgent
 	case string(networkstackv1alpha1.CNIAWSVPC):

@@ -72,6 +72,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.deriveMTU()
 	s.validateEndpoint()
 	s.validateKubeProxy()
+	s.validateCleanup()
 	s.validateCNI()
 	s.validateSecondary()
 	s.validateNodeAgent()

@@ -60,6 +60,10 @@ func testCatalog() catalog.Catalog {
 			Type: "NetworkAttachments", Chart: "network-attachments", ReleaseName: "network-attachments", Namespace: "kube-system",
 			Versions: []catalog.Version{{Version: "1.0.0"}},
 		},
+		"KubeProxyCleanup": {
+			Type: "KubeProxyCleanup", Chart: "kube-proxy-cleanup", ReleaseName: "kube-proxy-cleanup", Namespace: "kube-system",
+			Versions: []catalog.Version{{Version: "1.0.0"}},
+		},
 		"NodeAgent": {
 			Type: "NodeAgent", Chart: "node-agent", ReleaseName: "node-agent", Namespace: "kube-system",
 			Versions: []catalog.Version{{Version: "1.0.0"}},

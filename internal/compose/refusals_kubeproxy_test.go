@@ -57,6 +57,12 @@ func kubeProxyFindings() []finding {
 		}, mode(KubeProxyIPTables)), errors: []string{
 			`spec.kubeProxy.mode: Invalid value: "IPTables": kube-proxy is in mode IPVS, and would leave on every node the addresses of all Services on the device kube-ipvs0, and IPVS's own tables: set NFTables first, which clears them, and IPTables when that is Ready [PROXY-MODE-LEFTOVERS]`,
 		}},
+		{name: "cleaning up behind a kube-proxy that runs", in: flannel(withoutKubeProxy, mode(KubeProxyNFTables), cleaningUp), warnings: []string{
+			"spec.kubeProxy.cleanup: has no effect with mode NFTables: kube-proxy keeps its own rules in order [PROXY-CLEANUP-IDLE]",
+		}},
+		{name: "cleaning up somehow", in: cilium(mode(KubeProxyReplaced), func(in *Input) { in.Stack.Spec.KubeProxy.Cleanup = "Now" }), errors: []string{
+			`spec.kubeProxy.cleanup: Unsupported value: "Now": supported values: "Enabled", "Disabled" [STACK-UNKNOWN-VALUE]`,
+		}},
 		{name: "28 NFTables on 1.36", in: flannel(withoutKubeProxy, mode(KubeProxyNFTables))},
 		{name: "28 NFTables on 1.30", in: flannel(withoutKubeProxy, mode(KubeProxyNFTables), version("v1.30.4")), errors: []string{
 			`spec.kubeProxy.mode: Invalid value: "NFTables": kube-proxy 1.30 does not have NFTables on by default; it needs 1.31 or newer: choose IPTables [PROXY-NFTABLES-TOO-OLD]`,

@@ -20,6 +20,7 @@ const (
 	stageNodeAgent   = 12
 	stageDefinitions = 15
 	stageCNI         = 20
+	stageCleanup     = 25
 	stageSecondary   = 30
 	stageAttachments = 40
 )
@@ -55,6 +56,9 @@ func (s *state) releases() []Release {
 		}
 	default:
 		// Somebody else installs it.
+	}
+	if s.cleansUp() {
+		out = append(out, s.cleanupRelease())
 	}
 	out = append(out, s.secondaryReleases()...)
 	s.validateIgnored(out)

@@ -57,6 +57,12 @@ var (
 		Remedy: "Restart each node after the change.",
 		Source: "kube-proxy (platformCleanup) clears nothing between these modes; a restart does.",
 	})
+	ruleProxyCleanup = warns(AreaKubeProxy, Rule{
+		ID:     "PROXY-CLEANUP-IDLE",
+		When:   "kubeProxy.cleanup is Enabled, and the mode is not Replaced.",
+		Remedy: "Remove it, or set mode to Replaced.",
+		Source: "The operator's API: rules of a kube-proxy that runs are in use.",
+	})
 	ruleProxyNoneFound = warns(AreaKubeProxy, Rule{
 		ID:     "PROXY-NONE-FOUND",
 		When:   "kubeProxy.mode is Unmanaged, and no kube-proxy was found.",

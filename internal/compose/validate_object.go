@@ -61,6 +61,7 @@ func (s *state) validateEnums() {
 		oneOf(s, kubeProxyPath.Child("mode"), k.Mode,
 			networkstackv1alpha1.KubeProxyIPTables, networkstackv1alpha1.KubeProxyNFTables, networkstackv1alpha1.KubeProxyIPVS,
 			networkstackv1alpha1.KubeProxyReplaced, networkstackv1alpha1.KubeProxyUnmanaged)
+		optionalOneOf(s, kubeProxyPath.Child("cleanup"), k.Cleanup, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 	}
 	if d := s.spec.Drift; d != nil {
 		optionalOneOf(s, specPath.Child("drift", "mode"), d.Mode,

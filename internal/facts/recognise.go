@@ -78,6 +78,7 @@ func recognise(ds *appsv1.DaemonSet) (Installed, bool) {
 				Source:           mark.Source(),
 				Layout:           ds.Annotations[networkstackv1alpha1.LayoutAnnotation],
 				Parked:           parked,
+				Scheduled:        a.is == InstalledKubeProxy && scheduled(ds),
 				Unavailable:      !Available(ds),
 			}, true
 		}
@@ -89,6 +90,12 @@ func recognise(ds *appsv1.DaemonSet) (Installed, bool) {
 func Recognised(ds *appsv1.DaemonSet) bool {
 	_, ok := recognise(ds)
 	return ok
+}
+
+// scheduled says that there may be pods of a DaemonSet.
+func scheduled(ds *appsv1.DaemonSet) bool {
+	st := ds.Status
+	return st.ObservedGeneration < ds.Generation || st.CurrentNumberScheduled > 0 || st.NumberMisscheduled > 0
 }
 
 // Available says whether every node that a DaemonSet is to run on has an available pod of it, old or new.

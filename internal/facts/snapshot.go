@@ -113,6 +113,8 @@ type Installed struct {
 	Mode string
 	// Parked says that a node selector of ours keeps it off every node.
 	Parked bool
+	// Scheduled says that there are still pods of it, or that its controller has not seen its latest change.
+	Scheduled bool
 	// Unavailable says that not every node that it is to run on has an available pod of it.
 	Unavailable bool
 }

@@ -111,16 +111,18 @@ type scope struct {
 
 	conflict string
 	// catalog is the one in effect; nil before it is known.
-	catalog   *catalog.State
-	deleting  []string
-	factsErr  error
-	facts     *facts.Snapshot
-	pools     poolsSeen
-	result    *compose.Result
-	steps     []plan.Step
-	writeErr  error
-	parked    bool
-	held      bool
+	catalog  *catalog.State
+	deleting []string
+	factsErr error
+	facts    *facts.Snapshot
+	pools    poolsSeen
+	result   *compose.Result
+	steps    []plan.Step
+	writeErr error
+	parked   bool
+	held     bool
+	// clearing says that what cleans up behind kube-proxy is on its way out.
+	clearing  bool
 	parkErr   error
 	requeueIn time.Duration
 }
@@ -218,6 +220,9 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		return
 	}
 	s.steps = plan.Make(result.Releases, s.components)
+	if s.clearing, s.writeErr = r.endCleanup(ctx, s); s.clearing || s.writeErr != nil {
+		return
+	}
 	if s.held, s.parkErr = r.bringBackKubeProxy(ctx, s); s.held || s.parkErr != nil {
 		return
 	}

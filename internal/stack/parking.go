@@ -69,6 +69,17 @@ func (r *Reconciler) bringBackKubeProxy(ctx context.Context, s *scope) (hold boo
 	return !runs, nil
 }
 
+// endCleanup removes what cleans up behind kube-proxy before one can run again, whose rules it would take. It says whether that
+// is still there.
+func (r *Reconciler) endCleanup(ctx context.Context, s *scope) (clearing bool, err error) {
+	c := s.component(compose.NameKubeProxyCleanup)
+	wanted := s.result != nil && slices.ContainsFunc(s.result.Releases, func(r compose.Release) bool { return r.Name == compose.NameKubeProxyCleanup })
+	if c == nil || wanted {
+		return false, nil
+	}
+	return true, r.removeComponent(ctx, c, networkstackv1alpha1.DeletionDelete)
+}
+
 // strayKubeProxy is a kube-proxy that was found and is no component now: somebody else's, or one of ours that was left
 // running. It is nil when there is none.
 func (s *scope) strayKubeProxy() *facts.Installed {

@@ -50,6 +50,7 @@ func TestNodeChanged(t *testing.T) {
 		{"label of a distribution", func(n *corev1.Node) { n.Labels = map[string]string{"kubernetes.azure.com/cluster": "x"} }, true},
 		{"operating system's name", func(n *corev1.Node) { n.Status.NodeInfo.OSImage = "Talos (v1.11.2)" }, true},
 		{"MTU", func(n *corev1.Node) { n.Annotations[networkstackv1alpha1.NodeMTUAnnotation] = "1500" }, true},
+		{"arguments of k3s", func(n *corev1.Node) { n.Annotations["k3s.io/node-args"] = `["server"]` }, true},
 	} {
 		changed := node()
 		tc.change(changed)

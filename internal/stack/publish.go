@@ -173,6 +173,11 @@ func fillReady(s *scope, out *networkstackv1alpha1.NetworkStackStatus, ready int
 		status.Working(conditions, generation, networkstackv1alpha1.ReasonProgressing, s.parkErr.Error())
 		return
 	}
+	if s.clearing {
+		status.Working(conditions, generation, networkstackv1alpha1.ReasonWaiting,
+			"what cleaned up behind kube-proxy is removed, before a kube-proxy can run again")
+		return
+	}
 	if s.held {
 		status.Working(conditions, generation, networkstackv1alpha1.ReasonWaiting,
 			"kube-proxy is brought back: the CNI goes on programming Services until it runs on every node")

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/compose"
 )
 
 // remove carries out the deletion policy and says whether the stack is gone. The components order their removal
@@ -28,6 +29,10 @@ func (r *Reconciler) remove(ctx context.Context, s *scope) (bool, error) {
 		return false, nil
 	}
 	if policy == networkstackv1alpha1.DeletionDelete {
+		if clearing, err := r.endCleanup(ctx, s); clearing || err != nil {
+			s.deleting = append(s.deleting, compose.NameKubeProxyCleanup)
+			return false, err
+		}
 		// Services need somebody to program them before the CNI that did goes.
 		if err := r.unparkKubeProxy(ctx, s.stack); err != nil {
 			return false, err

@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -69,8 +70,21 @@ func TestCiliumStack(t *testing.T) {
 	e.waitCondition(stack.Name, networkstackv1alpha1.ConditionAccepted, metav1.ConditionFalse, networkstackv1alpha1.ReasonInvalid)
 	stack.Spec.CNI.Version = ""
 
+	e.cleansUp(stack, proxy)
 	stack.Spec.KubeProxy.Mode = networkstackv1alpha1.KubeProxyUnmanaged
 	e.apply(stack)
+	e.eventually("kube-proxy to be unparked", func(ctx context.Context) (bool, string) {
+		e.check(e.client.Get(ctx, client.ObjectKeyFromObject(proxy), proxy))
+		return len(proxy.Spec.Template.Spec.NodeSelector) == 1, toJSON(proxy.Spec.Template.Spec.NodeSelector)
+	})
+	for _, obj := range []client.Object{
+		&networkstackv1alpha1.NetworkComponent{ObjectMeta: metav1.ObjectMeta{Name: "kube-proxy-cleanup"}},
+		&appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "kube-proxy-cleanup"}},
+	} {
+		if err := e.client.Get(t.Context(), client.ObjectKeyFromObject(obj), obj); !apierrors.IsNotFound(err) {
+			t.Errorf("%T: what cleans up is there while kube-proxy comes back: %v", obj, err)
+		}
+	}
 	e.eventually("kube-proxy to be brought back", func(ctx context.Context) (bool, string) {
 		e.check(e.client.Get(ctx, client.ObjectKeyFromObject(proxy), proxy))
 		return proxy.Status.NumberAvailable == 3 && len(proxy.Spec.Template.Spec.NodeSelector) == 1, toJSON(proxy.Spec.Template.Spec.NodeSelector)
@@ -89,6 +103,43 @@ func TestCiliumStack(t *testing.T) {
 	e.check(e.client.Delete(t.Context(), stack.DeepCopy()))
 	e.nothingLeft(stack)
 	e.check(e.client.Get(t.Context(), client.ObjectKeyFromObject(proxy), proxy)) // somebody else's
+}
+
+// cleansUp turns the clean-up off and parking back, and wants it to come when kube-proxy is parked again, and not before.
+func (e *env) cleansUp(stack *networkstackv1alpha1.NetworkStack, proxy *appsv1.DaemonSet) {
+	t := e.t
+	t.Helper()
+	stack.Spec.KubeProxy.Mode = networkstackv1alpha1.KubeProxyUnmanaged
+	e.apply(stack)
+	e.eventually("kube-proxy to run", func(ctx context.Context) (bool, string) {
+		e.check(e.client.Get(ctx, client.ObjectKeyFromObject(proxy), proxy))
+		return proxy.Status.NumberAvailable == 3, toJSON(proxy.Status)
+	})
+	e.waitReady(stack.Name)
+	stack.Spec.KubeProxy.Mode, stack.Spec.KubeProxy.Cleanup = networkstackv1alpha1.KubeProxyReplaced, networkstackv1alpha1.Enabled
+	e.apply(stack)
+	var c networkstackv1alpha1.NetworkComponent
+	e.eventually("what cleans up behind kube-proxy", func(ctx context.Context) (bool, string) {
+		err := e.client.Get(ctx, client.ObjectKey{Name: "kube-proxy-cleanup"}, &c)
+		return err == nil, toJSON(err)
+	})
+	e.check(e.client.Get(t.Context(), client.ObjectKeyFromObject(proxy), proxy))
+	if s := proxy.Status; len(proxy.Spec.Template.Spec.NodeSelector) < 2 || s.CurrentNumberScheduled+s.NumberMisscheduled > 0 {
+		t.Errorf("the clean-up began while kube-proxy ran: %s", toJSON(s))
+	}
+	if cilium := e.component("cilium"); cilium.Status.Phase != networkstackv1alpha1.PhaseReady {
+		t.Errorf("the clean-up began while Cilium was %s", cilium.Status.Phase)
+	}
+	e.waitReady(stack.Name)
+	var ds appsv1.DaemonSet
+	e.eventually("the clean-up on every node", func(ctx context.Context) (bool, string) {
+		err := e.client.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: "kube-proxy-cleanup"}, &ds)
+		return err == nil && ds.Status.NumberAvailable == 3, toJSON(ds.Status)
+	})
+	init := ds.Spec.Template.Spec.InitContainers[0]
+	if init.Image != proxy.Spec.Template.Spec.Containers[0].Image || init.Command[1] != "--cleanup" {
+		t.Errorf("%s runs %v", init.Image, init.Command)
+	}
 }
 
 // ciliumOlder are two minors before the newest, one step from each other.

@@ -142,6 +142,9 @@ func (e *env) checkFlannelInstalled(s *networkstackv1alpha1.NetworkStack) {
 	if f == nil || f.KubernetesVersion != "v1.37.1" || f.Nodes != 3 || f.NodeMTU != 1500 || len(f.ServiceCIDRs) != 2 || len(f.PodCIDRs) != 2 || f.APIServer == "" {
 		t.Errorf("status.facts is %+v", f)
 	}
+	if f != nil && (f.KubeProxy == nil || f.KubeProxy.Mode != "nftables") {
+		t.Errorf("the kube-proxy found is %+v", f.KubeProxy)
+	}
 	if s.Status.Summary == nil || s.Status.Summary.Components != "2/2" {
 		t.Errorf("status.summary is %+v", s.Status.Summary)
 	}

@@ -40,6 +40,7 @@ const (
 var ownValues = map[string]string{
 	"flannel":             `{netpol: {enabled: true}}`,
 	"kube-proxy":          `{mode: nftables, apiServer: {host: 192.0.2.10, port: 6443}, image: {tag: v1.37.1}}`,
+	"kube-proxy-cleanup":  `{image: "registry.k8s.io/kube-proxy:v1.37.1"}`,
 	"multus":              `{}`,
 	"weave-net":           `{}`,
 	"node-agent":          `{image: "example.com/networkstack-operator:v1"}`,
