@@ -26,8 +26,9 @@ func nodeAgentCommand(shared *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "node-agent",
 		Short: "Tells the MTU of the node it runs on",
-		Long: `Writes the MTU of the node's underlay interface into the node's annotation networkstack.io/mtu, and again when it changes. It runs
-in the host's network, without privileges, and may do nothing else in the cluster. spec.nodeAgent of a NetworkStack installs it.`,
+		Long: `Writes the MTU of the node's underlay interface into the node's annotation networkstack.io/mtu, and again when it changes.
+It runs in the host's network, without privileges, and may do nothing else in the cluster. spec.nodeAgent of a NetworkStack
+installs it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctrl.SetLogger(zap.New(zap.UseFlagOptions(&shared.zap)))

@@ -1,7 +1,6 @@
 package compose
 
 import (
-	"cmp"
 	"slices"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
@@ -20,7 +19,8 @@ const kubeProxyImage = "registry.k8s.io/kube-proxy"
 // cleansUp says whether what a kube-proxy left is to be removed now: it is replaced, and no pod of any kube-proxy is there, which
 // would be robbed of its rules.
 func (s *state) cleansUp() bool {
-	if s.kubeProxyMode != networkstackv1alpha1.KubeProxyReplaced || s.spec.KubeProxy.Cleanup != networkstackv1alpha1.Enabled || !s.withFacts {
+	replaced := s.kubeProxyMode == networkstackv1alpha1.KubeProxyReplaced
+	if !replaced || s.spec.KubeProxy.Cleanup != networkstackv1alpha1.Enabled || !s.withFacts {
 		return false
 	}
 	if _, ours := s.existing[nameKubeProxy]; ours {
@@ -46,7 +46,7 @@ func (s *state) cleanupRelease() Release {
 // validateCleanup tells of a clean-up that has nothing to do.
 func (s *state) validateCleanup() {
 	k := s.spec.KubeProxy
-	if k != nil && cmp.Or(k.Cleanup, networkstackv1alpha1.Disabled) == networkstackv1alpha1.Enabled && k.Mode != networkstackv1alpha1.KubeProxyReplaced {
+	if k != nil && k.Cleanup == networkstackv1alpha1.Enabled && k.Mode != networkstackv1alpha1.KubeProxyReplaced {
 		s.warn(ruleProxyCleanup, kubeProxyPath.Child("cleanup"), "has no effect with mode %s: kube-proxy keeps its own rules in order", k.Mode)
 	}
 }

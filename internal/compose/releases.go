@@ -13,8 +13,8 @@ import (
 	"github.com/networkstack/networkstack/internal/catalog"
 )
 
-// Stages of installation. Services come before the network plugin, whose agents may need them. What tells the nodes' MTU comes in between. Multus wraps the network
-// plugin's configuration, and brings the definition that attachments are of.
+// Stages of installation. Services come before the network plugin, whose agents may need them. What tells the nodes' MTU comes in
+// between. Multus wraps the network plugin's configuration, and brings the definition that attachments are of.
 const (
 	stageKubeProxy   = 10
 	stageNodeAgent   = 12

@@ -61,7 +61,8 @@ func Report(s *Snapshot) *networkstackv1alpha1.FactsStatus {
 	}
 	for _, i := range s.Installed {
 		found := networkstackv1alpha1.FoundComponent{
-			Type: string(i.Type), Workload: i.Namespace + "/" + i.Name, Image: i.Image, Manager: i.Manager, Mode: i.Mode, Available: !i.Unavailable,
+			Type: string(i.Type), Workload: i.Namespace + "/" + i.Name, Image: i.Image, Manager: i.Manager,
+			Mode: i.Mode, Available: !i.Unavailable,
 		}
 		switch {
 		case i.Type == InstalledKubeProxy:

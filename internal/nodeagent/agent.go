@@ -59,7 +59,7 @@ type Agent struct {
 
 // Run works until the context ends.
 func (a *Agent) Run(ctx context.Context) error {
-	stop, err := a.probe()
+	stop, err := a.probe(ctx)
 	if err != nil {
 		return err
 	}
@@ -135,11 +135,11 @@ func (a *Agent) write(ctx context.Context, mtu int) error {
 }
 
 // probe serves /readyz, which is good once the MTU was told.
-func (a *Agent) probe() (stop func(), err error) {
+func (a *Agent) probe(ctx context.Context) (stop func(), err error) {
 	if a.ProbeAddress == "" || a.ProbeAddress == "0" {
 		return func() {}, nil
 	}
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", a.ProbeAddress)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.ProbeAddress)
 	if err != nil {
 		return nil, fmt.Errorf("listening for probes: %w", err)
 	}
@@ -147,6 +147,7 @@ func (a *Agent) probe() (stop func(), err error) {
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !a.written.Load() {
 			http.Error(w, "the MTU was not told yet", http.StatusServiceUnavailable)
+			return
 		}
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: requestTimeout}

@@ -198,7 +198,9 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		s.requeueIn = factsRetry
 		return
 	}
-	in := compose.Input{Stack: s.stack, Facts: s.facts, Catalog: known.Catalog, OperatorImage: r.OperatorImage, Existing: specsOf(s.components)}
+	in := compose.Input{
+		Stack: s.stack, Facts: s.facts, Catalog: known.Catalog, OperatorImage: r.OperatorImage, Existing: specsOf(s.components),
+	}
 	s.pools, r.inEffect = r.lookAtPools(in), s.stack.UID
 	if s.pools.known {
 		gauges.set(s.pools.usage)

@@ -73,8 +73,8 @@ func (r *Reconciler) bringBackKubeProxy(ctx context.Context, s *scope) (hold boo
 // is still there.
 func (r *Reconciler) endCleanup(ctx context.Context, s *scope) (clearing bool, err error) {
 	c := s.component(compose.NameKubeProxyCleanup)
-	wanted := s.result != nil && slices.ContainsFunc(s.result.Releases, func(r compose.Release) bool { return r.Name == compose.NameKubeProxyCleanup })
-	if c == nil || wanted {
+	cleans := func(r compose.Release) bool { return r.Name == compose.NameKubeProxyCleanup }
+	if c == nil || s.result != nil && slices.ContainsFunc(s.result.Releases, cleans) {
 		return false, nil
 	}
 	return true, r.removeComponent(ctx, c, networkstackv1alpha1.DeletionDelete)
