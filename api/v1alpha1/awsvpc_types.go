@@ -16,10 +16,6 @@ type AWSVPCSpec struct {
 	// +optional
 	CustomNetworking *AWSCustomNetworking `json:"customNetworking,omitempty"`
 
-	// networkPolicy says whether NetworkPolicies are enforced. Left out, Disabled.
-	// +optional
-	NetworkPolicy Toggle `json:"networkPolicy,omitempty"`
-
 	// podSecurityGroups turns on security groups of single pods, and says whether these alone count (Strict) or those of the
 	// node too (Standard). Left out, off.
 	// +optional

@@ -186,6 +186,10 @@ type FactsStatus struct {
 	// +optional
 	// +listType=atomic
 	CNI []FoundComponent `json:"cni,omitempty"`
+	// monitors are the kinds of Prometheus' operator that the cluster has: ServiceMonitor, PodMonitor.
+	// +optional
+	// +listType=atomic
+	Monitors []string `json:"monitors,omitempty"`
 	// kubeProxy is the kube-proxy that was found installed.
 	// +optional
 	KubeProxy *FoundComponent `json:"kubeProxy,omitempty"`

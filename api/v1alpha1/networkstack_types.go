@@ -289,8 +289,8 @@ const (
 
 // CNISpec is the primary network plugin and how it carries traffic.
 //
-// +kubebuilder:validation:XValidation:rule="self.type != 'External' || (!has(self.encapsulation) && !has(self.encryption) && !has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom) && !has(self.driftMode))",message="with type External the CNI is not managed here: remove the other fields of cni, or name the CNI in type"
-// +kubebuilder:validation:XValidation:rule="!(self.type in ['AzureCNI', 'GKE']) || (!has(self.encapsulation) && !has(self.encryption) && !has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom) && !has(self.driftMode))",message="AzureCNI and GKE are run by the cloud, and set up there: remove the other fields of cni"
+// +kubebuilder:validation:XValidation:rule="self.type != 'External' || (!has(self.encapsulation) && !has(self.encryption) && !has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom) && !has(self.driftMode) && !has(self.agents) && !has(self.networkPolicy) && !has(self.metrics))",message="with type External the CNI is not managed here: remove the other fields of cni, or name the CNI in type"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['AzureCNI', 'GKE']) || (!has(self.encapsulation) && !has(self.encryption) && !has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom) && !has(self.driftMode) && !has(self.agents) && !has(self.networkPolicy) && !has(self.metrics))",message="AzureCNI and GKE are run by the cloud, and set up there: remove the other fields of cni"
 // +kubebuilder:validation:XValidation:rule="self.type == 'AWSVPC' || !has(self.awsVPC)",fieldPath=".awsVPC",message="awsVPC is read only with type AWSVPC: remove it, or set type to AWSVPC"
 // +kubebuilder:validation:XValidation:rule="self.type != 'AWSVPC' || ((!has(self.encapsulation) || self.encapsulation == 'None') && (!has(self.encryption) || self.encryption.type == 'None'))",message="the AWS VPC CNI neither encapsulates nor encrypts: remove encapsulation and encryption, or use another type"
 // +kubebuilder:validation:XValidation:rule="self.type != 'Kubenet'",fieldPath=".type",message="kubenet is gone from Kubernetes since 1.24: use Flannel, Cilium or Calico, or External for a cluster of AKS that still has it"
@@ -307,6 +307,9 @@ const (
 // +kubebuilder:validation:XValidation:rule="self.type != 'WeaveNet' || !has(self.encryption) || self.encryption.type in ['None', 'Password']",fieldPath=".encryption.type",message="Weave Net encrypts by a password and in no other way: use Password, or another type of cni"
 // +kubebuilder:validation:XValidation:rule="self.type == 'WeaveNet' || !has(self.encryption) || self.encryption.type != 'Password'",fieldPath=".encryption.type",message="only Weave Net encrypts by a password: use WireGuard with Cilium, Calico or Flannel, or IPsec with Cilium"
 // +kubebuilder:validation:XValidation:rule="self.type != 'WeaveNet' || !has(self.__namespace__) || self.__namespace__ == 'kube-system'",fieldPath=".namespace",message="Weave Net's agents look for each other in kube-system and nowhere else: remove namespace"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Calico' || !has(self.networkPolicy) || self.networkPolicy != 'Disabled'",fieldPath=".networkPolicy",message="Calico always enforces NetworkPolicies: remove networkPolicy, or use another type"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Flannel' || !has(self.metrics) || (has(self.metrics.endpoints) && self.metrics.endpoints == 'Disabled')",fieldPath=".metrics",message="Flannel serves no metrics: remove metrics, or use type Cilium or Calico"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Calico' || !has(self.metrics) || !has(self.metrics.serviceMonitors) || self.metrics.serviceMonitors != 'Enabled'",fieldPath=".metrics.serviceMonitors",message="Calico's chart makes no ServiceMonitors: remove serviceMonitors, and make them beside it"
 // +kubebuilder:validation:XValidation:rule="has(self.__namespace__) == has(oldSelf.__namespace__) && (!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)",fieldPath=".namespace",message="the namespace of a live CNI cannot be changed: its agents would be installed twice. Restore the old one"
 type CNISpec struct {
 	// type of the network plugin. It cannot be changed on a live cluster.
@@ -321,6 +324,19 @@ type CNISpec struct {
 	// encryption of pod traffic between nodes. Left out, none.
 	// +optional
 	Encryption *EncryptionSpec `json:"encryption,omitempty"`
+
+	// agents are the pods of the plugin that run on the nodes.
+	// +optional
+	Agents *AgentSettings `json:"agents,omitempty"`
+
+	// networkPolicy says whether NetworkPolicies are enforced. Left out, as the plugin does by itself: Cilium and Calico
+	// enforce them, Flannel and AWSVPC do not.
+	// +optional
+	NetworkPolicy Toggle `json:"networkPolicy,omitempty"`
+
+	// metrics says what Prometheus gets of the plugin. Left out, it is as the plugin does by itself.
+	// +optional
+	Metrics *MetricsSpec `json:"metrics,omitempty"`
 
 	// calico holds what Calico needs beside the rest.
 	// +optional
@@ -425,7 +441,7 @@ const (
 
 // KubeProxySpec says who programs Services, and how.
 //
-// +kubebuilder:validation:XValidation:rule="!(self.mode in ['Replaced', 'Unmanaged']) || (!has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom) && !has(self.driftMode))",message="with mode Replaced or Unmanaged no kube-proxy is installed: remove the other fields of kubeProxy, or choose IPTables or NFTables"
+// +kubebuilder:validation:XValidation:rule="!(self.mode in ['Replaced', 'Unmanaged']) || (!has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom) && !has(self.driftMode) && !has(self.agents))",message="with mode Replaced or Unmanaged no kube-proxy is installed: remove the other fields of kubeProxy, or choose IPTables or NFTables"
 type KubeProxySpec struct {
 	// mode of kube-proxy. It is always written explicitly into its configuration.
 	// +required
@@ -435,6 +451,10 @@ type KubeProxySpec struct {
 	// out, Disabled. It removes IPVS's tables as a whole, those of others included.
 	// +optional
 	Cleanup Toggle `json:"cleanup,omitempty"`
+
+	// agents are kube-proxy's pods.
+	// +optional
+	Agents *AgentSettings `json:"agents,omitempty"`
 
 	ComponentSettings `json:",inline"`
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"maps"
+	"unique"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -53,6 +53,7 @@ func cacheOptions(namespace string) cache.Options {
 			&batchv1.Job{}:               ours,
 			&appsv1.DaemonSet{}:          {Transform: trimDaemonSet},
 			&corev1.Node{}:               {Transform: trimNode},
+			facts.Definition():           {Transform: trimDefinition},
 			&corev1.ConfigMap{}:          {Namespaces: configMaps},
 			&corev1.Secret{}:             {Namespaces: map[string]cache.Config{namespace: noReleases}},
 			&corev1.Service{}:            {Namespaces: map[string]cache.Config{metav1.NamespaceDefault: named("kubernetes")}},
@@ -68,10 +69,7 @@ func trimNode(obj any) (any, error) {
 		return obj, nil
 	}
 	n.ManagedFields = nil
-	maps.DeleteFunc(n.Labels, func(key, _ string) bool { return !facts.IsNodeSign(key) })
-	if len(n.Labels) == 0 {
-		n.Labels = nil
-	}
+	n.Labels = shared(n.Labels)
 	annotations := map[string]string{}
 	if mtu, ok := n.Annotations[networkstackv1alpha1.NodeMTUAnnotation]; ok {
 		annotations[networkstackv1alpha1.NodeMTUAnnotation] = mtu
@@ -82,7 +80,7 @@ func trimNode(obj any) (any, error) {
 		}
 	}
 	n.Annotations = annotations
-	n.Spec = corev1.NodeSpec{PodCIDR: n.Spec.PodCIDR, PodCIDRs: n.Spec.PodCIDRs, ProviderID: facts.ProviderScheme(n.Spec.ProviderID)}
+	n.Spec = corev1.NodeSpec{PodCIDR: n.Spec.PodCIDR, PodCIDRs: n.Spec.PodCIDRs, ProviderID: facts.ProviderScheme(n.Spec.ProviderID), Taints: facts.Taints(n)}
 	var ready []corev1.NodeCondition
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeReady {
@@ -91,6 +89,28 @@ func trimNode(obj any) (any, error) {
 	}
 	n.Status = corev1.NodeStatus{Addresses: n.Status.Addresses, NodeInfo: n.Status.NodeInfo, Conditions: ready}
 	return n, nil
+}
+
+// shared are labels whose texts take up memory once, however many nodes have them.
+func shared(labels map[string]string) map[string]string {
+	if len(labels) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(labels))
+	for key, value := range labels {
+		out[unique.Make(key).Value()] = unique.Make(value).Value()
+	}
+	return out
+}
+
+// trimDefinition keeps that there is one.
+func trimDefinition(obj any) (any, error) {
+	if d, ok := obj.(*metav1.PartialObjectMetadata); ok {
+		d.ObjectMeta = metav1.ObjectMeta{
+			Name: d.Name, UID: d.UID, ResourceVersion: d.ResourceVersion, DeletionTimestamp: d.DeletionTimestamp,
+		}
+	}
+	return obj, nil
 }
 
 // trimDaemonSet keeps what facts and health read from a DaemonSet.

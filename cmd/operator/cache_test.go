@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/facts"
 )
 
 func byType(t *testing.T, o cache.Options, obj client.Object) cache.ByObject {
@@ -122,7 +123,7 @@ func TestTrimNode(t *testing.T) {
 			"k3s.io/node-args": `["server","--flannel-backend","none","--token","secret"]`},
 		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubelet"}},
 	}}
-	n.Spec = corev1.NodeSpec{PodCIDR: "10.0.0.0/24", PodCIDRs: []string{"10.0.0.0/24"}, ProviderID: "azure:///subscriptions/x", Taints: []corev1.Taint{{Key: "x"}}}
+	n.Spec = corev1.NodeSpec{PodCIDR: "10.0.0.0/24", PodCIDRs: []string{"10.0.0.0/24"}, ProviderID: "azure:///subscriptions/x", Taints: []corev1.Taint{{Key: "x"}, {Key: "node.kubernetes.io/not-ready"}}}
 	n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.0.2.1"}}
 	n.Status.NodeInfo = corev1.NodeSystemInfo{KernelVersion: "6.1.0", OperatingSystem: "linux"}
 	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse},
@@ -130,12 +131,21 @@ func TestTrimNode(t *testing.T) {
 	n.Status.Images = []corev1.ContainerImage{{Names: []string{"x"}}}
 
 	want := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "1", ResourceVersion: "7",
-		Labels:      map[string]string{"kubernetes.azure.com/cluster": "x"},
+		Labels:      map[string]string{"a": "b", "kubernetes.azure.com/cluster": "x"},
 		Annotations: map[string]string{networkstackv1alpha1.NodeMTUAnnotation: "1500", "k3s.io/node-args": `["server","--flannel-backend","none"]`}}}
-	want.Spec = corev1.NodeSpec{PodCIDR: "10.0.0.0/24", PodCIDRs: []string{"10.0.0.0/24"}, ProviderID: "azure://"}
+	want.Spec = corev1.NodeSpec{PodCIDR: "10.0.0.0/24", PodCIDRs: []string{"10.0.0.0/24"}, ProviderID: "azure://", Taints: []corev1.Taint{{Key: "x"}}}
 	want.Status = corev1.NodeStatus{Addresses: n.Status.Addresses, NodeInfo: n.Status.NodeInfo,
 		Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}
 	trims(t, trimNode, n, want)
+}
+
+func TestTrimDefinition(t *testing.T) {
+	d := facts.Definition()
+	d.ObjectMeta = metav1.ObjectMeta{Name: facts.PodMonitors, UID: "1", ResourceVersion: "7", Generation: 3,
+		Labels: map[string]string{"a": "b"}, Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}"}}
+	want := facts.Definition()
+	want.ObjectMeta = metav1.ObjectMeta{Name: facts.PodMonitors, UID: "1", ResourceVersion: "7"}
+	trims(t, trimDefinition, d, want)
 }
 
 func TestTrimDaemonSet(t *testing.T) {

@@ -152,21 +152,21 @@ func (s *state) validateAWSCustomNetworking() {
 
 func (s *state) validateAWSPolicies() {
 	a := s.awsSpec()
-	path := awsPath.Child("networkPolicy")
+	path, policy := policyPath, s.networkPolicy
 	if a.PodSecurityGroups == networkstackv1alpha1.AWSPodSecurityGroupsStrict {
 		s.warn(ruleAWSStrictGroups, awsPath.Child("podSecurityGroups"),
 			"Strict cuts such pods off from what is link-local on their node: use Standard with Istio's ambient mode, NodeLocal DNS or kube-proxy in mode IPVS")
 	}
-	if a.NetworkPolicy != networkstackv1alpha1.Enabled {
+	if policy != networkstackv1alpha1.Enabled {
 		return
 	}
 	const key = "env.ENABLE_BANDWIDTH_PLUGIN"
 	if v, _ := lookup(s.userValues[cniPath.String()], key); v == "true" || v == true {
-		s.refuse(ruleAWSBandwidth, field.Invalid(path, a.NetworkPolicy, "does not work beside the bandwidth plugin: remove it, or values."+key))
+		s.refuse(ruleAWSBandwidth, field.Invalid(path, policy, "does not work beside the bandwidth plugin: remove it, or values."+key))
 	}
 	for _, i := range s.facts.CNIs() {
 		if s.besideAWSVPC(i) {
-			s.refuse(ruleAWSEnforcers, field.Invalid(path, a.NetworkPolicy, fmt.Sprintf(
+			s.refuse(ruleAWSEnforcers, field.Invalid(path, policy, fmt.Sprintf(
 				"DaemonSet %s/%s is %s, which enforces policies already: set it to Disabled, or remove that", i.Namespace, i.Name, i.Type)))
 		}
 	}
@@ -266,8 +266,6 @@ func (s *state) awsValues() *valuesBuilder {
 	s.awsWarmTargets(b)
 	s.awsCustomNetworking(b)
 
-	b.control("enableNetworkPolicy", awsPath.Child("networkPolicy").String(), word(a.NetworkPolicy == networkstackv1alpha1.Enabled),
-		"networkPolicy is %s", toggle(a.NetworkPolicy == networkstackv1alpha1.Enabled))
 	groups := awsPath.Child("podSecurityGroups").String()
 	b.control("env.ENABLE_POD_ENI", groups, word(a.PodSecurityGroups != ""),
 		"security groups of pods are %s", toggle(a.PodSecurityGroups != ""))

@@ -54,8 +54,8 @@ func TestAWSRenders(t *testing.T) {
 			map[string]string{"ENABLE_IPv6": "true"}, "false", nil},
 		{"MTU", eks(mtu(1500)), map[string]string{"POD_MTU": "1500", "AWS_VPC_ENI_MTU": "9001"}, nil, "false", nil},
 		{"MTU of the nodes", eks(nodeMTUs(9001, 1500, 9001)), map[string]string{"POD_MTU": "1500"}, nil, "false", nil},
-		{"everything", eks(awsBlock(AWSVPCSpec{
-			PrefixDelegation: Enabled, NetworkPolicy: Enabled, PodSecurityGroups: AWSPodSecurityGroupsStrict, ExternalSNAT: Enabled,
+		{"everything", eks(policies(Enabled), awsBlock(AWSVPCSpec{
+			PrefixDelegation: Enabled, PodSecurityGroups: AWSPodSecurityGroupsStrict, ExternalSNAT: Enabled,
 			CustomNetworking: &AWSCustomNetworking{Zones: []AWSZone{{Name: "eu-west-1a", SubnetID: "subnet-0a", SecurityGroups: []string{"sg-01", "sg-02"}}, {Name: "eu-west-1b", SubnetID: "subnet-0b"}}},
 			WarmTargets:      &AWSWarmTargets{Addresses: ptr[int32](5), MinimumAddresses: ptr[int32](10), Prefixes: ptr[int32](0)},
 		})), map[string]string{

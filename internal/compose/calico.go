@@ -184,7 +184,7 @@ func (s *state) validateCalicoDataplane() {
 
 // calicoReleases are Calico's definitions, and after them the tigera-operator with what it is to install.
 func (s *state) calicoReleases() []Release {
-	operator := s.release(nameCalico, string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.calicoValues())
+	operator := s.cniRelease(nameCalico, s.calicoValues())
 	entry := s.catalog[TypeCalicoCRDs]
 	crds := Release{Name: nameCalicoCRDs, Spec: *operator.Spec.DeepCopy()}
 	c := &crds.Spec

@@ -63,6 +63,8 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.deriveCNI()
 	s.validatePoolSettings()
 	s.deriveCalico()
+	s.deriveNetworkPolicy()
+	s.deriveMetrics()
 	s.deriveEndpoint()
 
 	s.validateFamilies()
@@ -74,6 +76,9 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.validateKubeProxy()
 	s.validateCleanup()
 	s.validateCNI()
+	s.validateAgents()
+	s.validateNetworkPolicy()
+	s.validateMetrics()
 	s.validateSecondary()
 	s.validateNodeAgent()
 	s.noteDefaults()
@@ -133,6 +138,8 @@ type state struct {
 	encryption    networkstackv1alpha1.EncryptionType
 	mtu           mtuPlan
 	calico        calicoPlan
+	networkPolicy networkstackv1alpha1.Toggle
+	metrics       metricsPlan
 
 	// userValues are the parsed values of each component block, by its path.
 	userValues map[string]map[string]any

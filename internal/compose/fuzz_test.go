@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
@@ -65,6 +66,11 @@ func checkProperties(t *testing.T, in Input) Result {
 	}
 	if !slices.IsSortedFunc(r.Effective, func(a, b EffectiveSetting) int { return strings.Compare(a.Setting, b.Setting) }) {
 		t.Error("effective settings are not ordered")
+	}
+	policy := slices.ContainsFunc(r.Effective, func(e EffectiveSetting) bool { return e.Setting == "spec.cni.networkPolicy" })
+	installed := slices.ContainsFunc(r.Releases, func(rel Release) bool { return rel.Spec.Stage == stageCNI })
+	if installed && policy == (in.Stack.Spec.CNI.NetworkPolicy != "") {
+		t.Errorf("networkPolicy %q is reported as derived: %v", in.Stack.Spec.CNI.NetworkPolicy, policy)
 	}
 	for i, e := range r.Effective {
 		if e.Reason == "" || i > 0 && e.Setting == r.Effective[i-1].Setting {
@@ -264,11 +270,15 @@ func randomInput(r *rand.Rand, tame bool) Input {
 		}),
 		distribution(pick(r, "", facts.DistributionAKS, facts.DistributionGKE, facts.DistributionEKS, facts.DistributionK3s)),
 		func(in *Input) { in.Facts.Cloud = pick(r, "", facts.CloudAWS, facts.CloudAzure) },
-		awsBlock(AWSVPCSpec{PrefixDelegation: pick(r, "", Enabled, Disabled), NetworkPolicy: pick(r, "", Enabled), CustomNetworking: pick(r, nil, &AWSCustomNetworking{}, oneZone)}),
+		awsBlock(AWSVPCSpec{PrefixDelegation: pick(r, "", Enabled, Disabled), CustomNetworking: pick(r, nil, &AWSCustomNetworking{}, oneZone)}),
 		func(in *Input) { in.Stack.Spec.CNI.Type, in.Stack.Spec.IPPools = CNIAWSVPC, nil },
 		encryption(pick(r, EncryptionNone, EncryptionWireGuard, EncryptionIPsec, EncryptionPassword)),
 		encrypted(EncryptionSpec{Type: EncryptionPassword, Rotation: "1", Password: pick(r, nil, &PasswordSpec{SecretName: "mine"})}),
 		before(object{"ipallocRange": pick(r, "10.244.0.0/16", "x", "10.1.0.0/16")}),
+		policies(pick(r, Enabled, Disabled)), prometheus, pace(pick(r, "0", "1", "3", "100%", "30%", "-1", "x")),
+		tainted(2, corev1.Taint{Key: "a", Effect: corev1.TaintEffectNoExecute}), tolerating(pick(r, all, notReady)), labelled(2, "pool", "gpu"),
+		agentSettings(AgentSettings{NodeSelector: map[string]string{"pool": pick(r, "gpu", "x y")}}),
+		metrics(MetricsSpec{Endpoints: pick(r, "", Enabled, Disabled), ServiceMonitors: pick(r, "", MonitorsAuto, MonitorsEnabled, MonitorsDisabled)}),
 		mtu(int32(r.IntN(10000))), nodeMTUs(r.IntN(9500), r.IntN(9500), 1500), nodeMTUs(1500, 1500, 9000),
 		values(object{"operator": object{"replicas": r.IntN(5)}}), values(object{"ipam": nil}),
 		values(object{"egressGateway": object{"enabled": true}, "bpf": object{"masquerade": r.IntN(2) == 0, "datapathMode": pick(r, "veth", "netkit")}}),

@@ -23,7 +23,7 @@ func awsFindings() []finding {
 	ours := facts.Installed{Type: facts.InstalledAWSVPC, Namespace: "kube-system", Name: "aws-node", Component: "aws-vpc-cni"}
 	calicoThere := facts.Installed{Type: facts.InstalledCalico, Namespace: "calico-system", Name: "calico-node"}
 	six := func(in *Input) { makeIPv6(in.Facts) }
-	policy := awsBlock(AWSVPCSpec{NetworkPolicy: Enabled})
+	policy := policies(Enabled)
 	zones := func(z ...AWSZone) func(*Input) {
 		return awsBlock(AWSVPCSpec{CustomNetworking: &AWSCustomNetworking{Zones: z}})
 	}
@@ -35,8 +35,8 @@ func awsFindings() []finding {
 		{name: "AWS: IPv6", in: eks(six)},
 		{name: "AWS: its own once it runs", in: eks(there(ours))},
 		{name: "AWS: kube-proxy", in: eks(mode(KubeProxyIPTables), func(in *Input) { in.Facts.Installed = nil })},
-		{name: "AWS: everything of IPv4", in: eks(encapsulation(EncapsulationNone), encryption(EncryptionNone), mtu(8500), awsBlock(AWSVPCSpec{
-			PrefixDelegation: Enabled, CustomNetworking: oneZone, NetworkPolicy: Enabled, PodSecurityGroups: AWSPodSecurityGroupsStandard, ExternalSNAT: Enabled,
+		{name: "AWS: everything of IPv4", in: eks(encapsulation(EncapsulationNone), encryption(EncryptionNone), mtu(8500), policies(Enabled), awsBlock(AWSVPCSpec{
+			PrefixDelegation: Enabled, CustomNetworking: oneZone, PodSecurityGroups: AWSPodSecurityGroupsStandard, ExternalSNAT: Enabled,
 			WarmTargets: &AWSWarmTargets{Prefixes: ptr[int32](2)},
 		}))},
 		{name: "AWS: block for another type", in: flannel(awsBlock(AWSVPCSpec{})), errors: []string{
@@ -73,11 +73,11 @@ func awsFindings() []finding {
 			`spec.cni.awsVPC.customNetworking.zones[2].securityGroups[1]: Invalid value: "web": write the security group's ID, such as sg-0123456789abcdef0 [AWSVPC-CUSTOM-FORM]`,
 		}},
 		{name: "AWS 32 policies and the bandwidth plugin", in: eks(policy, values(map[string]any{"env": map[string]any{"ENABLE_BANDWIDTH_PLUGIN": "true"}})), errors: []string{
-			`spec.cni.awsVPC.networkPolicy: Invalid value: "Enabled": does not work beside the bandwidth plugin: remove it, or values.env.ENABLE_BANDWIDTH_PLUGIN [AWSVPC-BANDWIDTH]`,
+			`spec.cni.networkPolicy: Invalid value: "Enabled": does not work beside the bandwidth plugin: remove it, or values.env.ENABLE_BANDWIDTH_PLUGIN [AWSVPC-BANDWIDTH]`,
 		}},
 		{name: "AWS 30 policies by Calico", in: eks(there(ours, calicoThere))},
 		{name: "AWS 31 policies by Calico too", in: eks(policy, there(ours, calicoThere)), errors: []string{
-			`spec.cni.awsVPC.networkPolicy: Invalid value: "Enabled": DaemonSet calico-system/calico-node is Calico, which enforces policies already: set it to Disabled, or remove that [AWSVPC-TWO-ENFORCERS]`,
+			`spec.cni.networkPolicy: Invalid value: "Enabled": DaemonSet calico-system/calico-node is Calico, which enforces policies already: set it to Disabled, or remove that [AWSVPC-TWO-ENFORCERS]`,
 		}},
 		{name: "AWS: Calico in its place", in: eks(there(calicoThere)), errors: []string{
 			`spec.cni.type: Invalid value: "AWSVPC": DaemonSet calico-system/calico-node is Calico, which NetworkStack did not install; two network plugins break every pod: set cni.type to External to leave it there, or remove it first [CNI-SECOND]`,
@@ -86,7 +86,7 @@ func awsFindings() []finding {
 			"spec.cni.awsVPC.podSecurityGroups: Strict cuts such pods off from what is link-local on their node: use Standard with Istio's ambient mode, NodeLocal DNS or kube-proxy in mode IPVS [AWSVPC-STRICT-GROUPS]",
 		}},
 		{name: "AWS: policies without EKS", in: eks(policy, distribution(facts.DistributionKubeadm)), warnings: []string{
-			"spec.cni.awsVPC.networkPolicy: the cluster is not one of EKS, whose control plane tells the agents what to enforce: install amazon-network-policy-controller-k8s, or policies have no effect [AWSVPC-POLICY-CONTROLLER]",
+			"spec.cni.networkPolicy: the cluster is not one of EKS, whose control plane tells the agents what to enforce: install amazon-network-policy-controller-k8s, or policies have no effect [AWSVPC-POLICY-CONTROLLER]",
 		}},
 		{name: "AWS: warm targets in vain", in: eks(awsBlock(AWSVPCSpec{WarmTargets: &AWSWarmTargets{NetworkInterfaces: ptr[int32](2), Addresses: ptr[int32](5), Prefixes: ptr[int32](1)}})), warnings: []string{
 			"spec.cni.awsVPC.warmTargets.prefixes: has no effect without prefixDelegation: remove it [AWSVPC-WARM-NO-EFFECT]",

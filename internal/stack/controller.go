@@ -77,6 +77,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&appsv1.DaemonSet{}, all, builder.WithPredicates(agentChanged())).
 		Watches(&discoveryv1.EndpointSlice{}, all).
 		Watches(&corev1.ConfigMap{}, all, builder.WithPredicates(clusterConfiguration(r.Catalog))).
+		WatchesMetadata(facts.Definition(), all, builder.WithPredicates(definitionChanged())).
 		WatchesRawSource(source.Channel(r.Wakes, all)).
 		// One at a time: two stacks never take effect together.
 		WithOptions(controller.Options{MaxConcurrentReconciles: 1, RateLimiter: status.RateLimiter()})

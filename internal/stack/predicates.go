@@ -39,21 +39,21 @@ func nodeChanged() predicate.Predicate {
 			o.Status.NodeInfo.KernelVersion != n.Status.NodeInfo.KernelVersion ||
 			o.Status.NodeInfo.OperatingSystem != n.Status.NodeInfo.OperatingSystem ||
 			o.Status.NodeInfo.OSImage != n.Status.NodeInfo.OSImage ||
-			o.Spec.ProviderID != n.Spec.ProviderID || !maps.Equal(signs(o), signs(n)) ||
+			o.Spec.ProviderID != n.Spec.ProviderID || !maps.Equal(o.Labels, n.Labels) ||
+			!equality.Semantic.DeepEqual(facts.Taints(o), facts.Taints(n)) ||
 			o.Annotations[networkstackv1alpha1.NodeMTUAnnotation] != n.Annotations[networkstackv1alpha1.NodeMTUAnnotation] ||
 			!maps.Equal(arguments(o), arguments(n))
 	}}
 }
 
-// signs are those of a node's labels that facts read.
-func signs(n *corev1.Node) map[string]string {
-	out := map[string]string{}
-	for key, value := range n.Labels {
-		if facts.IsNodeSign(key) {
-			out[key] = value
-		}
-	}
-	return out
+// definitionChanged passes definitions that facts look for, when they come and when they go.
+func definitionChanged() predicate.Predicate {
+	return predicate.And(
+		predicate.NewPredicateFuncs(func(o client.Object) bool { return facts.IsDefinition(o.GetName()) }),
+		predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+			return e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
+		}},
+	)
 }
 
 // arguments are those of a node's annotations in which it says how its process was started.

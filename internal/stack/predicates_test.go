@@ -2,11 +2,13 @@ package stack
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
@@ -36,10 +38,12 @@ func TestNodeChanged(t *testing.T) {
 			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, LastHeartbeatTime: metav1.Now()}}
 			n.Status.Images = []corev1.ContainerImage{{Names: []string{"x"}}}
 		}, false},
-		{"cordoned and labelled", func(n *corev1.Node) {
-			n.Spec.Unschedulable, n.Labels = true, map[string]string{"a": "b"}
-			n.Spec.Taints = []corev1.Taint{{Key: "x"}}
+		{"cordoned and not ready", func(n *corev1.Node) {
+			n.Spec.Unschedulable = true
+			n.Spec.Taints = []corev1.Taint{{Key: "node.kubernetes.io/unschedulable"}, {Key: "node.kubernetes.io/not-ready"}}
 		}, false},
+		{"label", func(n *corev1.Node) { n.Labels = map[string]string{"a": "b"} }, true},
+		{"taint", func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "x"}} }, true},
 		{"another annotation", func(n *corev1.Node) { n.Annotations["other"] = "y" }, false},
 		{"kubelet's version", func(n *corev1.Node) { n.Status.NodeInfo.KubeletVersion = "v1.37.3" }, false},
 		{"pod ranges", func(n *corev1.Node) { n.Spec.PodCIDRs = append(n.Spec.PodCIDRs, "fd00::/64") }, true},
@@ -60,6 +64,28 @@ func TestNodeChanged(t *testing.T) {
 	}
 	if p := nodeChanged(); !p.Create(event.CreateEvent{Object: node()}) || !p.Delete(event.DeleteEvent{Object: node()}) {
 		t.Error("nodes that come or go are not noticed")
+	}
+}
+
+func TestDefinitionChanged(t *testing.T) {
+	named := func(name string) client.Object {
+		d := facts.Definition()
+		d.Name = name
+		return d
+	}
+	p := definitionChanged()
+	for name, want := range map[string]bool{facts.ServiceMonitors: true, facts.PodMonitors: true, "ciliumnodes.cilium.io": false} {
+		if p.Create(event.CreateEvent{Object: named(name)}) != want || p.Delete(event.DeleteEvent{Object: named(name)}) != want {
+			t.Errorf("%s: it comes or goes", name)
+		}
+		if p.Update(event.UpdateEvent{ObjectOld: named(name), ObjectNew: named(name)}) {
+			t.Errorf("%s: nothing has happened to it", name)
+		}
+		going := named(name)
+		going.SetDeletionTimestamp(&metav1.Time{Time: time.Now()})
+		if p.Update(event.UpdateEvent{ObjectOld: named(name), ObjectNew: going}) != want {
+			t.Errorf("%s: it is about to go", name)
+		}
 	}
 }
 

@@ -85,7 +85,8 @@ func (c awsCell) input() compose.Input {
 	s := &in.Stack.Spec
 	s.IPPools = nil
 	s.CNI.Type = CNIAWSVPC
-	s.CNI.AWSVPC = &AWSVPCSpec{NetworkPolicy: c.policy, PrefixDelegation: c.prefixes}
+	s.CNI.AWSVPC = &AWSVPCSpec{PrefixDelegation: c.prefixes}
+	s.CNI.NetworkPolicy = c.policy
 	if c.custom {
 		s.CNI.AWSVPC.CustomNetworking = &AWSCustomNetworking{Zones: []AWSZone{{Name: "eu-west-1a", SubnetID: "subnet-0a1b", SecurityGroups: []string{"sg-01"}}}}
 	}

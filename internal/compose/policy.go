@@ -1,0 +1,85 @@
+package compose
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+)
+
+var policyPath = cniPath.Child("networkPolicy")
+
+// deriveNetworkPolicy settles whether NetworkPolicies are enforced.
+func (s *state) deriveNetworkPolicy() {
+	if !s.installsCNI() {
+		return
+	}
+	s.networkPolicy = s.spec.CNI.NetworkPolicy
+	if s.networkPolicy != "" {
+		return
+	}
+	var reason string
+	s.networkPolicy, reason = s.usualNetworkPolicy()
+	s.note(policyPath, s.networkPolicy, "%s", reason)
+}
+
+// usualNetworkPolicy is what a network plugin does by itself, and by the values that the user gave its chart.
+func (s *state) usualNetworkPolicy() (networkstackv1alpha1.Toggle, string) {
+	user := s.userValues[cniPath.String()]
+	switch s.cni {
+	case networkstackv1alpha1.CNICilium:
+		if v, _ := lookup(user, "policyEnforcementMode"); v == "never" {
+			return networkstackv1alpha1.Disabled, "cni.values says policyEnforcementMode never"
+		}
+		if v, _ := lookup(user, "k8sNetworkPolicy.enabled"); v == false {
+			return networkstackv1alpha1.Disabled, "cni.values says k8sNetworkPolicy.enabled false"
+		}
+		return networkstackv1alpha1.Enabled, "Cilium enforces them by itself"
+	case networkstackv1alpha1.CNICalico:
+		return networkstackv1alpha1.Enabled, "Calico always enforces them"
+	case networkstackv1alpha1.CNIFlannel:
+		if v, _ := lookup(user, "netpol.enabled"); v == true {
+			return networkstackv1alpha1.Enabled, "cni.values says netpol.enabled"
+		}
+		return networkstackv1alpha1.Disabled, "Flannel ignores them; Enabled adds a container to its agents that enforces them"
+	default:
+		return networkstackv1alpha1.Disabled, "the plugin does not enforce them by itself"
+	}
+}
+
+// validateNetworkPolicy refuses what a network plugin cannot do.
+func (s *state) validateNetworkPolicy() {
+	if s.cni == networkstackv1alpha1.CNICalico && s.spec.CNI.NetworkPolicy == networkstackv1alpha1.Disabled {
+		s.refuse(rulePolicyCalico, field.Invalid(policyPath, s.spec.CNI.NetworkPolicy,
+			"Calico always enforces NetworkPolicies: remove it, or use another type"))
+	}
+}
+
+// policyValues puts the wanted enforcement where a chart reads it. What the user leaves out stays with the chart.
+func (s *state) policyValues(b *valuesBuilder) {
+	by, on := policyPath.String(), s.networkPolicy == networkstackv1alpha1.Enabled
+	const reason = "networkPolicy is %s"
+	if s.cni == networkstackv1alpha1.CNIAWSVPC {
+		text := "false"
+		if on {
+			text = "true"
+		}
+		b.control("enableNetworkPolicy", by, text, reason, s.networkPolicy)
+		return
+	}
+	if s.spec.CNI.NetworkPolicy == "" {
+		return
+	}
+	switch s.cni {
+	case networkstackv1alpha1.CNIFlannel:
+		b.control("netpol.enabled", by, on, reason, s.networkPolicy)
+	case networkstackv1alpha1.CNICilium:
+		mode := "never"
+		if on {
+			mode = "default"
+		}
+		b.control("policyEnforcementMode", by, mode, reason, s.networkPolicy)
+		b.control("k8sNetworkPolicy.enabled", by, on, reason, s.networkPolicy)
+	default:
+		// Calico has nothing to set.
+	}
+}
