@@ -49,8 +49,11 @@ func TestAgentsRender(t *testing.T) {
 	}{
 		{"Flannel", "flannel", embedded("flannel"), flannel, set, map[string]string{"DaemonSet kube-flannel-ds": "kube-flannel"}},
 		{"Flannel that was taken over", "flannel", embedded("flannel"), func(edits ...func(*Input)) Input {
-			return flannel(append([]func(*Input){there(foundFlannel("manifest-style")), adopt}, edits...)...)
+			return flannel(append([]func(*Input){kubectlFlannel, noPools, adopt}, edits...)...)
 		}, set, map[string]string{"DaemonSet kube-flannel-ds": "kube-flannel"}},
+		{"kube-proxy that was taken over", "kube-proxy", embedded("kube-proxy"), func(edits ...func(*Input)) Input {
+			return flannel(append([]func(*Input){kubeadmProxy, mode(KubeProxyIPTables), adopt}, edits...)...)
+		}, proxyAgents(everyAgent()), map[string]string{"DaemonSet kube-proxy": "kube-proxy"}},
 		{"kube-proxy", "kube-proxy", embedded("kube-proxy"), func(edits ...func(*Input)) Input {
 			return flannel(append([]func(*Input){ours, mode(KubeProxyIPTables)}, edits...)...)
 		}, proxyAgents(everyAgent()), map[string]string{"DaemonSet kube-proxy": "kube-proxy"}},

@@ -68,6 +68,7 @@ const awsvpcVersion = "1.22.4"
 const awsvpcValues = `
 enableNetworkPolicy: "true"
 env: {ANNOTATE_POD_IP: "true"}
+podMonitor: {create: true}
 eniConfig: {create: true, subnets: {eu-west-1a: {id: subnet-0a, securityGroups: [sg-01]}}}`
 
 // discovery is what system:discovery grants everybody who has logged in.
