@@ -41,7 +41,7 @@ func TestAdoptionOfHelmRelease(t *testing.T) {
 	values := filepath.Join(t.TempDir(), "values.json")
 	e.check(os.WriteFile(values, derived, 0o600))
 	e.helm("install", "cilium", filepath.Join(charts, "cilium-1.20.0.tgz"), "-n", "kube-system", "-f", values,
-		"--set", "prometheus.enabled=true", "--set", "operator.prometheus.enabled=true")
+		"--set", "operator.podDisruptionBudget.enabled=true")
 	pods := func() map[string][]string {
 		out := map[string][]string{}
 		for _, selector := range []string{"k8s-app=cilium", "k8s-app=cilium-envoy", "name=cilium-operator"} {
@@ -102,7 +102,7 @@ func TestAdoptionOfHelmRelease(t *testing.T) {
 	t.Logf("%d objects were taken over from Helm's command line; no pod of %d was restarted", report.Same, strings.Count(toJSON(before), "pod "))
 
 	// A field that only Helm's tool wrote is ours now: it goes when it is no longer rendered.
-	stack.Spec.CNI.Values = rawJSON(`{"prometheus":{"enabled":true},"operator":{"prometheus":{"enabled":false}}}`)
+	stack.Spec.CNI.Metrics = &networkstackv1alpha1.MetricsSpec{Endpoints: networkstackv1alpha1.Disabled}
 	e.apply(stack)
 	e.eventually("the operator's metrics port to go", func(ctx context.Context) (bool, string) {
 		var operator appsv1.Deployment

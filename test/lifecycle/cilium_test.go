@@ -91,6 +91,7 @@ func TestCiliumStack(t *testing.T) {
 	})
 	e.waitReady(stack.Name)
 	e.ciliumConfig("kube-proxy-replacement", "false")
+	e.monitorsFollowDefinition(stack)
 
 	before := e.count("cilium")
 	e.patch(&corev1.ConfigMap{}, client.ObjectKey{Namespace: "kube-system", Name: "cilium-config"}, "intruder",

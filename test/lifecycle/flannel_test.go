@@ -43,6 +43,7 @@ func TestFlannelStack(t *testing.T) {
 		{"drift mode Warn reports and leaves", warnDrift},
 		{"a restarted operator changes nothing", restart},
 		{"values from a Secret roll out", valuesFromSecret},
+		{"agents are as the spec says", changeAgents},
 		{"images come from the registry named in sources", imageRegistry},
 		{"a second stack is refused", secondStack},
 		{"suspension stops everything", suspend},
