@@ -53,7 +53,8 @@ func cacheOptions(namespace string) cache.Options {
 			&batchv1.Job{}:               ours,
 			&appsv1.DaemonSet{}:          {Transform: trimDaemonSet},
 			&corev1.Node{}:               {Transform: trimNode},
-			facts.Definition():           {Transform: trimDefinition},
+			facts.Definition():           {Transform: trimMetadata},
+			facts.Policy():               {Transform: trimMetadata},
 			&corev1.ConfigMap{}:          {Namespaces: configMaps},
 			&corev1.Secret{}:             {Namespaces: map[string]cache.Config{namespace: noReleases}},
 			&corev1.Service{}:            {Namespaces: map[string]cache.Config{metav1.NamespaceDefault: named("kubernetes")}},
@@ -103,11 +104,11 @@ func shared(labels map[string]string) map[string]string {
 	return out
 }
 
-// trimDefinition keeps that there is one.
-func trimDefinition(obj any) (any, error) {
+// trimMetadata keeps that there is such an object.
+func trimMetadata(obj any) (any, error) {
 	if d, ok := obj.(*metav1.PartialObjectMetadata); ok {
 		d.ObjectMeta = metav1.ObjectMeta{
-			Name: d.Name, UID: d.UID, ResourceVersion: d.ResourceVersion, DeletionTimestamp: d.DeletionTimestamp,
+			Namespace: d.Namespace, Name: d.Name, UID: d.UID, ResourceVersion: d.ResourceVersion, DeletionTimestamp: d.DeletionTimestamp,
 		}
 	}
 	return obj, nil

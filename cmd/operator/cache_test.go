@@ -139,13 +139,13 @@ func TestTrimNode(t *testing.T) {
 	trims(t, trimNode, n, want)
 }
 
-func TestTrimDefinition(t *testing.T) {
+func TestTrimMetadata(t *testing.T) {
 	d := facts.Definition()
 	d.ObjectMeta = metav1.ObjectMeta{Name: facts.PodMonitors, UID: "1", ResourceVersion: "7", Generation: 3,
 		Labels: map[string]string{"a": "b"}, Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}"}}
 	want := facts.Definition()
 	want.ObjectMeta = metav1.ObjectMeta{Name: facts.PodMonitors, UID: "1", ResourceVersion: "7"}
-	trims(t, trimDefinition, d, want)
+	trims(t, trimMetadata, d, want)
 }
 
 func TestTrimDaemonSet(t *testing.T) {

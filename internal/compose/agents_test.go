@@ -59,7 +59,8 @@ func TestAgentsRender(t *testing.T) {
 		}, proxyAgents(everyAgent()), map[string]string{"DaemonSet kube-proxy": "kube-proxy"}},
 		{"Cilium 1.20", "cilium", upstream("cilium", "1.20.0"), cilium, set, map[string]string{"DaemonSet cilium": "cilium-agent", "DaemonSet cilium-envoy": ""}},
 		{"Cilium 1.19", "cilium", upstream("cilium", "1.19.6"), cilium, set, map[string]string{"DaemonSet cilium": "cilium-agent", "DaemonSet cilium-envoy": ""}},
-		{"AWS VPC CNI", "aws-vpc-cni", upstream("aws-vpc-cni", "1.23.0"), eks, set, map[string]string{"DaemonSet aws-node": "aws-node"}},
+		{"Cilium 1.18", "cilium", upstream("cilium", "1.18.12"), cilium, set, map[string]string{"DaemonSet cilium": "cilium-agent", "DaemonSet cilium-envoy": ""}},
+		{"AWS VPC CNI", "aws-vpc-cni", upstream("aws-vpc-cni", "1.22.4"), eks, set, map[string]string{"DaemonSet aws-node": "aws-node"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := tc.chart(t)
@@ -171,7 +172,7 @@ func TestPolicyRenders(t *testing.T) {
 				containers, _ := lookup(objects["DaemonSet kube-flannel-ds"], "spec.template.spec.containers")
 				enforces = len(containers.([]any)) == 2
 			case CNICilium:
-				for _, version := range []string{"1.20.0", "1.19.6"} {
+				for _, version := range []string{"1.20.0", "1.19.6", "1.18.12"} {
 					rel, v := releaseNamed(t, r, "cilium")
 					data, _ := lookup(render(t, testcharts.Upstream(t, "cilium", version), rel, v)["ConfigMap cilium-config"], "data")
 					config := data.(object)
@@ -179,7 +180,7 @@ func TestPolicyRenders(t *testing.T) {
 				}
 			default:
 				rel, v := releaseNamed(t, r, "aws-vpc-cni")
-				objects := render(t, testcharts.Upstream(t, "aws-vpc-cni", "1.23.0"), rel, v)
+				objects := render(t, testcharts.Upstream(t, "aws-vpc-cni", "1.22.4"), rel, v)
 				data, _ := lookup(objects["ConfigMap amazon-vpc-cni"], "data")
 				enforces = data.(object)["enable-network-policy-controller"] == "true"
 			}
@@ -190,6 +191,21 @@ func TestPolicyRenders(t *testing.T) {
 	}
 	if got := effective(accepted(t, calico()), "spec.cni.networkPolicy"); got != "Enabled" {
 		t.Errorf("Calico: %q", got)
+	}
+}
+
+// TestIgnoresPolicies says when it matters that there are NetworkPolicies: exactly when it is warned of.
+func TestIgnoresPolicies(t *testing.T) {
+	for _, tc := range findings() {
+		if tc.in.Stack == nil || tc.in.Facts == nil {
+			continue
+		}
+		in := copyInput(tc.in)
+		in.Facts.NetworkPolicies = 7
+		warned := slices.ContainsFunc(Compose(in).Warnings, func(f Finding) bool { return f.Rule == "POLICY-IGNORED" })
+		if IgnoresPolicies(tc.in) != warned {
+			t.Errorf("%s: warned of NetworkPolicies: %v", tc.name, warned)
+		}
 	}
 }
 
@@ -227,7 +243,7 @@ func TestMetricsRender(t *testing.T) {
 				prometheus(in)
 			}
 		}
-		for _, version := range []string{"1.20.0", "1.19.6"} {
+		for _, version := range []string{"1.20.0", "1.19.6", "1.18.12"} {
 			t.Run("Cilium "+version+" "+tc.name, func(t *testing.T) {
 				rel, v := releaseNamed(t, accepted(t, cilium(edit)), "cilium")
 				objects := render(t, testcharts.Upstream(t, "cilium", version), rel, v)
@@ -244,7 +260,7 @@ func TestMetricsRender(t *testing.T) {
 		}
 		t.Run("AWS "+tc.name, func(t *testing.T) {
 			rel, v := releaseNamed(t, accepted(t, eks(edit)), "aws-vpc-cni")
-			objects := render(t, testcharts.Upstream(t, "aws-vpc-cni", "1.23.0"), rel, v)
+			objects := render(t, testcharts.Upstream(t, "aws-vpc-cni", "1.22.4"), rel, v)
 			env := environmentOf(t, objects["DaemonSet aws-node"], "containers", "aws-node")
 			if served := env["DISABLE_METRICS"] == "false"; served != (tc.serve || tc.metrics == nil) {
 				t.Errorf("DISABLE_METRICS is %q", env["DISABLE_METRICS"])

@@ -1,9 +1,13 @@
 package compose
 
 import (
+	"slices"
+	"strconv"
+
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/facts"
 )
 
 var policyPath = cniPath.Child("networkPolicy")
@@ -46,8 +50,29 @@ func (s *state) usualNetworkPolicy() (networkstackv1alpha1.Toggle, string) {
 	}
 }
 
+// ignoresPolicies says whether NetworkPolicies have no effect.
+func (s *state) ignoresPolicies() bool {
+	return s.installsCNI() && s.networkPolicy == networkstackv1alpha1.Disabled && !slices.ContainsFunc(s.facts.Installed, s.besideAWSVPC)
+}
+
+// IgnoresPolicies says whether the stack leaves NetworkPolicies without effect, so that it matters whether there are any.
+func IgnoresPolicies(in Input) bool {
+	s := newState(in, true)
+	s.validateComponentSettings()
+	s.deriveType()
+	s.deriveNetworkPolicy()
+	return s.ignoresPolicies()
+}
+
 // validateNetworkPolicy refuses what a network plugin cannot do.
 func (s *state) validateNetworkPolicy() {
+	if n := s.facts.NetworkPolicies; n > 0 && s.ignoresPolicies() {
+		count := strconv.Itoa(n)
+		if n >= facts.ManyPolicies {
+			count += " or more"
+		}
+		s.warn(rulePolicyIgnored, policyPath, "nothing enforces the NetworkPolicies of the cluster, of which there are %s: set it to Enabled, or delete them", count)
+	}
 	if s.cni == networkstackv1alpha1.CNICalico && s.spec.CNI.NetworkPolicy == networkstackv1alpha1.Disabled {
 		s.refuse(rulePolicyCalico, field.Invalid(policyPath, s.spec.CNI.NetworkPolicy,
 			"Calico always enforces NetworkPolicies: remove it, or use another type"))

@@ -28,6 +28,9 @@ func metrics(m MetricsSpec) func(*Input) { return func(in *Input) { in.Stack.Spe
 // prometheus is a cluster with the definitions of Prometheus' operator.
 func prometheus(in *Input) { in.Facts.ServiceMonitors, in.Facts.PodMonitors = true, true }
 
+// policyCount are NetworkPolicies of the cluster.
+func policyCount(n int) func(*Input) { return func(in *Input) { in.Facts.NetworkPolicies = n } }
+
 func atMost(text string) *intstr.IntOrString { return ptr(intstr.Parse(text)) }
 
 func pace(text string) func(*Input) {
@@ -223,6 +226,17 @@ func policyFindings() []finding {
 		{name: "policies: not of Calico", in: calico(policies(Disabled)), errors: []string{
 			`spec.cni.networkPolicy: Invalid value: "Disabled": Calico always enforces NetworkPolicies: remove it, or use another type [POLICY-CALICO]`,
 		}},
+		{name: "policies: 37 that Flannel ignores", in: flannel(policyCount(3)), warnings: []string{
+			"spec.cni.networkPolicy: nothing enforces the NetworkPolicies of the cluster, of which there are 3: set it to Enabled, or delete them [POLICY-IGNORED]",
+		}},
+		{name: "policies: 37 very many that Cilium is to ignore", in: cilium(policyCount(1000), policies(Disabled)), warnings: []string{
+			"spec.cni.networkPolicy: nothing enforces the NetworkPolicies of the cluster, of which there are 1000 or more: set it to Enabled, or delete them [POLICY-IGNORED]",
+		}},
+		{name: "policies: 37 that Flannel's agents enforce", in: flannel(policyCount(3), policies(Enabled))},
+		{name: "policies: 37 that Calico enforces", in: calico(policyCount(3))},
+		{name: "policies: 37 that Calico enforces beside AWS", in: eks(policyCount(3), there(
+			facts.Installed{Type: facts.InstalledAWSVPC, Namespace: "kube-system", Name: "aws-node", Component: "aws-vpc-cni"},
+			facts.Installed{Type: facts.InstalledCalico, Namespace: "calico-system", Name: "calico-node"}))},
 		{name: "policies: values beside", in: cilium(policies(Enabled), values(object{"policyEnforcementMode": "always"})), errors: []string{
 			"spec.cni.values: Forbidden: values.policyEnforcementMode is controlled by spec.cni.networkPolicy; remove it [VALUES-CONTROLLED]",
 		}},

@@ -72,6 +72,12 @@ var (
 		Remedy:    "Remove networkPolicy, or use another type.",
 		Source:    "Calico, Felix: enforcement cannot be turned off.",
 	})
+	rulePolicyIgnored = warns(AreaAgents, Rule{
+		ID:     "POLICY-IGNORED",
+		When:   "The cluster has NetworkPolicies, and nothing enforces them.",
+		Remedy: "Set networkPolicy to Enabled, or delete them.",
+		Source: "Kubernetes, network policies: one without a plugin that implements it has no effect, and nothing says so.",
+	})
 
 	ruleMetricsFlannel = refuses(AreaAgents, Rule{
 		ID:        "METRICS-FLANNEL",

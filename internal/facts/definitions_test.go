@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -55,6 +56,17 @@ func TestDiscoverMonitors(t *testing.T) {
 		if _, err := d.Discover(t.Context()); err == nil || !strings.Contains(err.Error(), "away") {
 			t.Errorf("%s cannot be read: %v", name, err)
 		}
+	}
+}
+
+// TestCountPolicies counts, and Discover does not.
+func TestCountPolicies(t *testing.T) {
+	d := discoverer(&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "x"}}, &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "b", Name: "x"}})
+	if n, err := d.CountPolicies(t.Context()); n != 2 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if s, err := d.Discover(t.Context()); err != nil || s.NetworkPolicies != 0 {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
 

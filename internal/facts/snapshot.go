@@ -39,6 +39,8 @@ type Snapshot struct {
 	Allocations Allocations
 	// Nodes are the cluster's nodes, ordered by name.
 	Nodes []Node
+	// NetworkPolicies is the number of them, at most ManyPolicies, where nothing enforces them; else they are not counted.
+	NetworkPolicies int
 	// ServiceMonitors and PodMonitors say whether the cluster has these kinds of Prometheus' operator.
 	ServiceMonitors, PodMonitors bool
 	// Installed are the network plugins, the kube-proxy and the agents for secondary networks found, ordered by workload.

@@ -57,6 +57,7 @@ type Reconciler struct {
 	inEffect types.UID
 	// announced is the revision of the catalogue that was told of last.
 	announced atomic.Int64
+	policies  policies
 }
 
 // SetupWithManager registers the reconciler with a manager.
@@ -90,7 +91,12 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		// Not knowing is not the same as knowing that there are none.
 		return fmt.Errorf("looking for the kind ServiceCIDR: %w", err)
 	}
-	return b.Complete(r)
+	c, err := b.Build(r)
+	if err != nil {
+		return err
+	}
+	r.policies = policies{controller: c, cache: mgr.GetCache(), wake: all}
+	return nil
 }
 
 func (r *Reconciler) everyStack(ctx context.Context, _ client.Object) []reconcile.Request {
@@ -210,6 +216,10 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		return
 	}
 	if s.factsErr = r.examine(ctx, in); s.factsErr != nil {
+		s.requeueIn = factsRetry
+		return
+	}
+	if s.factsErr = r.policies.count(ctx, in, r.Facts); s.factsErr != nil {
 		s.requeueIn = factsRetry
 		return
 	}

@@ -19,6 +19,11 @@ import (
 // kubeProxyName is the name of kube-proxy's DaemonSet everywhere.
 const kubeProxyName = "kube-proxy"
 
+// comesOrGoes passes objects that are made or deleted.
+func comesOrGoes() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}
+}
+
 func onlyDeletion() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc:  func(event.CreateEvent) bool { return false },

@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -62,6 +63,14 @@ func changeAgents(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack
 	stack.Spec.CNI.Agents, stack.Spec.CNI.NetworkPolicy = nil, ""
 	e.apply(stack)
 	e.waitReady(stack.Name)
+	policy := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "deny"}}
+	e.check(e.client.Create(ctx, policy))
+	ignored := func() bool {
+		return slices.ContainsFunc(e.stack(stack.Name).Status.Warnings, func(w string) bool { return strings.Contains(w, "POLICY-IGNORED") })
+	}
+	e.eventually("it to be noticed that a policy has no effect", func(context.Context) (bool, string) { return ignored(), "" })
+	e.check(e.client.Delete(ctx, policy))
+	e.eventually("it to be noticed that the policy is gone", func(context.Context) (bool, string) { return !ignored(), "" })
 	e.check(e.client.Get(ctx, key, &ds))
 	if got, want := toJSON(ds.Spec.Template.Spec), toJSON(before.Spec.Template.Spec); got != want || toJSON(ds.Spec.UpdateStrategy) != toJSON(before.Spec.UpdateStrategy) {
 		t.Errorf("the agents are %s %s, and were %s", got, toJSON(ds.Spec.UpdateStrategy), want)
