@@ -81,7 +81,9 @@ func trimNode(obj any) (any, error) {
 		}
 	}
 	n.Annotations = annotations
-	n.Spec = corev1.NodeSpec{PodCIDR: n.Spec.PodCIDR, PodCIDRs: n.Spec.PodCIDRs, ProviderID: facts.ProviderScheme(n.Spec.ProviderID), Taints: facts.Taints(n)}
+	n.Spec = corev1.NodeSpec{
+		PodCIDR: n.Spec.PodCIDR, PodCIDRs: n.Spec.PodCIDRs, ProviderID: facts.ProviderScheme(n.Spec.ProviderID), Taints: facts.Taints(n),
+	}
 	var ready []corev1.NodeCondition
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeReady {

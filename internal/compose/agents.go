@@ -32,7 +32,8 @@ var agentsOf = map[string]agentKeys{
 	},
 	string(networkstackv1alpha1.CNIFlannel): {
 		resources: "flannel.resources", requests: []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory},
-		tolerations: []string{"flannel.tolerations"}, nodeSelector: []string{"flannel.nodeSelector"}, updateStrategy: []string{"updateStrategy"},
+		tolerations: []string{"flannel.tolerations"}, nodeSelector: []string{"flannel.nodeSelector"},
+		updateStrategy: []string{"updateStrategy"},
 	},
 	string(networkstackv1alpha1.CNICilium): {
 		resources:      "resources",
@@ -174,7 +175,8 @@ func (s *state) validateSelection(a agents) []selectedNode {
 		s.refuse(ruleAgentsNowhere, field.Invalid(path, labelText(a.NodeSelector), fmt.Sprintf(
 			"none of the %d Linux nodes has these labels, so there would be no agent at all: correct it, or label nodes first", len(others))))
 	default:
-		s.warn(ruleAgentsSomewhere, path, "%s: label %s too, or see to it otherwise", a.left(others, len(s.linux)), verb(others, "it", "them"))
+		s.warn(ruleAgentsSomewhere, path, "%s: label %s too, or see to it otherwise",
+			a.left(others, len(s.linux)), verb(others, "it", "them"))
 	}
 	return selected
 }
@@ -187,7 +189,8 @@ type selectedNode struct {
 
 // left says which nodes get no agent, and what of it.
 func (a agents) left(names []string, of int) string {
-	return fmt.Sprintf("%d of %d Linux nodes (%s) %s no agent, and %s", len(names), of, nodeList(names), verb(names, "gets", "get"), a.without)
+	return fmt.Sprintf("%d of %d Linux nodes (%s) %s no agent, and %s",
+		len(names), of, nodeList(names), verb(names, "gets", "get"), a.without)
 }
 
 // labelText is a selector as kubectl takes it.
@@ -272,7 +275,8 @@ func (s *state) validateTolerations(a agents, selected []selectedNode) {
 // tolerated says whether one of the tolerations is for a taint.
 func tolerated(tolerations []corev1.Toleration, taint corev1.Taint) bool {
 	return slices.ContainsFunc(tolerations, func(t corev1.Toleration) bool {
+		equal := (t.Operator == "" || t.Operator == corev1.TolerationOpEqual) && t.Value == taint.Value
 		return (t.Effect == "" || t.Effect == taint.Effect) && (t.Key == "" || t.Key == taint.Key) &&
-			(t.Operator == corev1.TolerationOpExists || (t.Operator == "" || t.Operator == corev1.TolerationOpEqual) && t.Value == taint.Value)
+			(t.Operator == corev1.TolerationOpExists || equal)
 	})
 }
