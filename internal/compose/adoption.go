@@ -193,7 +193,11 @@ func sticky(name string, spec *networkstackv1alpha1.NetworkComponentSpec) map[st
 	}
 	out := map[string]any{}
 	for _, path := range stickyValues[name] {
-		if v, ok := lookup(all, path); ok {
+		// What the spec decided since is not what was found.
+		ours := slices.ContainsFunc(spec.ControlledValues, func(c networkstackv1alpha1.ControlledValue) bool {
+			return c.Path == path || strings.HasPrefix(path, c.Path+".")
+		})
+		if v, ok := lookup(all, path); ok && !ours {
 			out[path] = v
 		}
 	}

@@ -64,7 +64,13 @@ func TestAgentsRender(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := tc.chart(t)
-			rel, v := releaseNamed(t, accepted(t, tc.in(labelled(3, "pool", "gpu"), tc.set)), tc.release)
+			r := accepted(t, tc.in(labelled(3, "pool", "gpu"), tc.set))
+			for _, e := range r.Effective {
+				if strings.Contains(e.Setting, "olerations") && !strings.HasPrefix(e.Reason, "from spec.") || strings.Contains(e.Setting, "updateStrategy.") {
+					t.Errorf("%s is %s by %q", e.Setting, e.Value, e.Reason)
+				}
+			}
+			rel, v := releaseNamed(t, r, tc.release)
 			objects := render(t, c, rel, v)
 			for name, container := range tc.agents {
 				checkAgent(t, name, objects[name], container)
@@ -82,6 +88,33 @@ func TestAgentsRender(t *testing.T) {
 				t.Error("resources are set though nobody asked")
 			}
 		})
+	}
+}
+
+// TestAgentsOfTakenOver wants what was found to stay only as long as the spec says nothing else: afterwards it is the chart's.
+func TestAgentsOfTakenOver(t *testing.T) {
+	found := func(edits ...func(*Input)) Result {
+		return accepted(t, flannel(append([]func(*Input){kubectlFlannel, noPools, adopt}, edits...)...))
+	}
+	next := func(r Result, edits ...func(*Input)) map[string]any {
+		rel, _ := releaseNamed(t, r, "flannel")
+		_, v := releaseNamed(t, found(append(edits, func(in *Input) {
+			in.Facts.Installed[len(in.Facts.Installed)-1].Component = "flannel"
+			in.Existing = map[string]NetworkComponentSpec{"flannel": rel.Spec}
+		})...), "flannel")
+		return v
+	}
+	if v, _ := lookup(next(found()), "flannel.tolerations"); cmp.Diff([]any{object{"operator": "Exists", "effect": "NoSchedule"}}, v) != "" {
+		t.Errorf("what was found is %v", v)
+	}
+	v := next(found(labelled(3, "pool", "gpu"), agentSettings(everyAgent())))
+	for _, path := range []string{"flannel.tolerations", "updateStrategy"} {
+		if got, there := lookup(v, path); there {
+			t.Errorf("%s stays %v", path, got)
+		}
+	}
+	if v["layout"] != "manifest" {
+		t.Errorf("the layout is %v", v["layout"])
 	}
 }
 
