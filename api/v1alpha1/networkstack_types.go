@@ -309,7 +309,8 @@ const (
 // +kubebuilder:validation:XValidation:rule="self.type != 'WeaveNet' || !has(self.__namespace__) || self.__namespace__ == 'kube-system'",fieldPath=".namespace",message="Weave Net's agents look for each other in kube-system and nowhere else: remove namespace"
 // +kubebuilder:validation:XValidation:rule="self.type != 'Calico' || !has(self.networkPolicy) || self.networkPolicy != 'Disabled'",fieldPath=".networkPolicy",message="Calico always enforces NetworkPolicies: remove networkPolicy, or use another type"
 // +kubebuilder:validation:XValidation:rule="self.type != 'Flannel' || !has(self.metrics) || (has(self.metrics.endpoints) && self.metrics.endpoints == 'Disabled')",fieldPath=".metrics",message="Flannel serves no metrics: remove metrics, or use type Cilium or Calico"
-// +kubebuilder:validation:XValidation:rule="self.type != 'Calico' || !has(self.metrics) || !has(self.metrics.serviceMonitors) || self.metrics.serviceMonitors != 'Enabled'",fieldPath=".metrics.serviceMonitors",message="Calico's chart makes no ServiceMonitors: remove serviceMonitors, and make them beside it"
+// +kubebuilder:validation:XValidation:rule="!(self.type in ['Calico', 'WeaveNet']) || !has(self.metrics) || !has(self.metrics.serviceMonitors) || self.metrics.serviceMonitors != 'Enabled'",fieldPath=".metrics.serviceMonitors",message="the charts of Calico and Weave Net make no ServiceMonitors: remove serviceMonitors, and make them beside the stack"
+// +kubebuilder:validation:XValidation:rule="self.type != 'WeaveNet' || !has(self.metrics) || !has(self.metrics.endpoints) || self.metrics.endpoints != 'Disabled'",fieldPath=".metrics.endpoints",message="Weave Net always serves metrics: remove endpoints, or use another type"
 // +kubebuilder:validation:XValidation:rule="has(self.__namespace__) == has(oldSelf.__namespace__) && (!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)",fieldPath=".namespace",message="the namespace of a live CNI cannot be changed: its agents would be installed twice. Restore the old one"
 type CNISpec struct {
 	// type of the network plugin. It cannot be changed on a live cluster.
@@ -329,8 +330,8 @@ type CNISpec struct {
 	// +optional
 	Agents *AgentSettings `json:"agents,omitempty"`
 
-	// networkPolicy says whether NetworkPolicies are enforced. Left out, as the plugin does by itself: Cilium and Calico
-	// enforce them, Flannel and AWSVPC do not.
+	// networkPolicy says whether NetworkPolicies are enforced. Left out, as the plugin does by itself: Cilium, Calico
+	// and WeaveNet enforce them, Flannel and AWSVPC do not.
 	// +optional
 	NetworkPolicy Toggle `json:"networkPolicy,omitempty"`
 

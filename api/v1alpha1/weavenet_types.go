@@ -6,8 +6,4 @@ type WeaveNetSpec struct {
 	// after, and what it lacks will not come. Nothing is installed without it.
 	// +optional
 	AcknowledgeLegacy bool `json:"acknowledgeLegacy,omitempty"`
-
-	// networkPolicy says whether NetworkPolicies are enforced. Left out, Enabled.
-	// +optional
-	NetworkPolicy Toggle `json:"networkPolicy,omitempty"`
 }

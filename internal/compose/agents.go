@@ -46,6 +46,10 @@ var agentsOf = map[string]agentKeys{
 		tolerations: []string{calicoNodePod + ".tolerations"}, nodeSelector: []string{calicoNodePod + ".nodeSelector"},
 		updateStrategy: []string{"installation.nodeUpdateStrategy"},
 	},
+	string(networkstackv1alpha1.CNIWeaveNet): {
+		resources: "resources", requests: []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory},
+		tolerations: []string{"tolerations"}, nodeSelector: []string{"nodeSelector"}, updateStrategy: []string{"updateStrategy"},
+	},
 	string(networkstackv1alpha1.CNIAWSVPC): {
 		resources: "resources", requests: []corev1.ResourceName{corev1.ResourceCPU},
 		tolerations: []string{"tolerations"}, nodeSelector: []string{"nodeSelector"}, updateStrategy: []string{"updateStrategy"},
@@ -128,7 +132,7 @@ type agents struct {
 
 // validateAgents refuses settings of agents that leave nodes without one.
 func (s *state) validateAgents() {
-	if a := s.spec.CNI.Agents; a != nil && s.installsCNI() {
+	if a := s.spec.CNI.Agents; a != nil && s.takesCNISettings() {
 		s.validateAgentsOf(agents{a, cniPath.Child("agents"), "pods there have no network"})
 		if a.MaxUnavailable != nil && s.cni == networkstackv1alpha1.CNIFlannel && s.overridesChart(s.spec.CNI.Chart, s.cni) {
 			s.refuse(ruleAgentsPaceUnknown, field.Forbidden(cniPath.Child("agents", "maxUnavailable"),

@@ -60,6 +60,7 @@ func TestAgentsRender(t *testing.T) {
 		{"Cilium 1.20", "cilium", upstream("cilium", "1.20.0"), cilium, set, map[string]string{"DaemonSet cilium": "cilium-agent", "DaemonSet cilium-envoy": ""}},
 		{"Cilium 1.19", "cilium", upstream("cilium", "1.19.6"), cilium, set, map[string]string{"DaemonSet cilium": "cilium-agent", "DaemonSet cilium-envoy": ""}},
 		{"Cilium 1.18", "cilium", upstream("cilium", "1.18.12"), cilium, set, map[string]string{"DaemonSet cilium": "cilium-agent", "DaemonSet cilium-envoy": ""}},
+		{"Weave Net", "weave-net", embedded("weave-net"), weave, set, map[string]string{"DaemonSet weave-net": "weave"}},
 		{"AWS VPC CNI", "aws-vpc-cni", upstream("aws-vpc-cni", "1.22.4"), eks, set, map[string]string{"DaemonSet aws-node": "aws-node"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

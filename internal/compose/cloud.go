@@ -56,6 +56,12 @@ func (s *state) installsCNI() bool {
 	}
 }
 
+// takesCNISettings says whether the type has settings. Those of an AWS VPC CNI that somebody keeps are refused, and judged all the
+// same: nothing that is wrong without a cluster is right in one.
+func (s *state) takesCNISettings() bool {
+	return s.installsCNI() || s.cni == networkstackv1alpha1.CNIAWSVPC
+}
+
 // runByCloud says whether the network plugin is one that its cloud runs.
 func (s *state) runByCloud() bool { return cloudCNIs[s.cni].distribution != "" }
 

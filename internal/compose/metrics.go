@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"fmt"
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -91,6 +92,8 @@ func (s *state) noteUsualMetrics(path *field.Path) {
 		key = "prometheus.enabled"
 	case networkstackv1alpha1.CNICalico:
 		key = "defaultFelixConfiguration.prometheusMetricsEnabled"
+	case networkstackv1alpha1.CNIWeaveNet:
+		value, reason = networkstackv1alpha1.Enabled, "the agents always serve them"
 	case networkstackv1alpha1.CNIAWSVPC:
 		key, value, reason = "env.DISABLE_METRICS", networkstackv1alpha1.Enabled, "the agents serve them unless told otherwise"
 	default:
@@ -105,11 +108,14 @@ func (s *state) noteUsualMetrics(path *field.Path) {
 // validateMetrics refuses metrics that there are not, and monitors that nothing would define.
 func (s *state) validateMetrics() {
 	m := s.spec.CNI.Metrics
-	if m == nil || !s.installsCNI() {
+	if m == nil || !s.takesCNISettings() {
 		return
 	}
 	path := metricsPath.Child("serviceMonitors")
 	disabled := m.Endpoints == networkstackv1alpha1.Disabled
+	if disabled && s.cni == networkstackv1alpha1.CNIWeaveNet {
+		s.refuse(ruleMetricsAlways, field.Invalid(metricsPath.Child("endpoints"), m.Endpoints, "Weave Net always serves metrics: remove it, or use another type"))
+	}
 	asked := m.ServiceMonitors == networkstackv1alpha1.MonitorsEnabled
 	switch {
 	case disabled && asked:
@@ -118,9 +124,9 @@ func (s *state) validateMetrics() {
 	case s.cni == networkstackv1alpha1.CNIFlannel && !disabled:
 		s.refuse(ruleMetricsFlannel, field.Forbidden(metricsPath, "Flannel serves no metrics: remove it, or use type Cilium or Calico"))
 		return
-	case s.cni == networkstackv1alpha1.CNICalico && asked:
-		s.refuse(ruleMetricsCalico, field.Invalid(path, m.ServiceMonitors,
-			"Calico's chart makes none: remove it, and make Services and ServiceMonitors beside the stack, as the user guide has them"))
+	case asked && s.monitorKind() == "":
+		s.refuse(ruleMetricsNoMonitors, field.Invalid(path, m.ServiceMonitors, fmt.Sprintf(
+			"%s's chart makes none: remove it, and make Services and ServiceMonitors beside the stack, as the user guide has them", s.cni)))
 	case asked && s.withFacts && !s.monitorsDefined():
 		s.refuse(ruleMetricsUndefined, field.Invalid(path, m.ServiceMonitors,
 			"the cluster has no kind "+s.monitorKind()+" (monitoring.coreos.com): install Prometheus' operator or its definitions, or use Auto"))
@@ -169,6 +175,6 @@ func (s *state) metricsValues(b *valuesBuilder) {
 		b.control("podMonitor.create", monitors, s.metrics.monitors, made, toggle(s.metrics.monitors))
 		labels("podMonitor.labels")
 	default:
-		// Flannel has none.
+		// Flannel has none, and Weave Net's are always there.
 	}
 }

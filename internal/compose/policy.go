@@ -40,6 +40,8 @@ func (s *state) usualNetworkPolicy() (networkstackv1alpha1.Toggle, string) {
 		return networkstackv1alpha1.Enabled, "Cilium enforces them by itself"
 	case networkstackv1alpha1.CNICalico:
 		return networkstackv1alpha1.Enabled, "Calico always enforces them"
+	case networkstackv1alpha1.CNIWeaveNet:
+		return networkstackv1alpha1.Enabled, "Weave Net enforces them by itself"
 	case networkstackv1alpha1.CNIFlannel:
 		if v, _ := lookup(user, "netpol.enabled"); v == true {
 			return networkstackv1alpha1.Enabled, "cni.values says netpol.enabled"
@@ -79,25 +81,25 @@ func (s *state) validateNetworkPolicy() {
 	}
 }
 
-// policyValues puts the wanted enforcement where a chart reads it. What the user leaves out stays with the chart.
+// policyValues puts the wanted enforcement where a chart reads it. What the user leaves out stays with the charts of Flannel and
+// Cilium, whose values may say it, too.
 func (s *state) policyValues(b *valuesBuilder) {
 	by, on := policyPath.String(), s.networkPolicy == networkstackv1alpha1.Enabled
 	const reason = "networkPolicy is %s"
-	if s.cni == networkstackv1alpha1.CNIAWSVPC {
-		text := "false"
-		if on {
-			text = "true"
-		}
-		b.control("enableNetworkPolicy", by, text, reason, s.networkPolicy)
-		return
-	}
-	if s.spec.CNI.NetworkPolicy == "" {
-		return
-	}
+	left := s.spec.CNI.NetworkPolicy == ""
 	switch s.cni {
+	case networkstackv1alpha1.CNIAWSVPC:
+		b.control("enableNetworkPolicy", by, strconv.FormatBool(on), reason, s.networkPolicy)
+	case networkstackv1alpha1.CNIWeaveNet:
+		b.control("npc.enabled", by, on, reason, s.networkPolicy)
 	case networkstackv1alpha1.CNIFlannel:
-		b.control("netpol.enabled", by, on, reason, s.networkPolicy)
+		if !left {
+			b.control("netpol.enabled", by, on, reason, s.networkPolicy)
+		}
 	case networkstackv1alpha1.CNICilium:
+		if left {
+			return
+		}
 		mode := "never"
 		if on {
 			mode = "default"

@@ -111,6 +111,9 @@ func agentFindings() []finding {
 		}})
 	}
 	return append(out, []finding{
+		{name: "agents of Weave Net: 13 no pace", in: weave(pace("0")), errors: []string{
+			`spec.cni.agents.maxUnavailable: Invalid value: "0": with 0 no agent is ever replaced: use 1 or more [ROLLOUT-STUCK]`,
+		}, warnings: []string{weaveLegacy}},
 		{name: "agents: 13 share of none", in: flannel(pace("0%")), errors: []string{
 			`spec.cni.agents.maxUnavailable: Invalid value: "0%": with 0 no agent is ever replaced: use 1 or more [ROLLOUT-STUCK]`,
 		}},
@@ -237,6 +240,7 @@ func policyFindings() []finding {
 		{name: "policies: 37 that Calico enforces beside AWS", in: eks(policyCount(3), there(
 			facts.Installed{Type: facts.InstalledAWSVPC, Namespace: "kube-system", Name: "aws-node", Component: "aws-vpc-cni"},
 			facts.Installed{Type: facts.InstalledCalico, Namespace: "calico-system", Name: "calico-node"}))},
+		{name: "policies: not of Weave Net", in: weave(policies(Disabled)), warnings: []string{weaveLegacy}},
 		{name: "policies: values beside", in: cilium(policies(Enabled), values(object{"policyEnforcementMode": "always"})), errors: []string{
 			"spec.cni.values: Forbidden: values.policyEnforcementMode is controlled by spec.cni.networkPolicy; remove it [VALUES-CONTROLLED]",
 		}},
@@ -260,8 +264,15 @@ func metricsFindings() []finding {
 			`spec.cni.metrics.serviceMonitors: Invalid value: "Enabled": there is nothing to scrape while endpoints is Disabled: enable endpoints, or remove serviceMonitors [METRICS-NOTHING]`,
 		}},
 		{name: "metrics: monitors of Calico", in: calico(prometheus, metrics(MetricsSpec{ServiceMonitors: MonitorsEnabled})), errors: []string{
-			`spec.cni.metrics.serviceMonitors: Invalid value: "Enabled": Calico's chart makes none: remove it, and make Services and ServiceMonitors beside the stack, as the user guide has them [METRICS-CALICO-MONITORS]`,
+			`spec.cni.metrics.serviceMonitors: Invalid value: "Enabled": Calico's chart makes none: remove it, and make Services and ServiceMonitors beside the stack, as the user guide has them [METRICS-NO-MONITORS]`,
 		}},
+		{name: "metrics: of Weave Net", in: weave(metrics(MetricsSpec{})), warnings: []string{weaveLegacy}},
+		{name: "metrics: neither of Weave Net nor monitors", in: weave(prometheus, metrics(MetricsSpec{Endpoints: Disabled})), errors: []string{
+			`spec.cni.metrics.endpoints: Invalid value: "Disabled": Weave Net always serves metrics: remove it, or use another type [METRICS-ALWAYS]`,
+		}, warnings: []string{weaveLegacy}},
+		{name: "metrics: monitors of Weave Net", in: weave(prometheus, metrics(MetricsSpec{ServiceMonitors: MonitorsEnabled})), errors: []string{
+			`spec.cni.metrics.serviceMonitors: Invalid value: "Enabled": WeaveNet's chart makes none: remove it, and make Services and ServiceMonitors beside the stack, as the user guide has them [METRICS-NO-MONITORS]`,
+		}, warnings: []string{weaveLegacy}},
 		{name: "metrics: 13 monitors without a definition", in: cilium(metrics(MetricsSpec{ServiceMonitors: MonitorsEnabled}), cluster(func(s *facts.Snapshot) { s.PodMonitors = true })), errors: []string{
 			`spec.cni.metrics.serviceMonitors: Invalid value: "Enabled": the cluster has no kind ServiceMonitor (monitoring.coreos.com): install Prometheus' operator or its definitions, or use Auto [METRICS-MONITORS-UNDEFINED]`,
 		}},

@@ -110,6 +110,15 @@ func awsFindings() []finding {
 		{name: "AWS: the add-on, with settings", in: eks(there(addOn), mtu(1400), awsBlock(AWSVPCSpec{}), func(in *Input) {
 			in.Stack.Spec.CNI.Version, in.Stack.Spec.CNI.DriftMode = "1.22.4", DriftWarn
 		}), errors: []string{kept("cni.version"), kept("cni.driftMode"), kept("cni.awsVPC"), kept("mtu")}},
+		{name: "AWS: the add-on, with settings that are wrong anyway", in: eks(there(addOn), pace("0"), metrics(MetricsSpec{Endpoints: Disabled, ServiceMonitors: MonitorsEnabled}),
+			values(object{"enableNetworkPolicy": "true", "updateStrategy": object{"rollingUpdate": object{"maxUnavailable": 0}}})), errors: []string{
+			kept("cni.values"), kept("cni.agents"), kept("cni.metrics"),
+			`spec.cni.agents.maxUnavailable: Invalid value: "0": with 0 no agent is ever replaced: use 1 or more [ROLLOUT-STUCK]`,
+			`spec.cni.metrics.serviceMonitors: Invalid value: "Enabled": there is nothing to scrape while endpoints is Disabled: enable endpoints, or remove serviceMonitors [METRICS-NOTHING]`,
+			"spec.cni.values: Forbidden: values.enableNetworkPolicy is controlled by spec.cni.networkPolicy; remove it [VALUES-CONTROLLED]",
+			"spec.cni.values: Forbidden: values.updateStrategy is controlled by spec.cni.agents.maxUnavailable; remove it [VALUES-CONTROLLED]",
+			"spec.cni.values: Invalid value: values.updateStrategy.rollingUpdate.maxUnavailable of 0 lets no agent be replaced: use 1 or more [ROLLOUT-STUCK]",
+		}},
 		{name: "AWS: the add-on beside Flannel", in: eks(there(addOn, facts.Installed{Type: facts.InstalledFlannel, Namespace: "kube-flannel", Name: "kube-flannel-ds"})), errors: []string{
 			`spec.cni.type: Invalid value: "AWSVPC": DaemonSet kube-flannel/kube-flannel-ds is Flannel, beside the AWS VPC CNI; two network plugins break every pod: remove one of them [CNI-SECOND]`,
 		}},

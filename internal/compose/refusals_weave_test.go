@@ -34,17 +34,14 @@ func weaveFindings() []finding {
 		{name: "Weave: nothing but that it is legacy", in: weave(), warnings: legacy},
 		{name: "Weave: its own once it runs", in: weave(there(ours), before(object{"ipallocRange": "10.244.0.0/16"})), warnings: legacy},
 		{name: "Weave: no range", in: weave(withoutPools), warnings: legacy},
-		{name: "Weave: everything", in: weave(mode(KubeProxyIPTables), withoutKubeProxy, encapsulation(EncapsulationVXLAN), encrypted(password), mtu(1400), func(in *Input) {
-			in.Stack.Spec.CNI.WeaveNet.NetworkPolicy, in.Stack.Spec.CNI.Namespace = Disabled, "kube-system"
+		{name: "Weave: everything", in: weave(mode(KubeProxyIPTables), withoutKubeProxy, encapsulation(EncapsulationVXLAN), encrypted(password), mtu(1400), policies(Disabled), func(in *Input) {
+			in.Stack.Spec.CNI.Namespace = "kube-system"
 		}), warnings: legacy},
 		{name: "Weave: not acknowledged", in: weave(func(in *Input) { in.Stack.Spec.CNI.WeaveNet.AcknowledgeLegacy = false }), errors: []string{
 			"spec.cni.weaveNet.acknowledgeLegacy: Required value: Weave Net is legacy, hardly looked after, and without IPv6: use Cilium, Calico or Flannel, or set this to true [WEAVE-ACKNOWLEDGE]",
 		}, warnings: legacy},
 		{name: "Weave: no block", in: weave(func(in *Input) { in.Stack.Spec.CNI.WeaveNet = nil }), errors: []string{
 			"spec.cni.weaveNet.acknowledgeLegacy: Required value: Weave Net is legacy, hardly looked after, and without IPv6: use Cilium, Calico or Flannel, or set this to true [WEAVE-ACKNOWLEDGE]",
-		}, warnings: legacy},
-		{name: "Weave: policies neither on nor off", in: weave(func(in *Input) { in.Stack.Spec.CNI.WeaveNet.NetworkPolicy = "x" }), errors: []string{
-			`spec.cni.weaveNet.networkPolicy: Unsupported value: "x": supported values: "Enabled", "Disabled" [STACK-UNKNOWN-VALUE]`,
 		}, warnings: legacy},
 		{name: "Weave: block for another type", in: flannel(func(in *Input) { in.Stack.Spec.CNI.WeaveNet = &WeaveNetSpec{} }), errors: []string{
 			"spec.cni.weaveNet: Forbidden: is read only with type WeaveNet: remove it, or set type to WeaveNet [WEAVE-BLOCK]",

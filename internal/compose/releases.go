@@ -50,10 +50,12 @@ func (s *state) releases() []Release {
 	case networkstackv1alpha1.CNICalico:
 		out = append(out, s.calicoReleases()...)
 	case networkstackv1alpha1.CNIWeaveNet:
-		out = append(out, s.release(nameWeaveNet, string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, s.weaveValues()))
+		out = append(out, s.cniRelease(nameWeaveNet, s.weaveValues()))
 	case networkstackv1alpha1.CNIAWSVPC:
 		if s.installsCNI() {
 			out = append(out, s.cniRelease(nameAWSVPC, s.awsValues()))
+		} else if s.spec.CNI.Values != nil {
+			s.cniRelease(nameAWSVPC, s.awsValues()) // refused for an add-on, and for what is wrong with them anyway
 		}
 	default:
 		// Somebody else installs it.

@@ -93,12 +93,19 @@ var (
 		Remedy:    "Enable endpoints, or remove serviceMonitors.",
 		Source:    "There would be nothing to scrape.",
 	})
-	ruleMetricsCalico = refuses(AreaAgents, Rule{
-		ID:        "METRICS-CALICO-MONITORS",
+	ruleMetricsAlways = refuses(AreaAgents, Rule{
+		ID:        "METRICS-ALWAYS",
 		APIServer: true,
-		When:      "serviceMonitors is Enabled with Calico.",
+		When:      "endpoints is Disabled with WeaveNet.",
+		Remedy:    "Remove it, or use another type.",
+		Source:    "Weave Net's agents and its controller always serve metrics, on ports 6782 and 6781.",
+	})
+	ruleMetricsNoMonitors = refuses(AreaAgents, Rule{
+		ID:        "METRICS-NO-MONITORS",
+		APIServer: true,
+		When:      "serviceMonitors is Enabled with Calico or WeaveNet.",
 		Remedy:    "Remove it, and make Services and ServiceMonitors beside the stack; the user guide has them.",
-		Source:    "The tigera-operator's chart has no ServiceMonitors, and no Services that they could select.",
+		Source:    "Their charts have no ServiceMonitors, and no Services that these could select.",
 	})
 	ruleMetricsUndefined = refuses(AreaAgents, Rule{
 		ID:     "METRICS-MONITORS-UNDEFINED",

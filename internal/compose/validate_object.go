@@ -40,10 +40,6 @@ func (s *state) validateEnums() {
 			networkstackv1alpha1.CalicoIPTables, networkstackv1alpha1.CalicoNFTables, networkstackv1alpha1.CalicoBPF)
 		optionalOneOf(s, cniPath.Child("calico", "bgp"), c.Calico.BGP, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 	}
-	if c.WeaveNet != nil {
-		optionalOneOf(s, weavePath.Child("networkPolicy"), c.WeaveNet.NetworkPolicy,
-			networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
-	}
 	optionalOneOf(s, policyPath, c.NetworkPolicy, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 	if m := c.Metrics; m != nil {
 		optionalOneOf(s, metricsPath.Child("endpoints"), m.Endpoints, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)

@@ -1,7 +1,6 @@
 package compose
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -188,11 +187,6 @@ func (s *state) weaveValues() *valuesBuilder {
 		b.control("mtu", "spec.mtu", int64(weaveMTU), "Weave Net's own default")
 	}
 	s.weavePasswordValues(b)
-	policy := cmp.Or(s.weaveSpec().NetworkPolicy, networkstackv1alpha1.Enabled)
-	b.control("npc.enabled", "spec.cni.weaveNet.networkPolicy", policy == networkstackv1alpha1.Enabled, "networkPolicy is %s", policy)
-	if s.weaveSpec().NetworkPolicy == "" {
-		s.note(weavePath.Child("networkPolicy"), policy, "default: NetworkPolicies are enforced")
-	}
 	// Without kube-proxy nothing makes the API server's Service reachable.
 	if s.withFacts && s.kubeProxyMode == networkstackv1alpha1.KubeProxyUnmanaged && s.facts.KubeProxy() == nil &&
 		s.endpoint.Host != "" && !s.overridesChart(s.spec.CNI.Chart, networkstackv1alpha1.CNIWeaveNet) {

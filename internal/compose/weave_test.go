@@ -37,7 +37,7 @@ func TestWeaveValues(t *testing.T) {
 		{"a password to be rotated", weave(encrypted(EncryptionSpec{Type: EncryptionPassword, Rotation: "b"})), plain(object{"password": object{"secretName": "weave-net-password"}}), made("b")},
 		{"somebody's password", weave(encrypted(EncryptionSpec{Type: EncryptionPassword, Rotation: "b", Password: &PasswordSpec{SecretName: "mine"}})),
 			plain(object{"password": object{"secretName": "mine", "revision": "b"}}), nil},
-		{"no policies", weave(func(in *Input) { in.Stack.Spec.CNI.WeaveNet.NetworkPolicy = Disabled }), plain(object{"npc": object{"enabled": false}}), nil},
+		{"no policies", weave(policies(Disabled)), plain(object{"npc": object{"enabled": false}}), nil},
 		{"no kube-proxy anywhere", weave(withoutKubeProxy), plain(object{"kubeApi": object{"host": "192.168.10.10", "port": int64(6443)}}), nil},
 		{"kubeadm's range", weave(withoutPools, podSubnets("10.200.0.0/16")), plain(object{"ipallocRange": "10.200.0.0/16"}), nil},
 		{"its own range", weave(withoutPools, podSubnets()), plain(object{"ipallocRange": "10.32.0.0/12"}), nil},

@@ -64,7 +64,8 @@ func (c weaveCell) input() compose.Input {
 	in := cell{families: c.families, encapsulation: c.encapsulation, encryption: c.encryption, mode: c.mode}.input()
 	s := &in.Stack.Spec
 	s.CNI.Type, s.CNI.Calico = CNIWeaveNet, nil
-	s.CNI.WeaveNet = &WeaveNetSpec{AcknowledgeLegacy: true, NetworkPolicy: c.policy}
+	s.CNI.WeaveNet = &WeaveNetSpec{AcknowledgeLegacy: true}
+	s.CNI.NetworkPolicy = c.policy
 	return in
 }
 
