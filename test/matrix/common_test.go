@@ -71,6 +71,9 @@ func (c commonCell) refused() []string {
 	if c.cni == CNICalico && c.policy == Disabled {
 		fields["spec.cni.networkPolicy"] = true
 	}
+	if c.cni == CNIWeaveNet && c.metrics != nil && !c.served() {
+		fields["spec.cni.metrics.endpoints"] = true
+	}
 	if c.cni == CNIFlannel && c.served() {
 		fields["spec.cni.metrics"] = true
 	} else if c.metrics != nil && c.metrics.ServiceMonitors == MonitorsEnabled && (!c.served() || !c.makesMonitors() || !c.defined) {
@@ -86,6 +89,9 @@ func (c commonCell) input() compose.Input {
 	in.Facts.ServiceMonitors, in.Facts.PodMonitors = c.defined, c.defined
 	in.Facts.Nodes[0].PodCIDRs = []netip.Prefix{netip.MustParsePrefix("10.244.3.0/24")}
 	in.Facts.Nodes[0].Labels = map[string]string{"pool": "gpu"}
+	if c.cni == CNIWeaveNet {
+		s.CNI.WeaveNet = &WeaveNetSpec{AcknowledgeLegacy: true}
+	}
 	if c.cni == CNIAWSVPC {
 		s.IPPools = nil
 		in.Facts.Cloud, in.Facts.Distribution = facts.CloudAWS, facts.DistributionEKS
@@ -122,6 +128,7 @@ func TestCommonSurface(t *testing.T) {
 			server.waitFor("crd.projectcalico.org/v1", "FelixConfiguration")
 			return testcharts.Upstream(t, "tigera-operator", calicoVersion)
 		}, 35, 3},
+		{CNIWeaveNet, "weave-net", func(t *testing.T) *chart.Chart { return testcharts.Embedded(t, "weave-net") }, 30, 3},
 		{CNIAWSVPC, "aws-vpc-cni", func(t *testing.T) *chart.Chart { return testcharts.Upstream(t, "aws-vpc-cni", awsVersion) }, 60, 2},
 	} {
 		t.Run(string(plugin.cni), func(t *testing.T) {
@@ -199,6 +206,9 @@ func (c commonCell) check(t *testing.T, objects []*unstructured.Unstructured) {
 		workload = find("Installation", "default")
 		strategy, pod = []string{"spec", "nodeUpdateStrategy"}, []string{"spec", "calicoNodeDaemonSet", "spec", "template", "spec"}
 		enforced, served = true, text(find("FelixConfiguration", "default"), "spec", "prometheusMetricsEnabled") == "true"
+	case CNIWeaveNet:
+		workload, served = find("DaemonSet", "weave-net"), true
+		enforced = strings.Contains(text(workload, "spec", "template", "spec", "containers"), "weave-npc")
 	case CNIAWSVPC:
 		workload = find("DaemonSet", "aws-node")
 		enforced = text(find("ConfigMap", "amazon-vpc-cni"), "data", "enable-network-policy-controller") == "true"
@@ -207,11 +217,11 @@ func (c commonCell) check(t *testing.T, objects []*unstructured.Unstructured) {
 		workload = find("DaemonSet", "kube-flannel-ds")
 		enforced = strings.Contains(text(workload, "spec", "template", "spec", "containers"), "kube-network-policies")
 	}
-	byItself := c.cni == CNICilium || c.cni == CNICalico
+	byItself := c.cni == CNICilium || c.cni == CNICalico || c.cni == CNIWeaveNet
 	if wanted := c.policy == Enabled || c.policy == "" && byItself; enforced != wanted {
 		t.Errorf("%s: enforced: %v", c, enforced)
 	}
-	if wanted := c.served() || c.metrics == nil && c.cni == CNIAWSVPC; served != wanted {
+	if wanted := c.served() || c.metrics == nil && c.cni == CNIAWSVPC || c.cni == CNIWeaveNet; served != wanted {
 		t.Errorf("%s: metrics are served: %v", c, served)
 	}
 	if (text(workload, append(strategy, "rollingUpdate", "maxUnavailable")...) == "17%") != c.agents ||
