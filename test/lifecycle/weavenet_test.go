@@ -214,7 +214,7 @@ func (w *weaveTest) refused(t *testing.T, e *env, stack *networkstackv1alpha1.Ne
 		t.Errorf("weave-net is at revision %d, want 4", r)
 	}
 	known := stack.Spec.CNI.WeaveNet
-	stack.Spec.CNI.WeaveNet = &networkstackv1alpha1.WeaveNetSpec{}
+	stack.Spec.CNI.WeaveNet = nil
 	e.mentions(e.tryApply(stack), "spec.cni.weaveNet", "acknowledgeLegacy")
 	stack.Spec.CNI.WeaveNet = known
 }
