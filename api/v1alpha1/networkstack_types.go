@@ -10,7 +10,11 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.kubeProxy) || self.kubeProxy.mode != 'Replaced' || self.cni.type in ['Cilium', 'Calico']",fieldPath=".kubeProxy.mode",message="Replaced needs a CNI that programs Services itself: set cni.type to Cilium or Calico, or choose IPTables or NFTables"
 // +kubebuilder:validation:XValidation:rule="!has(self.cni.calico) || !has(self.cni.calico.dataplane) || (self.cni.calico.dataplane == 'BPF') == (has(self.kubeProxy) && self.kubeProxy.mode == 'Replaced')",fieldPath=".cni.calico.dataplane",message="BPF programs Services itself, and the other data planes do not: BPF goes with kubeProxy.mode Replaced and with no other"
 // +kubebuilder:validation:XValidation:rule="!has(self.cni.calico) || !has(self.cni.calico.dataplane) || !has(self.kubeProxy) || self.kubeProxy.mode in ['Replaced', 'Unmanaged'] || (self.cni.calico.dataplane == 'NFTables') == (self.kubeProxy.mode == 'NFTables')",fieldPath=".cni.calico.dataplane",message="Calico and kube-proxy must both use nftables, or neither: make dataplane and kubeProxy.mode agree, or remove dataplane"
-// +kubebuilder:validation:XValidation:rule="self.cni.type == 'Calico' || !has(self.ipPools) || self.ipPools.all(p, !has(p.blockSizes) && !has(p.encapsulation) && !has(p.nodeSelector) && !has(p.bgpExport) && (!has(p.disabled) || !p.disabled))",fieldPath=".ipPools",message="blockSizes, encapsulation, nodeSelector, bgpExport and disabled of a pool are Calico's: remove them, or set cni.type to Calico"
+// +kubebuilder:validation:XValidation:rule="self.cni.type == 'Calico' || !has(self.ipPools) || self.ipPools.all(p, !has(p.blockSizes) && !has(p.encapsulation) && !has(p.nodeSelector))",fieldPath=".ipPools",message="blockSizes, encapsulation and nodeSelector of a pool are Calico's: remove them, or set cni.type to Calico"
+// +kubebuilder:validation:XValidation:rule="self.cni.type == 'Calico' || (has(self.cni.cilium) && has(self.cni.cilium.ipam) && self.cni.cilium.ipam == 'MultiPool') || !has(self.ipPools) || self.ipPools.all(p, !has(p.bgpExport) && (!has(p.disabled) || !p.disabled))",fieldPath=".ipPools",message="bgpExport and disabled of a pool are for Calico, and for Cilium with cni.cilium.ipam MultiPool: remove them"
+// +kubebuilder:validation:XValidation:rule="(has(self.cni.cilium) && has(self.cni.cilium.ipam) && self.cni.cilium.ipam == 'MultiPool') || !has(self.ipPools) || self.ipPools.all(p, !has(p.podSelector) && !has(p.namespaceSelector))",fieldPath=".ipPools",message="podSelector and namespaceSelector of a pool are for Cilium with cni.cilium.ipam MultiPool: remove them, or set it"
+// +kubebuilder:validation:XValidation:rule="!(has(self.cni.cilium) && has(self.cni.cilium.ipam) && self.cni.cilium.ipam == 'MultiPool') || has(self.ipPools) && self.ipPools.exists(p, p.name == 'default')",fieldPath=".ipPools",message="with MultiPool a pool has to be named default: Cilium's own pods, and all that no other pool is for, get their addresses of it"
+// +kubebuilder:validation:XValidation:rule="!(has(self.cni.cilium) && has(self.cni.cilium.ipam) && self.cni.cilium.ipam == 'MultiPool') || !has(self.ipPools) || self.ipPools.all(p, p.name != 'default' || !has(p.podSelector) && !has(p.namespaceSelector) && (!has(p.disabled) || !p.disabled))",fieldPath=".ipPools",message="the pool default is for all pods that no other pool is for: remove its podSelector, namespaceSelector and disabled"
 // +kubebuilder:validation:XValidation:rule="self.cni.type != 'Calico' || !has(self.ipPools) || self.ipPools.all(p, !has(p.nodeMaskSizes))",fieldPath=".ipPools",message="Calico gives nodes blocks as they need them, not one range each: use blockSizes in place of nodeMaskSizes"
 // +kubebuilder:validation:XValidation:rule="self.cni.type != 'AWSVPC' || !has(self.ipPools) || self.ipPools.size() == 0",fieldPath=".ipPools",message="with AWSVPC pods have addresses of the VPC's subnets: remove ipPools; other subnets are named in cni.awsVPC.customNetworking"
 // +kubebuilder:validation:XValidation:rule="self.cni.type != 'WeaveNet' || !has(self.ipPools) || (self.ipPools.size() <= 1 && self.ipPools.all(p, p.cidrs.size() <= 1 && !p.cidrs.exists(c, c.contains(':')) && !has(p.nodeMaskSizes)))",fieldPath=".ipPools",message="Weave Net has one IPv4 range, which its agents divide among themselves: leave one pool with one IPv4 CIDR and no nodeMaskSizes, or use another CNI"
@@ -123,8 +127,9 @@ type IPPool struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(c, !isCIDR(c) || cidr(c) == cidr(c).masked())",message="a CIDR has host bits set: write the network address, such as 10.244.0.0/16 for 10.244.0.5/16"
 	CIDRs []string `json:"cidrs,omitempty"`
 
-	// nodeMaskSizes are the prefix lengths of the range that one node gets. Left out: 24 and 64. Calico has blockSizes
-	// in their place.
+	// nodeMaskSizes are the prefix lengths of the range that one node gets; with Cilium's MultiPool, of one of the ranges
+	// that it gets as its pods need them. Left out: 24 and 64, with MultiPool 26 and 64, or longer where the CIDR needs it.
+	// Calico has blockSizes in their place.
 	// +optional
 	NodeMaskSizes *NodeMaskSizes `json:"nodeMaskSizes,omitempty"`
 
@@ -146,12 +151,25 @@ type IPPool struct {
 	// +optional
 	NodeSelector *metav1.LabelSelector `json:"nodeSelector,omitempty"`
 
-	// bgpExport says whether Calico announces the pool's routes to BGP peers. Left out, Enabled.
+	// podSelector selects the pods that get addresses of this pool, by labels, with Cilium's MultiPool. No two pools may
+	// select the same pod. Whatever is selected, pods and namespaces can name a pool in the annotation
+	// ipam.cilium.io/ip-pool.
+	// +optional
+	PodSelector *metav1.LabelSelector `json:"podSelector,omitempty"`
+
+	// namespaceSelector selects the namespaces whose pods get addresses of this pool, by labels, with Cilium's MultiPool.
+	// Beside podSelector, both have to match.
+	// +optional
+	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
+
+	// bgpExport says whether the pool's routes are announced to BGP peers, with Calico and with Cilium's MultiPool. Left
+	// out, Enabled.
 	// +optional
 	BGPExport Toggle `json:"bgpExport,omitempty"`
 
-	// disabled has Calico give no new addresses of this pool. Pods keep those they have. A pool is disabled before it
-	// is removed.
+	// disabled has new pods get no addresses of this pool. Pods keep those they have. A pool is disabled before it is
+	// removed. For Calico, and for Cilium's MultiPool: there the pool selects no pods any more, but those that name it in an
+	// annotation still get addresses of it.
 	// +optional
 	Disabled bool `json:"disabled,omitempty"`
 }
@@ -292,6 +310,8 @@ const (
 // +kubebuilder:validation:XValidation:rule="self.type != 'External' || (!has(self.encapsulation) && !has(self.encryption) && !has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom) && !has(self.driftMode) && !has(self.agents) && !has(self.networkPolicy) && !has(self.metrics))",message="with type External the CNI is not managed here: remove the other fields of cni, or name the CNI in type"
 // +kubebuilder:validation:XValidation:rule="!(self.type in ['AzureCNI', 'GKE']) || (!has(self.encapsulation) && !has(self.encryption) && !has(self.version) && !has(self.namespace) && !has(self.chart) && !has(self.values) && !has(self.valuesFrom) && !has(self.driftMode) && !has(self.agents) && !has(self.networkPolicy) && !has(self.metrics))",message="AzureCNI and GKE are run by the cloud, and set up there: remove the other fields of cni"
 // +kubebuilder:validation:XValidation:rule="self.type == 'AWSVPC' || !has(self.awsVPC)",fieldPath=".awsVPC",message="awsVPC is read only with type AWSVPC: remove it, or set type to AWSVPC"
+// +kubebuilder:validation:XValidation:rule="self.type == 'Cilium' || !has(self.cilium)",fieldPath=".cilium",message="cilium is read only with type Cilium: remove it, or set type to Cilium"
+// +kubebuilder:validation:XValidation:rule="!has(self.flowLogs) || self.flowLogs == 'Disabled' || self.type in ['Cilium', 'Calico']",fieldPath=".flowLogs",message="only Cilium and Calico record flows: remove flowLogs, or use type Cilium or Calico"
 // +kubebuilder:validation:XValidation:rule="self.type != 'AWSVPC' || ((!has(self.encapsulation) || self.encapsulation == 'None') && (!has(self.encryption) || self.encryption.type == 'None'))",message="the AWS VPC CNI neither encapsulates nor encrypts: remove encapsulation and encryption, or use another type"
 // +kubebuilder:validation:XValidation:rule="self.type != 'Kubenet'",fieldPath=".type",message="kubenet is gone from Kubernetes since 1.24: use Flannel, Cilium or Calico, or External for a cluster of AKS that still has it"
 // +kubebuilder:validation:XValidation:rule="self.type == 'Calico' || !has(self.calico)",fieldPath=".calico",message="calico is read only with type Calico: remove it, or set type to Calico"
@@ -346,6 +366,15 @@ type CNISpec struct {
 	// weaveNet holds what Weave Net needs beside the rest.
 	// +optional
 	WeaveNet *WeaveNetSpec `json:"weaveNet,omitempty"`
+
+	// cilium holds what Cilium needs beside the rest.
+	// +optional
+	Cilium *CiliumSpec `json:"cilium,omitempty"`
+
+	// flowLogs says whether the connections of pods are recorded: with Cilium, Hubble writes them to a file on each node;
+	// with Calico, Goldmane collects them. Other network plugins have none. Left out, they are not.
+	// +optional
+	FlowLogs Toggle `json:"flowLogs,omitempty"`
 
 	// awsVPC holds what the AWS VPC CNI needs beside the rest.
 	// +optional

@@ -27,6 +27,9 @@ type Entry struct {
 	Upgrades []Upgrade `yaml:"upgrades,omitempty"`
 	// Readiness says what tells, beside workloads, that the component works.
 	Readiness []Readiness `yaml:"readiness,omitempty"`
+	// Awaits are the API groups of kinds that another component's controller defines when it runs. That they are not there yet
+	// is waited for, and no failure.
+	Awaits []string `yaml:"awaits,omitempty"`
 }
 
 // Readiness names an object in whose conditions a controller says how it gets on with an object of the release. That one is

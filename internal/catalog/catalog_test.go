@@ -20,7 +20,7 @@ func TestDefault(t *testing.T) {
 	if diff := cmp.Diff(c, Default()); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"AWSVPC", "Calico", "CalicoCRDs", "Cilium", "Flannel", "KubeProxy", "KubeProxyCleanup", "Multus", "NetworkAttachments", "NodeAgent", "WeaveNet"}, slices.Sorted(maps.Keys(c))); diff != "" {
+	if diff := cmp.Diff([]string{"AWSVPC", "Calico", "CalicoCRDs", "Cilium", "CiliumResources", "Flannel", "KubeProxy", "KubeProxyCleanup", "Multus", "NetworkAttachments", "NodeAgent", "WeaveNet"}, slices.Sorted(maps.Keys(c))); diff != "" {
 		t.Error(diff)
 	}
 	if got := c["Flannel"].NamespaceLabels["pod-security.kubernetes.io/enforce"]; got != "privileged" {

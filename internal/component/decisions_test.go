@@ -22,15 +22,15 @@ func TestClassify(t *testing.T) {
 		err  error
 		want verdict
 	}{
-		{"another digest than the pinned one", &chart.DigestError{}, verdict{networkstackv1alpha1.ReasonChartUnavailable, true}},
-		{"a source that refuses", &chart.SourceError{}, verdict{networkstackv1alpha1.ReasonChartUnavailable, true}},
-		{"a source that is down", &chart.SourceError{Temporary: true}, verdict{networkstackv1alpha1.ReasonChartUnavailable, false}},
-		{"somebody else's Secret without a key", &certificates.SecretError{}, verdict{networkstackv1alpha1.ReasonCertificateInvalid, true}},
-		{"somebody else's object", &release.ConflictError{}, verdict{networkstackv1alpha1.ReasonConflict, true}},
-		{"values that the chart refuses", &release.RenderError{Err: errors.New("x")}, verdict{networkstackv1alpha1.ReasonReleaseFailed, true}},
-		{"a CRD that would lose objects", &release.CRDVersionError{}, verdict{networkstackv1alpha1.ReasonReleaseFailed, true}},
-		{"an object that the API server refuses", &release.ApplyError{Err: errors.New("timeout")}, verdict{networkstackv1alpha1.ReasonReleaseFailed, false}},
-		{"anything else", errors.New("connection refused"), verdict{networkstackv1alpha1.ReasonReleaseFailed, false}},
+		{"another digest than the pinned one", &chart.DigestError{}, verdict{reason: networkstackv1alpha1.ReasonChartUnavailable, permanent: true}},
+		{"a source that refuses", &chart.SourceError{}, verdict{reason: networkstackv1alpha1.ReasonChartUnavailable, permanent: true}},
+		{"a source that is down", &chart.SourceError{Temporary: true}, verdict{reason: networkstackv1alpha1.ReasonChartUnavailable}},
+		{"somebody else's Secret without a key", &certificates.SecretError{}, verdict{reason: networkstackv1alpha1.ReasonCertificateInvalid, permanent: true}},
+		{"somebody else's object", &release.ConflictError{}, verdict{reason: networkstackv1alpha1.ReasonConflict, permanent: true}},
+		{"values that the chart refuses", &release.RenderError{Err: errors.New("x")}, verdict{reason: networkstackv1alpha1.ReasonReleaseFailed, permanent: true}},
+		{"a CRD that would lose objects", &release.CRDVersionError{}, verdict{reason: networkstackv1alpha1.ReasonReleaseFailed, permanent: true}},
+		{"an object that the API server refuses", &release.ApplyError{Err: errors.New("timeout")}, verdict{reason: networkstackv1alpha1.ReasonReleaseFailed}},
+		{"anything else", errors.New("connection refused"), verdict{reason: networkstackv1alpha1.ReasonReleaseFailed}},
 	} {
 		for wrapping, err := range map[string]error{"bare": tc.err, "wrapped": fmt.Errorf("loading: %w", tc.err)} {
 			if got := classify(err); got != tc.want {

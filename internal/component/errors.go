@@ -3,7 +3,11 @@ package component
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/certificates"
@@ -17,6 +21,8 @@ const (
 	longWait  = 5 * time.Minute
 	// passingWait is a compromise between an API server that has trouble enough and a network that waits for it.
 	passingWait = 10 * time.Second
+	// awaitingWait is about what a controller takes to define its kinds.
+	awaitingWait = 3 * time.Second
 	// permanentWait is short enough for a person who has just put things right.
 	permanentWait = time.Minute
 )
@@ -26,12 +32,17 @@ type verdict struct {
 	reason string
 	// permanent failures wait for a changed input; they are tried again rarely, in case the world has changed.
 	permanent bool
+	// awaiting says that nothing is wrong: what another component brings is not there yet.
+	awaiting bool
 }
 
 // wait before the next attempt; it doubles with each failure, up to five minutes.
 func (v verdict) wait(failures int32) time.Duration {
-	if v.permanent {
+	switch {
+	case v.permanent:
 		return permanentWait
+	case v.awaiting:
+		return awaitingWait
 	}
 	wait := firstWait
 	for i := int32(1); i < failures && wait < longWait; i++ {
@@ -59,22 +70,25 @@ func classify(err error) verdict {
 		fixed    *release.ImmutableFieldError
 		secret   *certificates.SecretError
 		key      *keys.SecretError
+		kinds    *awaitingError
 	)
 	switch {
+	case errors.As(err, &kinds):
+		return verdict{reason: networkstackv1alpha1.ReasonWaiting, awaiting: true}
 	case errors.As(err, &digest), errors.As(err, &ref):
-		return verdict{networkstackv1alpha1.ReasonChartUnavailable, true}
+		return verdict{reason: networkstackv1alpha1.ReasonChartUnavailable, permanent: true}
 	case errors.As(err, &source):
-		return verdict{networkstackv1alpha1.ReasonChartUnavailable, !source.Temporary}
+		return verdict{reason: networkstackv1alpha1.ReasonChartUnavailable, permanent: !source.Temporary}
 	case errors.As(err, &secret):
-		return verdict{networkstackv1alpha1.ReasonCertificateInvalid, true}
+		return verdict{reason: networkstackv1alpha1.ReasonCertificateInvalid, permanent: true}
 	case errors.As(err, &key):
-		return verdict{networkstackv1alpha1.ReasonSecretInvalid, true}
+		return verdict{reason: networkstackv1alpha1.ReasonSecretInvalid, permanent: true}
 	case errors.As(err, &conflict):
-		return verdict{networkstackv1alpha1.ReasonConflict, true}
+		return verdict{reason: networkstackv1alpha1.ReasonConflict, permanent: true}
 	case errors.As(err, &fixed):
-		return verdict{networkstackv1alpha1.ReasonImmutableField, true}
+		return verdict{reason: networkstackv1alpha1.ReasonImmutableField, permanent: true}
 	default:
-		return verdict{networkstackv1alpha1.ReasonReleaseFailed, release.Permanent(err)}
+		return verdict{reason: networkstackv1alpha1.ReasonReleaseFailed, permanent: release.Permanent(err)}
 	}
 }
 
@@ -85,4 +99,35 @@ func (e *valuesError) Error() string { return e.message }
 
 func valuesErrorf(format string, args ...any) error {
 	return &valuesError{fmt.Sprintf(format, args...)}
+}
+
+// awaitingError means that kinds are not served yet that another component's controller defines when it runs.
+type awaitingError struct {
+	kinds []schema.GroupKind
+	err   error
+}
+
+func (e *awaitingError) Error() string {
+	names := make([]string, len(e.kinds))
+	for i, k := range e.kinds {
+		names[i] = k.Kind
+	}
+	return fmt.Sprintf("waiting until there are the kinds %s of %s, which its controller defines when it runs", strings.Join(names, ", "), e.kinds[0].Group)
+}
+
+func (e *awaitingError) Unwrap() error { return e.err }
+
+// awaiting turns an error about kinds that are to come into one that says so.
+func (r *Reconciler) awaiting(c *networkstackv1alpha1.NetworkComponent, err error) error {
+	kinds, _ := release.Unserved(err)
+	if len(kinds) == 0 {
+		return err
+	}
+	groups := r.Catalog[c.Spec.Type].Awaits
+	for _, k := range kinds {
+		if !slices.Contains(groups, k.Group) {
+			return err
+		}
+	}
+	return &awaitingError{kinds: kinds, err: err}
 }

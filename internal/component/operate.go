@@ -174,7 +174,8 @@ func refused(err error) bool {
 	var conflict *release.ConflictError
 	var crd *release.CRDVersionError
 	var unserved *release.CRDNotServedError
-	return errors.As(err, &render) || errors.As(err, &conflict) || errors.As(err, &crd) || errors.As(err, &unserved)
+	_, untouched := release.Unserved(err)
+	return errors.As(err, &render) || errors.As(err, &conflict) || errors.As(err, &crd) || errors.As(err, &unserved) || untouched
 }
 
 // withoutChart looks after a release whose chart cannot be fetched now, when the status of an earlier process tells that
@@ -335,6 +336,9 @@ func (r *Reconciler) failed(rec *record, c *networkstackv1alpha1.NetworkComponen
 		return
 	}
 	repeated := rec.failure != nil && rec.failedFor == j.inputs
+	if r.await(rec, c, j, out.err, repeated) {
+		return
+	}
 	if !repeated {
 		rec.failures = 0
 	}
@@ -346,6 +350,21 @@ func (r *Reconciler) failed(rec *record, c *networkstackv1alpha1.NetworkComponen
 	verdict := classify(out.err)
 	rec.next = time.Now().Add(retryIn(out.err, rec.failures))
 	r.event(c, "Warning", verdict.reason, "Apply", "attempt %d failed: %s", rec.failures, out.err)
+}
+
+// await notes that an attempt came too early, which is no failure; it says so once.
+func (r *Reconciler) await(rec *record, c *networkstackv1alpha1.NetworkComponent, j *job, err error, repeated bool) bool {
+	err = r.awaiting(c, err)
+	if !classify(err).awaiting {
+		return false
+	}
+	if !repeated || !classify(rec.failure).awaiting {
+		r.event(c, "Normal", classify(err).reason, "Apply", "%s", err)
+	}
+	rec.failures = 0
+	rec.failure, rec.failedFor = err, j.inputs
+	rec.next = time.Now().Add(retryIn(err, 0))
+	return true
 }
 
 // blamed are the objects that an error is about; none when it is about something else as well.

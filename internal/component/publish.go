@@ -162,6 +162,9 @@ func underway(rec *record, c *networkstackv1alpha1.NetworkComponent) (networksta
 
 func failing(rec *record) (networkstackv1alpha1.ComponentPhase, setter) {
 	v := classify(rec.failure)
+	if v.awaiting {
+		return networkstackv1alpha1.PhasePending, working(v.reason, rec.failure.Error())
+	}
 	if v.permanent {
 		return networkstackv1alpha1.PhaseFailed, stuck(v.reason, failureText(rec))
 	}

@@ -38,6 +38,8 @@ const (
 	nameNodeAgent  = "node-agent"
 	// nameAttachments is the release with the NetworkAttachmentDefinitions.
 	nameAttachments = "network-attachments"
+	// nameCiliumResources is the release with Cilium's custom resources.
+	nameCiliumResources = "cilium-resources"
 )
 
 var adoptionPath = specPath.Child("adoption")
@@ -102,6 +104,8 @@ func componentName(typ string) string {
 		return NameKubeProxyCleanup
 	case TypeNodeAgent:
 		return nameNodeAgent
+	case TypeCiliumResources:
+		return nameCiliumResources
 	case string(networkstackv1alpha1.CNIAWSVPC):
 		return nameAWSVPC
 	case string(networkstackv1alpha1.CNIWeaveNet):

@@ -226,9 +226,12 @@ func (s *state) calicoValues() *valuesBuilder {
 		b.control("installation.registry", "spec.sources.imageRegistry", s.spec.Sources.ImageRegistry+"/",
 			"the tigera-operator takes Calico's images from there")
 	}
-	for _, key := range []string{"goldmane", "whisker"} {
-		b.set(key+".enabled", false, "flow logs are a technical preview")
+	if logs := s.spec.CNI.FlowLogs; logs != "" {
+		b.control("goldmane.enabled", "spec.cni.flowLogs", logs == networkstackv1alpha1.Enabled, "flowLogs is %s", logs)
+	} else {
+		b.set("goldmane.enabled", false, "flow logs are a technical preview")
 	}
+	b.set("whisker.enabled", false, "flow logs are a technical preview")
 	return b
 }
 

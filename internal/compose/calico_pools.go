@@ -221,6 +221,7 @@ func calicoSelector(selector *metav1.LabelSelector) (string, error) {
 func (s *state) validatePoolSettings() {
 	for i, p := range s.spec.IPPools {
 		path := poolsPath.Index(i)
+		s.validateMultiPoolSettings(p, path)
 		if s.spec.CNI.Type != networkstackv1alpha1.CNICalico {
 			for _, f := range []struct {
 				name string
@@ -229,8 +230,8 @@ func (s *state) validatePoolSettings() {
 				{"blockSizes", p.BlockSizes != nil},
 				{"encapsulation", p.Encapsulation != ""},
 				{"nodeSelector", p.NodeSelector != nil},
-				{"bgpExport", p.BGPExport != ""},
-				{"disabled", p.Disabled},
+				{"bgpExport", p.BGPExport != "" && !s.multiPool()},
+				{"disabled", p.Disabled && !s.multiPool()},
 			} {
 				if f.set {
 					s.refuse(ruleCalicoPoolField, field.Forbidden(path.Child(f.name), fmt.Sprintf(

@@ -58,7 +58,7 @@ func nativeRoutingKey(f networkstackv1alpha1.IPFamily) string {
 
 // validateNativeRouting refuses native routing without the one range per family that masquerading needs.
 func (s *state) validateNativeRouting() {
-	if s.encapsulation != networkstackv1alpha1.EncapsulationNone {
+	if s.encapsulation != networkstackv1alpha1.EncapsulationNone || s.unmasqueraded() {
 		return
 	}
 	for _, f := range s.families {
@@ -101,6 +101,10 @@ func (s *state) ciliumValues() *valuesBuilder {
 	s.ciliumEncryption(b)
 	s.ciliumOperations(b)
 	s.ciliumSecondary(b)
+	s.ciliumMultiPool(b)
+	s.ciliumBGP(b)
+	s.ciliumBandwidth(b)
+	s.ciliumFlowLogs(b)
 	return b
 }
 
@@ -114,7 +118,7 @@ func (s *state) ciliumAddresses(b *valuesBuilder) {
 		}
 		list, size := "ipam.operator.clusterPool"+string(f)+"PodCIDRList", "ipam.operator.clusterPool"+string(f)+"MaskSize"
 		prefixes := s.poolsOf(f)
-		if s.poolsFromNodes || len(prefixes) == 0 || !s.has(f) {
+		if s.poolsFromNodes || s.multiPool() || len(prefixes) == 0 || !s.has(f) {
 			b.reserve(list, by)
 			b.reserve(size, by)
 			continue
@@ -126,12 +130,14 @@ func (s *state) ciliumAddresses(b *valuesBuilder) {
 			b.reserve(size, by)
 		}
 	}
-	if s.poolsFromNodes {
+	switch {
+	case s.multiPool(): // ciliumMultiPool
+	case s.poolsFromNodes:
 		b.control("ipam.mode", by, "kubernetes", "without ipPools a node's pods take its spec.podCIDRs")
 		for _, f := range s.families {
 			b.set("k8s.require"+string(f)+"PodCIDR", true, "the agent waits until its node has a range")
 		}
-	} else {
+	default:
 		b.control("ipam.mode", by, "cluster-pool", "ipPools are given")
 	}
 	for _, f := range []networkstackv1alpha1.IPFamily{ipv4, ipv6} {
@@ -149,7 +155,12 @@ func (s *state) ciliumRouting(b *valuesBuilder) {
 	if s.encapsulation == networkstackv1alpha1.EncapsulationNone {
 		b.control("routingMode", by, "native", "encapsulation None")
 		b.reserve("tunnelProtocol", by)
-		b.set("autoDirectNodeRoutes", true, "the nodes share one layer-2 segment, so each routes straight to the others")
+		if s.announcesPods() {
+			b.set("autoDirectNodeRoutes", true, "nodes of one layer-2 segment route straight to each other")
+			b.set("directRoutingSkipUnreachable", true, "the routers know by BGP where the pods of other segments are")
+		} else {
+			b.set("autoDirectNodeRoutes", true, "the nodes share one layer-2 segment, so each routes straight to the others")
+		}
 		for _, f := range s.families {
 			if prefixes := s.poolsOf(f); len(prefixes) == 1 {
 				b.set(nativeRoutingKey(f), prefixes[0].String(), "the %s range of the pods, which is routed without masquerading", f)

@@ -63,12 +63,14 @@ var hubbleValues = []string{"cluster.name", "hubble.enabled", "hubble.tls", "hub
 // ciliumHubble leaves Hubble off unless the user turns it on, and then has the operator make the certificates. Whoever
 // says anything about where certificates come from keeps the chart's own ways.
 func (s *state) ciliumHubble(b *valuesBuilder) {
-	b.set("hubble.enabled", false,
-		"off unless asked for; its certificates are made and renewed by the operator when it is turned on in cni.values")
+	if s.spec.CNI.FlowLogs != networkstackv1alpha1.Enabled {
+		b.set("hubble.enabled", false,
+			"off unless asked for; its certificates are made and renewed by the operator when it is turned on in cni.values")
+	}
 	b.set("hubble.peerService.clusterDomain", s.dnsDomain(), "the cluster's DNS domain")
 
 	user := s.userValues[cniPath.String()]
-	on := func(key string) bool { v, _ := lookup(user, key); return v == true || v == "true" }
+	on := s.ciliumJudged().on
 	if !on("hubble.enabled") || bringsCertificates(user) {
 		return
 	}

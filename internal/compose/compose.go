@@ -140,6 +140,8 @@ type state struct {
 	calico        calicoPlan
 	networkPolicy networkstackv1alpha1.Toggle
 	metrics       metricsPlan
+	// ciliumPools are the pools, with Cilium's MultiPool.
+	ciliumPools []ciliumPool
 
 	// userValues are the parsed values of each component block, by its path.
 	userValues map[string]map[string]any

@@ -56,6 +56,10 @@ func testCatalog() catalog.Catalog {
 		"Multus": {
 			Type: "Multus", Chart: "multus", ReleaseName: "multus", Namespace: "kube-system", Versions: []catalog.Version{{Version: "4.3.0"}},
 		},
+		"CiliumResources": {
+			Type: "CiliumResources", Chart: "cilium-resources", ReleaseName: "cilium-resources", Namespace: "kube-system",
+			Versions: []catalog.Version{{Version: "1.0.0"}},
+		},
 		"NetworkAttachments": {
 			Type: "NetworkAttachments", Chart: "network-attachments", ReleaseName: "network-attachments", Namespace: "kube-system",
 			Versions: []catalog.Version{{Version: "1.0.0"}},

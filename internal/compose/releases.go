@@ -14,12 +14,14 @@ import (
 )
 
 // Stages of installation. Services come before the network plugin, whose agents may need them. What tells the nodes' MTU comes in
-// between. Multus wraps the network plugin's configuration, and brings the definition that attachments are of.
+// between. Multus wraps the network plugin's configuration, and brings the definition that attachments are of. Cilium's
+// custom resources are beside Cilium itself.
 const (
 	stageKubeProxy   = 10
 	stageNodeAgent   = 12
 	stageDefinitions = 15
 	stageCNI         = 20
+	stageResources   = 22
 	stageCleanup     = 25
 	stageSecondary   = 30
 	stageAttachments = 40
@@ -47,6 +49,7 @@ func (s *state) releases() []Release {
 		out = append(out, s.cniRelease(nameFlannel, s.flannelValues()))
 	case networkstackv1alpha1.CNICilium:
 		out = append(out, s.cniRelease(nameCilium, s.ciliumValues()))
+		out = append(out, s.ciliumResources()...)
 	case networkstackv1alpha1.CNICalico:
 		out = append(out, s.calicoReleases()...)
 	case networkstackv1alpha1.CNIWeaveNet:

@@ -47,6 +47,9 @@ type Result struct {
 type Release struct {
 	Name string
 	Spec networkstackv1alpha1.NetworkComponentSpec
+	// Beside are components of lower stages whose readiness it does not wait for, because it is what they wait for themselves.
+	// That they are installed as they are wanted is waited for.
+	Beside []string
 }
 
 // Finding is one reason to refuse a stack, or one remark.

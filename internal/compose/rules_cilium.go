@@ -120,7 +120,7 @@ var (
 	})
 	ruleBBR = refuses(AreaCilium, Rule{
 		ID:     "CILIUM-BBR",
-		When:   "The value bandwidthManager.bbr without kubeProxy.mode Replaced, without the value bpf.masquerade, or with bpf.hostLegacyRouting.",
+		When:   "bandwidthManager BBR (or the value bandwidthManager.bbr) without kubeProxy.mode Replaced, without masquerading in eBPF, or with bpf.hostLegacyRouting.",
 		Remedy: "Have what it needs, or remove the value.",
 		Source: "Cilium, bandwidth manager: BBR needs eBPF host routing, which needs the former two and excludes the latter.",
 	})
@@ -192,9 +192,9 @@ var (
 	})
 	ruleCiliumPoolChanged = refuses(AreaCilium, Rule{
 		ID:     "CILIUM-POOL-CHANGED",
-		When:   "The first CIDR of a family that an installed Cilium has is changed or removed, or the size or the origin of its nodes' ranges changes.",
-		Remedy: "Restore it; CIDRs may be added beside those that there are.",
-		Source: "Cilium, cluster-pool IPAM: elements of the lists and mask sizes are not changed in place, and neither is ipam.mode.",
+		When:   "The first CIDR of a family that an installed Cilium has is changed or removed, the size or the origin of its nodes' ranges changes, or, with MultiPool, a CIDR or a pool goes that was not disabled before.",
+		Remedy: "Restore it; CIDRs may be added beside those that there are, and with MultiPool pools.",
+		Source: "Cilium, cluster-pool and multi-pool IPAM: CIDRs in use and mask sizes are not changed in place, and neither is ipam.mode; pools in use are not deleted.",
 	})
 	ruleCiliumPoolInUse = refuses(AreaCilium, Rule{
 		ID:     "CILIUM-POOL-IN-USE",

@@ -13,7 +13,7 @@ import (
 	"github.com/networkstack/networkstack/internal/facts"
 )
 
-// ciliumInput are the user's own values of Cilium's chart under judgement.
+// ciliumInput are the values of Cilium's chart under judgement: the user's own, and what follows from typed settings.
 type ciliumInput struct {
 	*state
 	user map[string]any
@@ -57,7 +57,7 @@ func (c ciliumInput) tunnels() bool { return c.encapsulation != networkstackv1al
 // validateCiliumValues refuses the user's own values that stop the agents on start, after Helm has succeeded, that the chart would
 // refuse later, or that nothing reads.
 func (s *state) validateCiliumValues() {
-	c := ciliumInput{s, s.userValues[cniPath.String()]}
+	c := s.ciliumJudged()
 	c.validateEncryption()
 	c.validateRouting()
 	c.validateMasquerading()
@@ -66,6 +66,9 @@ func (s *state) validateCiliumValues() {
 	c.validateClusterIdentity()
 	c.validateReplicas()
 	c.validateRemovedValues()
+	c.validateMultiPool()
+	c.validateBGP()
+	c.validateBandwidth()
 }
 
 func (c ciliumInput) validateEncryption() {
@@ -176,6 +179,9 @@ func (c ciliumInput) masquerades() bool {
 // netkitKernel is the oldest kernel with the netkit devices that Cilium uses.
 var netkitKernel = facts.Kernel{Major: 6, Minor: 8}
 
+// redHat says whether a kernel is Red Hat's. Those keep their number and carry features back.
+func redHat(version string) bool { return strings.Contains(version, ".el") }
+
 func (c ciliumInput) validateDatapath() {
 	mode := c.word("bpf.datapathMode")
 	if mode != "netkit" && mode != "netkit-l2" {
@@ -186,8 +192,7 @@ func (c ciliumInput) validateDatapath() {
 	}
 	var old []string
 	for _, n := range c.linux {
-		// Red Hat's kernels keep their number and carry devices back.
-		if k, ok := facts.ParseKernel(n.KernelVersion); ok && k.Older(netkitKernel) && !strings.Contains(n.KernelVersion, ".el") {
+		if k, ok := facts.ParseKernel(n.KernelVersion); ok && k.Older(netkitKernel) && !redHat(n.KernelVersion) {
 			old = append(old, n.Name)
 		}
 	}
@@ -321,9 +326,17 @@ func orElse(values map[string]any, key string, normal any) any {
 // nothing else may change.
 func (s *state) validateCiliumPoolsKept(derived map[string]any) {
 	mode, _ := lookup(derived, "ipam.mode")
-	fromNodes := mode == "kubernetes"
+	fromNodes, multi := mode == "kubernetes", mode == "multi-pool"
 	switch {
 	case mode == nil:
+		return
+	case multi != s.multiPool() && !fromNodes:
+		was := networkstackv1alpha1.CiliumClusterPool
+		if multi {
+			was = networkstackv1alpha1.CiliumMultiPool
+		}
+		s.refuse(ruleCiliumPoolChanged, field.Forbidden(ciliumPath.Child("ipam"), fmt.Sprintf(
+			"the nodes of this Cilium have ranges by %s, which cannot be changed in place: restore it", was)))
 		return
 	case fromNodes && len(s.spec.IPPools) > 0:
 		s.refuse(ruleCiliumPoolChanged, field.Forbidden(poolsPath,
@@ -332,6 +345,10 @@ func (s *state) validateCiliumPoolsKept(derived map[string]any) {
 	case !fromNodes && len(s.spec.IPPools) == 0:
 		s.refuse(ruleCiliumPoolChanged, field.Required(poolsPath,
 			"the pods of this Cilium have addresses of ipPools, which cannot be changed in place: restore them"))
+		return
+	}
+	if multi {
+		s.validateMultiPoolsKept()
 		return
 	}
 	for _, f := range []networkstackv1alpha1.IPFamily{ipv4, ipv6} {

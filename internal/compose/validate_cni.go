@@ -58,6 +58,7 @@ func (s *state) validateCNI() {
 		s.refuse(ruleWeaveBlock, field.Forbidden(weavePath, "is read only with type WeaveNet: remove it, or set type to WeaveNet"))
 	}
 	s.validateFlannelOfServer()
+	s.validateCiliumBlock()
 	if s.cni != networkstackv1alpha1.CNIAWSVPC && c.AWSVPC != nil {
 		s.refuse(ruleAWSBlock, field.Forbidden(cniPath.Child("awsVPC"), "is read only with type AWSVPC: remove it, or set type to AWSVPC"))
 	}

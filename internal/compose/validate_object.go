@@ -46,6 +46,19 @@ func (s *state) validateEnums() {
 		optionalOneOf(s, metricsPath.Child("serviceMonitors"), m.ServiceMonitors,
 			networkstackv1alpha1.MonitorsAuto, networkstackv1alpha1.MonitorsEnabled, networkstackv1alpha1.MonitorsDisabled)
 	}
+	optionalOneOf(s, cniPath.Child("flowLogs"), c.FlowLogs, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+	if i := c.Cilium; i != nil {
+		path := cniPath.Child("cilium")
+		optionalOneOf(s, path.Child("ipam"), i.IPAM, networkstackv1alpha1.CiliumClusterPool, networkstackv1alpha1.CiliumMultiPool)
+		optionalOneOf(s, path.Child("bandwidthManager"), i.BandwidthManager, networkstackv1alpha1.CiliumBandwidthDisabled,
+			networkstackv1alpha1.CiliumBandwidthEnabled, networkstackv1alpha1.CiliumBandwidthBBR)
+		if i.BGP != nil {
+			for n, a := range i.BGP.Advertise {
+				oneOf(s, path.Child("bgp", "advertise").Index(n), a,
+					networkstackv1alpha1.CiliumAdvertisePods, networkstackv1alpha1.CiliumAdvertiseLoadBalancerIPs)
+			}
+		}
+	}
 	if a := c.AWSVPC; a != nil {
 		path := cniPath.Child("awsVPC")
 		optionalOneOf(s, path.Child("prefixDelegation"), a.PrefixDelegation, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)

@@ -212,6 +212,10 @@ func (s *state) givenMasks(f networkstackv1alpha1.IPFamily) []givenMask {
 // deriveMasks settles the size of a node's range. Only Cilium's cluster-pool takes it from us; for Flannel it
 // is kube-controller-manager's setting.
 func (s *state) deriveMasks() {
+	if s.multiPool() {
+		s.deriveMultiPools()
+		return
+	}
 	for _, f := range []networkstackv1alpha1.IPFamily{ipv4, ipv6} {
 		given := s.givenMasks(f)
 		switch s.cni {
@@ -313,17 +317,27 @@ func maskReason(f networkstackv1alpha1.IPFamily, mask int) string {
 
 // validateCapacity refuses masks that do not fit their pools, and pools too small for the nodes there are.
 func (s *state) validateCapacity(f networkstackv1alpha1.IPFamily, mask int) {
-	fits := true
-	ranges := 0
-	var first *pool
-	for i, p := range s.pools {
-		if p.family != f {
-			continue
+	var own []pool
+	for _, p := range s.pools {
+		if p.family == f {
+			own = append(own, p)
 		}
-		if first == nil {
-			first = &s.pools[i]
-		}
-		bits := mask - p.prefix.Bits()
+	}
+	ranges, fits := s.rangesOf(own, mask)
+	// Once it is installed, the condition PoolsSufficient tells: nodes may come at any time, and that others lack a range is no
+	// reason to refuse what is wanted.
+	if fits && len(own) > 0 && len(s.linux) > ranges && !s.hasComponentOf(s.cni) {
+		s.refuse(rulePoolTooFewRanges, field.Invalid(own[0].path, own[0].prefix.String(), fmt.Sprintf(
+			"the %s pools give %d node ranges of /%d but %d nodes exist: add a CIDR, use a shorter prefix, or a longer nodeMaskSizes.%s",
+			f, ranges, mask, len(s.linux), familyKey(f))))
+	}
+}
+
+// rangesOf counts the ranges of nodes that CIDRs of one family give, and refuses CIDRs that the mask does not fit.
+func (s *state) rangesOf(pools []pool, mask int) (ranges int, fits bool) {
+	fits = true
+	for _, p := range pools {
+		f, bits := p.family, mask-p.prefix.Bits()
 		switch {
 		case bits < 0:
 			s.refuse(ruleMaskLargerThanPool, field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
@@ -338,13 +352,7 @@ func (s *state) validateCapacity(f networkstackv1alpha1.IPFamily, mask int) {
 			ranges += 1 << min(bits, 24)
 		}
 	}
-	// Once it is installed, the condition PoolsSufficient tells: nodes may come at any time, and that others lack a range is no
-	// reason to refuse what is wanted.
-	if fits && first != nil && len(s.linux) > ranges && !s.hasComponentOf(s.cni) {
-		s.refuse(rulePoolTooFewRanges, field.Invalid(first.path, first.prefix.String(), fmt.Sprintf(
-			"the %s pools give %d node ranges of /%d but %d nodes exist: add a CIDR, use a shorter prefix, or a longer nodeMaskSizes.%s",
-			f, ranges, mask, len(s.linux), familyKey(f))))
-	}
+	return ranges, fits
 }
 
 // hasComponentOf says whether a network plugin has its component already.
@@ -364,7 +372,7 @@ func familyKey(f networkstackv1alpha1.IPFamily) string {
 	return "ipv6"
 }
 
-// validateNAT settles natOutgoing. Cilium has one switch per family, Flannel one for all, Calico one per pool.
+// validateNAT settles natOutgoing. Cilium has one switch per family, Flannel one for all, Calico and Cilium's MultiPool one per pool.
 func (s *state) validateNAT() {
 	s.nat[ipv4], s.nat[ipv6] = true, true
 	firstOf := map[networkstackv1alpha1.IPFamily]int{}
@@ -380,6 +388,10 @@ func (s *state) validateNAT() {
 		first, seen := firstOf[f]
 		switch {
 		case s.cni == networkstackv1alpha1.CNICalico:
+		case s.multiPool():
+			// Each pool has its own; a family is masqueraded when one of its pools is.
+			s.nat[f] = seen && s.nat[f] || nat
+			firstOf[f] = p.index
 		case !seen:
 			firstOf[f] = p.index
 			s.nat[f] = nat

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // ErrNotDeployed is returned by Load when no revision of the release was ever deployed.
@@ -169,6 +171,30 @@ func Permanent(err error) bool {
 	var fixed *ImmutableFieldError
 	return errors.As(err, &render) || errors.As(err, &conflict) || errors.As(err, &crd) ||
 		errors.As(err, &unserved) || errors.As(err, &fixed)
+}
+
+// Unserved are the kinds that the cluster does not serve, when err is about nothing else; untouched says that nothing was applied
+// because of it.
+func Unserved(err error) (kinds []schema.GroupKind, untouched bool) {
+	var apply *ApplyError
+	if !errors.As(err, &apply) || apply.Err != nil {
+		return nil, false
+	}
+	untouched = true
+	for _, cause := range apply.Causes {
+		kind := cause.Object.GVK.GroupKind()
+		switch {
+		case meta.IsNoMatchError(cause.Err):
+		case cause.Verb == "apply" && cause.Reason == metav1.StatusReasonNotFound && cause.Object.Namespace == "":
+			untouched = false // known by now, and not served yet
+		default:
+			return nil, false
+		}
+		if !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds, untouched
 }
 
 // Passing says whether err is the API server's trouble and not the release's: it did not answer, was overloaded, or failed
