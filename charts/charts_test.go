@@ -182,6 +182,7 @@ func TestLint(t *testing.T) {
 		"multus":              {},
 		"network-attachments": {},
 		"weave-net":           {},
+		"cilium-resources":    {},
 		"kube-proxy": {
 			"mode": "iptables", "image": map[string]any{"tag": "v1.36.3"},
 			"apiServer": map[string]any{"host": "10.0.0.1", "port": 6443},
@@ -199,7 +200,7 @@ func TestLint(t *testing.T) {
 
 // TestSchemasAreLocal keeps rendering off the network.
 func TestSchemasAreLocal(t *testing.T) {
-	for _, name := range []string{"flannel", "kube-proxy", "multus", "network-attachments", "weave-net"} {
+	for _, name := range []string{"cilium-resources", "flannel", "kube-proxy", "multus", "network-attachments", "weave-net"} {
 		schema := testcharts.Embedded(t, name).Schema
 		for line := range bytes.Lines(schema) {
 			if bytes.Contains(line, []byte(`"$ref"`)) && !bytes.Contains(line, []byte(`"$ref": "#/`)) {

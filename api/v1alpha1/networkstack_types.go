@@ -446,8 +446,10 @@ type PasswordSpec struct {
 
 // IPsecSpec holds settings of IPsec.
 type IPsecSpec struct {
-	// secretName names the Secret with the keys (key "keys") in the CNI's namespace. The operator
-	// never reads it. Left out, cilium-ipsec-keys.
+	// secretName names a Secret with the keys in the CNI's namespace. Its key "keys" holds a line such as
+	// "3+ rfc4106(gcm(aes)) 0123456789abcdef0123456789abcdef01234567 128", and another number from 1 to 15 with each new
+	// key. The operator never reads it. Left out, the operator makes the Secret cilium-ipsec-keys with a random key, unless
+	// somebody else has made one of this name.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253

@@ -30,6 +30,7 @@ func TestClassify(t *testing.T) {
 		{"values that the chart refuses", &release.RenderError{Err: errors.New("x")}, verdict{reason: networkstackv1alpha1.ReasonReleaseFailed, permanent: true}},
 		{"a CRD that would lose objects", &release.CRDVersionError{}, verdict{reason: networkstackv1alpha1.ReasonReleaseFailed, permanent: true}},
 		{"an object that the API server refuses", &release.ApplyError{Err: errors.New("timeout")}, verdict{reason: networkstackv1alpha1.ReasonReleaseFailed}},
+		{"a kind that is to come", &awaitingError{err: errors.New("x")}, verdict{reason: networkstackv1alpha1.ReasonWaiting, awaiting: true}},
 		{"anything else", errors.New("connection refused"), verdict{reason: networkstackv1alpha1.ReasonReleaseFailed}},
 	} {
 		for wrapping, err := range map[string]error{"bare": tc.err, "wrapped": fmt.Errorf("loading: %w", tc.err)} {

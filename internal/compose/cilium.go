@@ -20,7 +20,7 @@ const ciliumEL8 = 10
 // kubeProxyHealthPort is where load balancers ask kube-proxy, or what replaces it, for a node's health.
 const kubeProxyHealthPort = 10256
 
-// ciliumIPsecSecret is the chart's own default.
+// ciliumIPsecSecret is the Secret that the operator makes; the name is the chart's own default.
 const ciliumIPsecSecret = "cilium-ipsec-keys" //nolint:gosec // a name, not a secret
 
 // validateCilium refuses what Cilium cannot do.
@@ -205,6 +205,14 @@ func (s *state) ciliumServices(b *valuesBuilder) {
 	b.set("socketLB.hostNamespaceOnly", true, "keeps pods' connections visible to service meshes; harmless without one")
 }
 
+// ipsecSecret is the Secret with IPsec keys that the user names; empty when the operator is to make one.
+func (s *state) ipsecSecret() string {
+	if e := s.spec.CNI.Encryption; e != nil && e.IPsec != nil {
+		return e.IPsec.SecretName
+	}
+	return ""
+}
+
 func (s *state) ciliumEncryption(b *valuesBuilder) {
 	const by = "spec.cni.encryption"
 	b.control("encryption.enabled", by, s.encryption != networkstackv1alpha1.EncryptionNone, "encryption.type is %s", s.encryption)
@@ -214,11 +222,16 @@ func (s *state) ciliumEncryption(b *valuesBuilder) {
 		b.reserve("encryption.ipsec.secretName", by)
 	case networkstackv1alpha1.EncryptionIPsec:
 		b.control("encryption.type", by, "ipsec", "encryption.type is IPsec")
-		if i := s.spec.CNI.Encryption.IPsec; i != nil && i.SecretName != "" {
-			b.control("encryption.ipsec.secretName", by, i.SecretName, "from cni.encryption.ipsec")
-		} else {
-			b.control("encryption.ipsec.secretName", by, ciliumIPsecSecret, "default")
+		if name := s.ipsecSecret(); name != "" {
+			b.control("encryption.ipsec.secretName", by, name, "from cni.encryption.ipsec")
+			break
 		}
+		b.control("encryption.ipsec.secretName", by, ciliumIPsecSecret, "the operator makes the Secret")
+		b.reserve("encryption.ipsec.keyFile", by)
+		// The agents see a new key in the file that they mount, and accept the old one until keyRotationDuration is over.
+		b.generated = []networkstackv1alpha1.GeneratedSecret{{
+			SecretName: ciliumIPsecSecret, Kind: networkstackv1alpha1.SecretIPsecKeys, Rotation: s.spec.CNI.Encryption.Rotation,
+		}}
 	default:
 		b.reserve("encryption.type", by)
 		b.reserve("encryption.ipsec.secretName", by)

@@ -69,7 +69,7 @@ var (
 	})
 )
 
-// Rules about BGP and bandwidth.
+// Rules about BGP, IPsec keys and bandwidth.
 var (
 	ruleBGPOld = refuses(AreaCilium, Rule{
 		ID:     "CILIUM-BGP-VERSION",
@@ -131,6 +131,18 @@ var (
 		When:   "ebgpMultihop for a peer of the nodes' own autonomous system.",
 		Remedy: "Remove it.",
 		Source: "Cilium's definition of CiliumBGPPeerConfig: it is ignored for iBGP.",
+	})
+	ruleIPsecSecret = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-IPSEC-SECRET",
+		When:   "encryption.ipsec.secretName is no name of a Secret.",
+		Remedy: "Correct it, or leave it out to have the operator make the keys.",
+		Source: "Kubernetes, names of objects.",
+	})
+	ruleIPsecRotation = warns(AreaCilium, Rule{
+		ID:     "CILIUM-IPSEC-ROTATION",
+		When:   "encryption.rotation with keys of the user's own, or with the value encryption.ipsec.keyWatcher false.",
+		Remedy: "Rotate the user's own keys in their Secret; remove the value.",
+		Source: "Cilium, IPsec encryption, key rotation: agents watch the file with the keys. The operator never writes a Secret of others.",
 	})
 	ruleBandwidthIPsec = refuses(AreaCilium, Rule{
 		ID:     "CILIUM-BANDWIDTH-IPSEC",

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
@@ -73,6 +74,7 @@ func (s *state) validateCiliumValues() {
 
 func (c ciliumInput) validateEncryption() {
 	if c.encryption == networkstackv1alpha1.EncryptionIPsec {
+		c.validateIPsecKeys()
 		if c.on("hostFirewall.enabled") {
 			c.refuseValue(ruleIPsecHostFirewall,
 				"hostFirewall.enabled does not work with IPsec; Cilium's agents stop on start: remove it, or choose WireGuard")
@@ -90,6 +92,22 @@ func (c ciliumInput) validateEncryption() {
 	cidr := c.word("encryption.strictMode.egress.cidr")
 	if p, err := netip.ParsePrefix(cidr); err == nil && p.Addr().Is6() && c.on("encryption.strictMode.egress.enabled") {
 		c.refuseValue(ruleStrictEgress, "encryption.strictMode.egress.cidr takes IPv4 only; Cilium's agents stop on start: write an IPv4 range")
+	}
+}
+
+// validateIPsecKeys refuses a Secret that cannot be, and warns of rotations that nothing follows from.
+func (c ciliumInput) validateIPsecKeys() {
+	path, name := cniPath.Child("encryption"), c.ipsecSecret()
+	if name != "" && len(validation.IsDNS1123Subdomain(name)) > 0 {
+		c.refuse(ruleIPsecSecret, field.Invalid(path.Child("ipsec", "secretName"), name, "is no name of a Secret: use lower-case letters, digits, \"-\" and \".\""))
+	}
+	watcher, _ := lookup(c.user, "encryption.ipsec.keyWatcher")
+	switch {
+	case c.spec.CNI.Encryption.Rotation == "":
+	case name != "":
+		c.warn(ruleIPsecRotation, path.Child("rotation"), "has no effect: the keys are in your Secret %s; write a key with another number there, or remove ipsec.secretName", name)
+	case watcher == false:
+		c.warn(ruleIPsecRotation, path.Child("rotation"), "values.encryption.ipsec.keyWatcher is false, so agents read a new key when they start: restart them, or remove the value")
 	}
 }
 

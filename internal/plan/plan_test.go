@@ -32,6 +32,12 @@ func have(name string, stage int32, changes ...func(*networkstackv1alpha1.Networ
 	return c
 }
 
+// beside is a release that does not wait for the readiness of another one.
+func beside(r compose.Release, name string) compose.Release {
+	r.Beside = []string{name}
+	return r
+}
+
 func suspend(s *networkstackv1alpha1.NetworkComponentSpec) { s.Suspend = true }
 
 func version2(s *networkstackv1alpha1.NetworkComponentSpec) { s.Chart.Version = "2.0.0" }
@@ -77,6 +83,21 @@ func TestMake(t *testing.T) {
 		{"the lower stage is Ready for an earlier spec",
 			releases{want("cni", 0), want("kube-proxy", 1)}, components{have("cni", 0, unseen)},
 			[]Step{{Name: "cni", Action: Keep}, {Name: "kube-proxy", Action: Install, Stage: 1, WaitingFor: []string{"cni"}}}},
+		{"beside a lower stage: not before that is wanted as it is",
+			releases{want("cni", 0), beside(want("pools", 1), "cni"), want("dns", 2)}, nil,
+			[]Step{
+				{Name: "cni", Action: Install},
+				{Name: "pools", Action: Install, Stage: 1, WaitingFor: []string{"cni"}},
+				{Name: "dns", Action: Install, Stage: 2, WaitingFor: []string{"cni", "pools"}},
+			}},
+		{"beside a lower stage: before that is Ready",
+			releases{want("proxy", 0), want("cni", 0), beside(want("pools", 1), "cni"), want("dns", 2)}, components{have("cni", 0, unready), have("proxy", 0, unready)},
+			[]Step{
+				{Name: "proxy", Action: Keep},
+				{Name: "cni", Action: Keep},
+				{Name: "pools", Action: Install, Stage: 1, WaitingFor: []string{"proxy"}},
+				{Name: "dns", Action: Install, Stage: 2, WaitingFor: []string{"proxy", "cni", "pools"}},
+			}},
 		{"the lower stage is Ready",
 			releases{want("cni", 0), want("kube-proxy", 1)}, components{have("cni", 0)},
 			[]Step{{Name: "cni", Action: Keep}, {Name: "kube-proxy", Action: Install, Stage: 1}}},
