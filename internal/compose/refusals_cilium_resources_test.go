@@ -107,7 +107,7 @@ func ciliumPoolFindings() []finding {
 		{name: "several pools, disabled", in: cilium(multi, replaced, pools(main, fastPool(disabled, func(p *IPPool) { p.BGPExport = Disabled })))},
 		{name: "several pools beside kube-proxy", in: cilium(multi, two), errors: []string{masquerades}},
 		{name: "several pools, not all masqueraded, beside kube-proxy", in: cilium(multi, pools(main, fastPool(noNAT))), errors: []string{masquerades,
-			`spec.ipPools[1].natOutgoing: Invalid value: "Disabled": Cilium masquerades some pools and not others in eBPF only: make natOutgoing of all pools equal, or set kubeProxy.mode to Replaced [POOL-NAT-DIFFERS]`,
+			`spec.ipPools[1].natOutgoing: Invalid value: "Disabled": Cilium masquerades some pools and not others in eBPF only: make natOutgoing of all pools equal, or set kubeProxy.mode to Replaced [NAT-DIFFERS]`,
 		}},
 		{name: "several pools, the rest by reference", in: cilium(multi, two, func(in *Input) {
 			in.Stack.Spec.CNI.ValuesFrom = []ValuesReference{{Kind: ValuesFromConfigMap, Name: "more"}}
@@ -142,11 +142,11 @@ func ciliumPoolFindings() []finding {
 			`spec.ipPools[1].podSelector: Invalid value: "Near" is not a valid label selector operator: write labels and operators as Kubernetes does [CILIUM-SELECTOR]`,
 		}},
 		{name: "a node's range is larger than its pool", in: cilium(multi, replaced, pools(main, with(poolOf("small", "10.245.0.0/27"), mask(26)))), errors: []string{
-			`spec.ipPools[1].cidrs[0]: Invalid value: "10.245.0.0/27": is smaller than the range of one node (/26): use a shorter prefix, or a longer nodeMaskSizes.ipv4 [POOL-SMALLER-THAN-RANGE]`,
+			`spec.ipPools[1].cidrs[0]: Invalid value: "10.245.0.0/27": is smaller than the range of one node (/26): use a shorter prefix, or a longer nodeMaskSizes.ipv4 [MASK-LARGER-THAN-POOL]`,
 		}},
 		{name: "a small pool", in: cilium(multi, replaced, pools(main, poolOf("small", "10.245.0.0/27")))},
 		{name: "a node mask of no CIDR", in: cilium(multi, replaced, pools(main, with(poolOf("six", "10.245.0.0/27"), func(p *IPPool) { p.NodeMaskSizes = &NodeMaskSizes{IPv6: ptr(int32(64))} }))), warnings: []string{
-			"spec.ipPools[1].nodeMaskSizes.ipv6: has no effect: the pool has no IPv6 CIDR [POOL-MASK-NO-EFFECT]",
+			"spec.ipPools[1].nodeMaskSizes.ipv6: has no effect: the pool has no IPv6 CIDR [MASK-NO-EFFECT]",
 		}},
 		{name: "the pool default is short of ranges", in: cilium(multi, replaced, pools(with(main, func(p *IPPool) { p.CIDRs = []string{"10.244.0.0/25"} }), poolOf("more", "10.245.0.0/16"))), errors: []string{
 			`spec.ipPools[0].cidrs[0]: Invalid value: "10.244.0.0/25": the pool default gives 2 IPv4 ranges of /26 but 3 nodes exist, each of which needs one: add a CIDR, use a shorter prefix, or a longer nodeMaskSizes.ipv4 [POOL-TOO-FEW-RANGES]`,
