@@ -8,9 +8,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/release"
@@ -315,6 +318,33 @@ func TestChartRequest(t *testing.T) {
 		// The flag's directories are every component's: a second request may not find the first one's among them.
 		if diff := cmp.Diff(want, r.chartRequest(spec)); diff != "" {
 			t.Errorf("with sources (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// TestAwaiting tells kinds that another component brings from kinds that nobody does.
+func TestAwaiting(t *testing.T) {
+	r := &Reconciler{Catalog: catalog.Default()}
+	missing := func(group string) error {
+		kind := schema.GroupVersionKind{Group: group, Version: "v2", Kind: "Thing"}
+		return &release.ApplyError{Causes: []*release.ObjectError{{
+			Object: release.Object{GVK: kind, Name: "a"}, Verb: "find the resource of", Err: &meta.NoKindMatchError{GroupKind: kind.GroupKind()},
+		}}}
+	}
+	for _, tc := range []struct {
+		name, component string
+		err             error
+		awaiting        bool
+	}{
+		{"Cilium's kind for its resources", "CiliumResources", missing("cilium.io"), true},
+		{"another one for them", "CiliumResources", missing("monitoring.coreos.com"), false},
+		{"Cilium's kind for Cilium", "Cilium", missing("cilium.io"), false},
+		{"another error", "CiliumResources", &release.ApplyError{Err: errors.New("timeout")}, false},
+	} {
+		c := &networkstackv1alpha1.NetworkComponent{Spec: networkstackv1alpha1.NetworkComponentSpec{Type: tc.component}}
+		verdict := classify(r.awaiting(c, tc.err))
+		if verdict.awaiting != tc.awaiting || tc.awaiting && (verdict.reason != networkstackv1alpha1.ReasonWaiting || verdict.wait(100) != awaitingWait) {
+			t.Errorf("%s: %+v", tc.name, verdict)
 		}
 	}
 }

@@ -194,7 +194,7 @@ func Unserved(err error) (kinds []schema.GroupKind, untouched bool) {
 			kinds = append(kinds, kind)
 		}
 	}
-	return kinds, untouched
+	return kinds, untouched && len(kinds) > 0
 }
 
 // Passing says whether err is the API server's trouble and not the release's: it did not answer, was overloaded, or failed

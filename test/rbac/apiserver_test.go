@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,6 +50,10 @@ func TestAPIServerLetsOperatorInstallCharts(t *testing.T) {
 		account.list(t, objects)
 		account.remove(t, objects)
 	}
+	// Cilium's own operator would define them.
+	admin.apply(t, ciliumDefinitions())
+	account.served(t, schema.GroupVersionKind{Group: "cilium.io", Version: "v2alpha1", Kind: "CiliumPodIPPool"})
+	account.served(t, schema.GroupVersionKind{Group: "cilium.io", Version: "v2", Kind: "CiliumBGPAdvertisement"})
 	// In order: the definition of network-attachments' kind comes with multus.
 	for _, name := range slices.Sorted(maps.Keys(ownValues)) {
 		t.Run(name, func(t *testing.T) {
@@ -100,6 +105,28 @@ func TestAPIServerLetsOperatorInstallCharts(t *testing.T) {
 		account.remove(t, rest)
 	})
 	t.Run("no more than that", func(t *testing.T) { checkRefusals(t, config) })
+}
+
+// ciliumDefinitions are those of the kinds that cilium-resources has, without their schemas.
+func ciliumDefinitions() []*unstructured.Unstructured {
+	var out []*unstructured.Unstructured
+	for kind, version := range map[string]string{
+		"CiliumPodIPPool": "v2alpha1", "CiliumBGPClusterConfig": "v2", "CiliumBGPPeerConfig": "v2", "CiliumBGPAdvertisement": "v2",
+	} {
+		singular := strings.ToLower(kind)
+		out = append(out, &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": singular + "s.cilium.io"},
+			"spec": map[string]any{
+				"group": "cilium.io", "scope": "Cluster",
+				"names": map[string]any{"kind": kind, "listKind": kind + "List", "singular": singular, "plural": singular + "s"},
+				"versions": []any{map[string]any{
+					"name": version, "served": true, "storage": true,
+					"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+				}},
+			},
+		}})
+	}
+	return out
 }
 
 // checkRefusals fails when the API server lets the operator's account have more than its roles say.
