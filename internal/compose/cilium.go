@@ -58,7 +58,7 @@ func nativeRoutingKey(f networkstackv1alpha1.IPFamily) string {
 
 // validateNativeRouting refuses native routing without the one range per family that masquerading needs.
 func (s *state) validateNativeRouting() {
-	if s.encapsulation != networkstackv1alpha1.EncapsulationNone || s.unmasqueraded() {
+	if s.encapsulation != networkstackv1alpha1.EncapsulationNone || s.unmasqueraded() || s.ciliumJudged().masqueradesBlindly() {
 		return
 	}
 	for _, f := range s.families {

@@ -180,9 +180,7 @@ func (c ciliumInput) validateMultiPool() {
 	for _, p := range c.ciliumPools {
 		c.validateFamiliesOfPool(p)
 	}
-	switch {
-	case !c.masquerades() || c.word("egressMasqueradeInterfaces") != "" && !c.on("bpf.masquerade"):
-	case c.lacks("bpf.masquerade"):
+	if c.masqueradesBlindly() {
 		c.refuse(ruleMultiPoolMasquerade, field.Invalid(path, networkstackv1alpha1.CiliumMultiPool, fmt.Sprintf(
 			"masquerading knows the pools' addresses in eBPF only, which needs kubeProxy.mode Replaced, and that is %s: "+
 				"set it, disable natOutgoing of every pool, or name the interfaces in values.egressMasqueradeInterfaces", c.kubeProxyMode)))
@@ -194,6 +192,12 @@ func (c ciliumInput) validateMultiPool() {
 				"Cilium masquerades some pools and not others in eBPF only: make natOutgoing of all pools equal, or set kubeProxy.mode to Replaced"))
 		}
 	}
+}
+
+// masqueradesBlindly says that pods' addresses are to be masqueraded, and nothing would know which those are.
+func (c ciliumInput) masqueradesBlindly() bool {
+	named := c.word("egressMasqueradeInterfaces") != "" && !c.on("bpf.masquerade")
+	return c.multiPool() && c.masquerades() && !named && c.lacks("bpf.masquerade")
 }
 
 func (c ciliumInput) validateFamiliesOfPool(p ciliumPool) {

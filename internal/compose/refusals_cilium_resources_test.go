@@ -112,6 +112,10 @@ func ciliumPoolFindings() []finding {
 		{name: "several pools, the rest by reference", in: cilium(multi, two, func(in *Input) {
 			in.Stack.Spec.CNI.ValuesFrom = []ValuesReference{{Kind: ValuesFromConfigMap, Name: "more"}}
 		})},
+		{name: "several pools without a tunnel, masqueraded on named interfaces", in: cilium(multi, two, encapsulation(EncapsulationNone), values(object{"egressMasqueradeInterfaces": "eth0"})), errors: []string{
+			`spec.cni.encapsulation: Invalid value: "None": native routing needs one IPv4 range that holds all pods, and ipPools has 2: use one CIDR, or set cni.values.ipv4NativeRoutingCIDR to a range that holds them all [CILIUM-NATIVE-RANGES]`,
+		}},
+		{name: "several pools without a tunnel beside kube-proxy", in: cilium(multi, two, encapsulation(EncapsulationNone)), errors: []string{masquerades}},
 		{name: "several pools of an old Cilium", in: cilium(multi, replaced, two, version("1.18.4")), errors: []string{
 			`spec.cni.cilium.ipam: Invalid value: "MultiPool": Cilium 1.18.4 cannot select pods for a pool, nor encrypt all routes with IPsec: use 1.19 or newer, or ClusterPool [CILIUM-MULTI-POOL-VERSION]`,
 		}, warnings: []string{
