@@ -499,7 +499,7 @@ func (in *CiliumBGPInstance) DeepCopyInto(out *CiliumBGPInstance) {
 	*out = *in
 	if in.NodeSelector != nil {
 		in, out := &in.NodeSelector, &out.NodeSelector
-		*out = new(v1.LabelSelector)
+		*out = new(metav1.LabelSelector)
 		(*in).DeepCopyInto(*out)
 	}
 	if in.Peers != nil {
@@ -544,7 +544,7 @@ func (in *CiliumBGPSpec) DeepCopyInto(out *CiliumBGPSpec) {
 	}
 	if in.ServiceSelector != nil {
 		in, out := &in.ServiceSelector, &out.ServiceSelector
-		*out = new(v1.LabelSelector)
+		*out = new(metav1.LabelSelector)
 		(*in).DeepCopyInto(*out)
 	}
 	if in.Instances != nil {
@@ -975,17 +975,17 @@ func (in *IPPool) DeepCopyInto(out *IPPool) {
 	}
 	if in.NodeSelector != nil {
 		in, out := &in.NodeSelector, &out.NodeSelector
-		*out = new(v1.LabelSelector)
+		*out = new(metav1.LabelSelector)
 		(*in).DeepCopyInto(*out)
 	}
 	if in.PodSelector != nil {
 		in, out := &in.PodSelector, &out.PodSelector
-		*out = new(v1.LabelSelector)
+		*out = new(metav1.LabelSelector)
 		(*in).DeepCopyInto(*out)
 	}
 	if in.NamespaceSelector != nil {
 		in, out := &in.NamespaceSelector, &out.NamespaceSelector
-		*out = new(v1.LabelSelector)
+		*out = new(metav1.LabelSelector)
 		(*in).DeepCopyInto(*out)
 	}
 }
@@ -1310,7 +1310,7 @@ func (in *NetworkComponentSpec) DeepCopyInto(out *NetworkComponentSpec) {
 	}
 	if in.ProgressDeadline != nil {
 		in, out := &in.ProgressDeadline, &out.ProgressDeadline
-		*out = new(v1.Duration)
+		*out = new(metav1.Duration)
 		**out = **in
 	}
 }
@@ -1330,7 +1330,7 @@ func (in *NetworkComponentStatus) DeepCopyInto(out *NetworkComponentStatus) {
 	*out = *in
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions
-		*out = make([]v1.Condition, len(*in))
+		*out = make([]metav1.Condition, len(*in))
 		for i := range *in {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
@@ -1517,7 +1517,7 @@ func (in *NetworkStackStatus) DeepCopyInto(out *NetworkStackStatus) {
 	*out = *in
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions
-		*out = make([]v1.Condition, len(*in))
+		*out = make([]metav1.Condition, len(*in))
 		for i := range *in {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
@@ -1794,7 +1794,7 @@ func (in *UpgradeSpec) DeepCopyInto(out *UpgradeSpec) {
 	*out = *in
 	if in.ProgressDeadline != nil {
 		in, out := &in.ProgressDeadline, &out.ProgressDeadline
-		*out = new(v1.Duration)
+		*out = new(metav1.Duration)
 		**out = **in
 	}
 }
