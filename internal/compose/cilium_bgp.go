@@ -25,7 +25,8 @@ const maxASN = 1<<32 - 1
 // announcesPods says whether routers learn by BGP where pods are.
 func (s *state) announcesPods() bool {
 	bgp := s.ciliumSpec().BGP
-	return s.spec.CNI.Type == networkstackv1alpha1.CNICilium && bgp != nil && slices.Contains(bgp.Advertise, networkstackv1alpha1.CiliumAdvertisePods)
+	return s.spec.CNI.Type == networkstackv1alpha1.CNICilium && bgp != nil &&
+		slices.Contains(bgp.Advertise, networkstackv1alpha1.CiliumAdvertisePods)
 }
 
 // ciliumBGP has the agents speak BGP.

@@ -1,7 +1,6 @@
 package compose
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -158,7 +157,8 @@ func (s *state) validateMultiPoolSettings(p networkstackv1alpha1.IPPool, path *f
 // validateSelector refuses selectors that Kubernetes cannot read.
 func (s *state) validateSelector(path *field.Path, selector *metav1.LabelSelector) {
 	if _, err := metav1.LabelSelectorAsSelector(selector); err != nil {
-		s.refuse(ruleCiliumSelector, field.Invalid(path, field.OmitValueType{}, err.Error()+": write labels and operators as Kubernetes does"))
+		s.refuse(ruleCiliumSelector, field.Invalid(path, field.OmitValueType{},
+			err.Error()+": write labels and operators as Kubernetes does"))
 	}
 }
 
@@ -186,7 +186,10 @@ func (c ciliumInput) validateMultiPool() {
 				"set it, disable natOutgoing of every pool, or name the interfaces in values.egressMasqueradeInterfaces", c.kubeProxyMode)))
 	}
 	for _, p := range c.ciliumPools {
-		mixed := slices.ContainsFunc(c.families, func(f networkstackv1alpha1.IPFamily) bool { _, has := p.families[f]; return has && c.nat[f] })
+		mixed := slices.ContainsFunc(c.families, func(f networkstackv1alpha1.IPFamily) bool {
+			_, has := p.families[f]
+			return has && c.nat[f]
+		})
 		if !p.nat && mixed && c.lacks("bpf.masquerade") {
 			c.refuse(ruleNATDiffers, field.Invalid(poolsPath.Index(p.index).Child("natOutgoing"), networkstackv1alpha1.Disabled,
 				"Cilium masquerades some pools and not others in eBPF only: make natOutgoing of all pools equal, or set kubeProxy.mode to Replaced"))
@@ -317,7 +320,7 @@ func (s *state) ciliumResources() []Release {
 // ciliumPoolValues are a pool in the words of the chart.
 func (s *state) ciliumPoolValues(p ciliumPool) map[string]any {
 	given := s.spec.IPPools[p.index]
-	out := map[string]any{"name": p.name, "advertise": cmp.Or(given.BGPExport, networkstackv1alpha1.Enabled) == networkstackv1alpha1.Enabled}
+	out := map[string]any{"name": p.name, "advertise": given.BGPExport != networkstackv1alpha1.Disabled}
 	for f, r := range p.families {
 		if s.has(f) {
 			out[familyKey(f)] = map[string]any{"cidrs": anyList(r.cidrs), "maskSize": r.mask}

@@ -39,9 +39,8 @@ type Step struct {
 func (s Step) Allowed() bool { return len(s.WaitingFor) == 0 }
 
 // Make plans the way from the installed components to the wanted releases. Installs and upgrades go stage by
-// stage: a stage starts when every component of the stages below it is as wanted and Ready; of those that a release is beside of,
-// it waits only for them to be wanted as they are. What is no longer
-// wanted goes last, in reverse, one stage at a time, so that a replacement always runs before what it replaces goes.
+// stage: a stage starts when every component of the stages below it is as wanted and Ready; of those that a release is
+// beside, only as wanted. What is no longer wanted goes last, in reverse, one stage at a time, so that a replacement always runs before what it replaces goes.
 func Make(wanted []compose.Release, installed []networkstackv1alpha1.NetworkComponent) []Step {
 	have := make(map[string]*networkstackv1alpha1.NetworkComponent, len(installed))
 	for i := range installed {
@@ -59,7 +58,8 @@ func Make(wanted []compose.Release, installed []networkstackv1alpha1.NetworkComp
 		step := Step{Name: r.Name, Action: action(existing, &r.Spec), Stage: r.Spec.Stage, Wanted: &r.Spec}
 		if step.Action != Keep {
 			for _, u := range unsettled {
-				if u.Stage < step.Stage && !(u.Action == Keep && slices.Contains(r.Beside, u.Name)) {
+				beside := u.Action == Keep && slices.Contains(r.Beside, u.Name)
+				if u.Stage < step.Stage && !beside {
 					step.WaitingFor = append(step.WaitingFor, u.Name)
 				}
 			}
