@@ -420,7 +420,7 @@ func (s *state) validateMultiPoolsKept() {
 			}
 			path := poolsPath.Index(now.index)
 			for _, cidr := range was.cidrs[f] {
-				if !slices.Contains(cidrs, cidr) {
+				if !slices.Contains(cidrs, cidr) && len(s.pools) == s.countCIDRs() {
 					s.refuse(ruleCiliumPoolChanged, field.Invalid(path.Child("cidrs"), strings.Join(cidrs, ", "), fmt.Sprintf(
 						"%s is in use and cannot be changed or removed: restore it, and add CIDRs beside it; to be rid of it, add another pool, "+
 							"disable this one, and remove it when no pod has an address of it", cidr)))

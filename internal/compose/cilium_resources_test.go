@@ -131,9 +131,9 @@ func TestCiliumResources(t *testing.T) {
 			"CiliumBGPAdvertisement cilium-resources": {"advertisements": []any{object{"advertisementType": "PodCIDR"}}},
 		}},
 		{"BGP of everything", cilium(dual, multi, mode(KubeProxyReplaced), bgpSpec(
-			CiliumBGPInstance{Name: "rack", LocalASN: 64600, NodeSelector: labelled("rack", "1"), Peers: []CiliumBGPPeer{everything}},
+			CiliumBGPInstance{Name: "rack", LocalASN: 64600, NodeSelector: withLabel("rack", "1"), Peers: []CiliumBGPPeer{everything}},
 		), ciliumBlock(func(c *CiliumSpec) {
-			c.BGP.Advertise, c.BGP.ServiceSelector = []CiliumAdvertised{CiliumAdvertisePods, CiliumAdvertiseLoadBalancerIPs}, labelled("public", "yes")
+			c.BGP.Advertise, c.BGP.ServiceSelector = []CiliumAdvertised{CiliumAdvertisePods, CiliumAdvertiseLoadBalancerIPs}, withLabel("public", "yes")
 		})), map[string]object{
 			"CiliumPodIPPool default": {"ipv4": object{"cidrs": []any{"10.244.0.0/16"}, "maskSize": 26.0}, "ipv6": object{"cidrs": []any{"fd00:10:244::/56"}, "maskSize": 64.0}},
 			"CiliumBGPClusterConfig rack": {"nodeSelector": object{"matchLabels": object{"rack": "1"}}, "bgpInstances": []any{object{"name": "rack", "localASN": 64600.0, "peers": []any{

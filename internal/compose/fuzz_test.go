@@ -136,6 +136,8 @@ func checkRelease(t *testing.T, in Input, rel Release) {
 		}
 	case "network-attachments":
 		checkAttachments(t, values)
+	case "cilium-resources":
+		checkCiliumResources(t, values)
 	case "kube-proxy":
 		for _, key := range []string{"mode", "image.tag", "apiServer.host"} {
 			if v, _ := lookup(values, key); v == nil || v == "" {
@@ -196,6 +198,43 @@ func checkCalico(t *testing.T, values object, node int) {
 	}
 	if host, _ := lookup(values, "kubernetesServiceEndpoint.host"); network.(object)["linuxDataplane"] == "BPF" && (host == nil || host == "") {
 		t.Error("BPF without the API server's address")
+	}
+}
+
+// checkCiliumResources holds pools to what Cilium's operator and agents take.
+func checkCiliumResources(t *testing.T, values object) {
+	t.Helper()
+	pools, _ := values["pools"].([]any)
+	if _, bgp := values["bgp"]; len(pools) == 0 && !bgp {
+		t.Error("a release without objects")
+	}
+	names := map[any]bool{}
+	for _, entry := range pools {
+		p := entry.(object)
+		if names[p["name"]] || p["ipv4"] == nil && p["ipv6"] == nil {
+			t.Errorf("pool %v", p)
+		}
+		names[p["name"]] = true
+		for _, family := range []string{"ipv4", "ipv6"} {
+			mask, _ := lookup(p, family+".maskSize")
+			for _, cidr := range words(p, family+".cidrs") {
+				if prefix := netip.MustParsePrefix(cidr); mask.(int64) < int64(prefix.Bits()) || prefix.Addr().Is4() != (family == "ipv4") {
+					t.Errorf("ranges of /%v of %s", mask, cidr)
+				}
+			}
+		}
+	}
+	if len(pools) > 0 && !names["default"] {
+		t.Errorf("no pool is default: %v", names)
+	}
+}
+
+// both is several edits as one.
+func both(edits ...func(*Input)) func(*Input) {
+	return func(in *Input) {
+		for _, edit := range edits {
+			edit(in)
+		}
 	}
 }
 
@@ -279,6 +318,9 @@ func randomInput(r *rand.Rand, tame bool) Input {
 		tainted(2, corev1.Taint{Key: "a", Effect: corev1.TaintEffectNoExecute}), tolerating(pick(r, all, notReady)), labelled(2, "pool", "gpu"),
 		agentSettings(AgentSettings{NodeSelector: map[string]string{"pool": pick(r, "gpu", "x y")}}),
 		metrics(MetricsSpec{Endpoints: pick(r, "", Enabled, Disabled), ServiceMonitors: pick(r, "", MonitorsAuto, MonitorsEnabled, MonitorsDisabled)}),
+		multi, both(mode(KubeProxyReplaced), multi, secondPool(fastPool())), secondPool(fastPool(func(p *IPPool) { p.CIDRs = []string{randomCIDR(r), randomCIDR(r)} })),
+		bgp(router("a", pick(r, "192.168.10.1", "10.244.0.1", "x")), router(pick(r, "a", "b"), "fd00:192::1", func(p *CiliumBGPPeer) { p.HoldTimeSeconds = int32(r.IntN(70000)) })),
+		bandwidth(pick(r, CiliumBandwidthDisabled, CiliumBandwidthEnabled, CiliumBandwidthBBR)), flowLogs(pick(r, Enabled, Disabled)),
 		mtu(int32(r.IntN(10000))), nodeMTUs(r.IntN(9500), r.IntN(9500), 1500), nodeMTUs(1500, 1500, 9000),
 		values(object{"operator": object{"replicas": r.IntN(5)}}), values(object{"ipam": nil}),
 		values(object{"egressGateway": object{"enabled": true}, "bpf": object{"masquerade": r.IntN(2) == 0, "datapathMode": pick(r, "veth", "netkit")}}),

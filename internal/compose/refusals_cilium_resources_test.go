@@ -20,8 +20,8 @@ func ciliumBlock(edit func(*CiliumSpec)) func(*Input) {
 // multi has each pool be a CiliumPodIPPool.
 func multi(in *Input) { ciliumBlock(func(c *CiliumSpec) { c.IPAM = CiliumMultiPool })(in) }
 
-// labelled is a selector of a label.
-func labelled(key, value string) *metav1.LabelSelector {
+// withLabel is a selector of a label.
+func withLabel(key, value string) *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchLabels: map[string]string{key: value}}
 }
 
@@ -69,7 +69,7 @@ func installedCilium(before []func(*Input), after ...func(*Input)) Input {
 // fastPool is a pool for the pods of some namespaces.
 func fastPool(edits ...func(*IPPool)) IPPool {
 	p := poolOf("fast", "10.245.0.0/16")
-	p.NamespaceSelector = labelled("team", "fast")
+	p.NamespaceSelector = withLabel("team", "fast")
 	for _, edit := range edits {
 		edit(&p)
 	}
@@ -135,7 +135,7 @@ func ciliumPoolFindings() []finding {
 		{name: "a pool lacks a family", in: cilium(dual, multi, replaced, pools(poolOf("default", "10.244.0.0/16", "fd00:10:244::/56"), fastPool())), warnings: []string{
 			"spec.ipPools[1].cidrs: the pool has no IPv6 CIDR: pods must name it in the annotation ipam.cilium.io/ipv4-pool and not in ipam.cilium.io/ip-pool [CILIUM-POOL-FAMILY]",
 		}},
-		{name: "the pool default selects", in: cilium(multi, replaced, pools(with(main, func(p *IPPool) { p.PodSelector, p.Disabled = labelled("a", "b"), true }))), errors: []string{
+		{name: "the pool default selects", in: cilium(multi, replaced, pools(with(main, func(p *IPPool) { p.PodSelector, p.Disabled = withLabel("a", "b"), true }))), errors: []string{
 			"spec.ipPools[0].podSelector: Forbidden: the pool default is for all pods that no other pool is for: remove it, or give such pods a pool of their own [CILIUM-POOL-DEFAULT-FIELD]",
 			"spec.ipPools[0].disabled: Forbidden: the pool default is for all pods that no other pool is for, Cilium's own among them: remove it [CILIUM-POOL-DEFAULT-FIELD]",
 		}},
@@ -163,6 +163,10 @@ func ciliumPoolFindings() []finding {
 			pools(with(main, mask(25)), fastPool(func(p *IPPool) { p.CIDRs = []string{"10.246.0.0/16"} }))), errors: []string{
 			"spec.ipPools[0].nodeMaskSizes.ipv4: Invalid value: 25: nodes have ranges of /26 of the pool, whose size cannot be changed: set it to 26, or add another pool [CILIUM-POOL-CHANGED]",
 			`spec.ipPools[1].cidrs: Invalid value: "10.246.0.0/16": 10.245.0.0/16 is in use and cannot be changed or removed: restore it, and add CIDRs beside it; to be rid of it, add another pool, disable this one, and remove it when no pod has an address of it [CILIUM-POOL-CHANGED]`,
+		}},
+		{name: "installed pools, and a CIDR that cannot be read", in: installedCilium(as(multi, replaced, two), multi, replaced,
+			pools(main, fastPool(func(p *IPPool) { p.CIDRs = []string{"10.245.0.0"} }))), errors: []string{
+			`spec.ipPools[1].cidrs[0]: Invalid value: "10.245.0.0": has no prefix length: write a CIDR such as 10.244.0.0/16 [CIDR-FORM]`,
 		}},
 		{name: "an installed pool goes", in: installedCilium(as(multi, replaced, two), multi, replaced, pools(main)), errors: []string{
 			"spec.ipPools: Forbidden: the pool fast would be deleted with pods that have addresses of it: restore it, set disabled, re-create its pods, and remove it then [CILIUM-POOL-CHANGED]",
@@ -199,11 +203,11 @@ func ciliumBGPFindings() []finding {
 		{name: "BGP of everything", in: cilium(bgp(router("first", "192.168.10.1", func(p *CiliumBGPPeer) {
 			p.Port, p.PasswordSecretName, p.EBGPMultihop, p.HoldTimeSeconds, p.KeepAliveTimeSeconds, p.GracefulRestart = 1179, "router", 2, 9, 3, Enabled
 		})), edit(func(b *CiliumBGPSpec) {
-			b.Advertise, b.ServiceSelector = append(b.Advertise, CiliumAdvertiseLoadBalancerIPs), labelled("public", "yes")
+			b.Advertise, b.ServiceSelector = append(b.Advertise, CiliumAdvertiseLoadBalancerIPs), withLabel("public", "yes")
 		}))},
 		{name: "BGP of two racks", in: cilium(bgpSpec(
-			CiliumBGPInstance{Name: "a", LocalASN: 64600, NodeSelector: labelled("rack", "a"), Peers: []CiliumBGPPeer{first}},
-			CiliumBGPInstance{Name: "b", LocalASN: 64601, NodeSelector: labelled("rack", "b"), Peers: []CiliumBGPPeer{first}},
+			CiliumBGPInstance{Name: "a", LocalASN: 64600, NodeSelector: withLabel("rack", "a"), Peers: []CiliumBGPPeer{first}},
+			CiliumBGPInstance{Name: "b", LocalASN: 64601, NodeSelector: withLabel("rack", "b"), Peers: []CiliumBGPPeer{first}},
 		))},
 		{name: "BGP of an old Cilium", in: cilium(bgp(first), func(in *Input) { in.Stack.Spec.CNI.Version = "1.17.9" }), errors: []string{
 			"spec.cni.cilium.bgp: Forbidden: Cilium 1.17.9 is told in another way: use 1.18 or newer, or remove it [CILIUM-BGP-VERSION]",
@@ -217,7 +221,7 @@ func ciliumBGPFindings() []finding {
 		{name: "BGP of nobody", in: cilium(bgpSpec()), errors: []string{
 			"spec.cni.cilium.bgp.instances: Required value: name the nodes' autonomous system and the routers that they speak to [CILIUM-BGP-NOTHING]",
 		}},
-		{name: "BGP that selects Services for nothing", in: cilium(bgp(first), edit(func(b *CiliumBGPSpec) { b.ServiceSelector = labelled("a", "b") })), errors: []string{
+		{name: "BGP that selects Services for nothing", in: cilium(bgp(first), edit(func(b *CiliumBGPSpec) { b.ServiceSelector = withLabel("a", "b") })), errors: []string{
 			"spec.cni.cilium.bgp.serviceSelector: Forbidden: is read only when LoadBalancerIPs are announced: remove it, or add them to advertise [CILIUM-BGP-NOTHING]",
 		}},
 		{name: "BGP with a name in capitals", in: cilium(bgp(router("First", "192.168.10.1"))), errors: []string{
@@ -242,7 +246,7 @@ func ciliumBGPFindings() []finding {
 			"spec.cni.cilium.bgp.instances[0].peers[0].ebgpMultihop: Invalid value: 256: must be from 1 to 255 [CILIUM-BGP-NUMBER]",
 		}},
 		{name: "BGP of nodes that are in two groups", in: cilium(bgpSpec(
-			CiliumBGPInstance{Name: "a", LocalASN: 64600, NodeSelector: labelled("rack", "a"), Peers: []CiliumBGPPeer{first}},
+			CiliumBGPInstance{Name: "a", LocalASN: 64600, NodeSelector: withLabel("rack", "a"), Peers: []CiliumBGPPeer{first}},
 			CiliumBGPInstance{Name: "b", LocalASN: 64601, Peers: []CiliumBGPPeer{first}},
 		)), errors: []string{
 			"spec.cni.cilium.bgp.instances[1].nodeSelector: Required value: there are several instances, and a node can be in one only: select the nodes of each [CILIUM-BGP-OVERLAP]",

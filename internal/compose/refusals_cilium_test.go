@@ -150,6 +150,10 @@ func ciliumFindings() []finding {
 		{name: "a cluster ID without a name", in: cilium(values(object{"cluster": object{"id": 7}})), errors: []string{
 			"spec.cni.values: Invalid value: values.cluster.id is not 0, and the cluster's name is default: set values.cluster.name to one of its own [CILIUM-CLUSTER-NAME]",
 		}},
+		{name: "a cluster ID that ENIs do not bear", in: cilium(values(object{"cluster": object{"name": "east", "id": 200}, "cni": object{"chainingMode": "aws-cni"}})), errors: []string{
+			"spec.cni.values: Invalid value: values.cluster.id 200 does not work with ENIs or with chaining to aws-cni, and the chart fails: use one below 128 [CILIUM-CLUSTER-ID]",
+		}},
+		{name: "such a cluster ID without ENIs", in: cilium(values(object{"cluster": object{"name": "east", "id": 200}}))},
 		{name: "more replicas than nodes", in: cilium(values(object{"operator": object{"replicas": 4}})), warnings: []string{
 			"spec.cni.values: values.operator.replicas of 4 is more than there are nodes (3), and two replicas never share one: use fewer, or leave it out to have it derived [CILIUM-OPERATOR-REPLICAS]",
 		}},

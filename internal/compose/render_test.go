@@ -263,6 +263,7 @@ func TestCiliumChartFails(t *testing.T) {
 		"a name in capitals":     {"cluster": object{"name": "East"}},
 		"a name of 33 letters":   {"cluster": object{"name": "abcdefghijklmnopqrstuvwxyz-123456"}},
 		"an ID without a name":   {"cluster": object{"id": 7}},
+		"an ID too large":        {"cluster": object{"name": "east", "id": 200}, "cni": object{"chainingMode": "aws-cni"}},
 		"a tunnel, which is old": {"tunnel": "vxlan"},
 	} {
 		for _, version := range []string{"1.20.0", "1.19.6"} {

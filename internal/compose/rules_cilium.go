@@ -178,6 +178,12 @@ var (
 		Remedy: "Use up to 32 lower-case letters, digits and \"-\".",
 		Source: "Cilium's chart fails otherwise.",
 	})
+	ruleClusterIDChaining = refuses(AreaCilium, Rule{
+		ID:     "CILIUM-CLUSTER-ID",
+		When:   "The value cluster.id is from 128 to 255, or from 384 to 511, with the value eni.enabled or cni.chainingMode aws-cni.",
+		Remedy: "Use an ID below 128.",
+		Source: "cilium#21330: traffic that policies match is dropped; the chart fails.",
+	})
 	ruleOperatorReplicas = warns(AreaCilium, Rule{
 		ID:     "CILIUM-OPERATOR-REPLICAS",
 		When:   "The value operator.replicas is more than there are nodes.",

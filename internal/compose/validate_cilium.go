@@ -238,6 +238,10 @@ func (c ciliumInput) validateClusterIdentity() {
 			"cluster.name is no name of a cluster: use up to 32 lower-case letters, digits and \"-\", with a letter or digit at both ends")
 	}
 	id, _ := lookup(c.user, "cluster.id")
+	eni := c.on("eni.enabled") || c.word("cni.chainingMode") == "aws-cni"
+	if n, _ := id.(int64); eni && (n >= 128 && n <= 255 || n >= 384 && n <= 511) {
+		c.refuseValue(ruleClusterIDChaining, "cluster.id %d does not work with ENIs or with chaining to aws-cni, and the chart fails: use one below 128", n)
+	}
 	if n, _ := id.(int64); n != 0 && c.word("cluster.name") != "" && c.word("cluster.name") != "default" {
 		return
 	}

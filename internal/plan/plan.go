@@ -40,7 +40,8 @@ func (s Step) Allowed() bool { return len(s.WaitingFor) == 0 }
 
 // Make plans the way from the installed components to the wanted releases. Installs and upgrades go stage by
 // stage: a stage starts when every component of the stages below it is as wanted and Ready; of those that a release is
-// beside, only as wanted. What is no longer wanted goes last, in reverse, one stage at a time, so that a replacement always runs before what it replaces goes.
+// beside, only as wanted. What is no longer wanted goes last, in reverse, one stage at a time, so that a replacement
+// always runs before what it replaces goes.
 func Make(wanted []compose.Release, installed []networkstackv1alpha1.NetworkComponent) []Step {
 	have := make(map[string]*networkstackv1alpha1.NetworkComponent, len(installed))
 	for i := range installed {

@@ -273,35 +273,45 @@ func ciliumResourcesDeleted(t *testing.T, e *env, stack *networkstackv1alpha1.Ne
 	watches, err := dynamic.NewForConfig(e.cp.RESTConfig())
 	e.check(err)
 	var mu sync.Mutex
-	gone := map[string]uint64{} // by name, the revision of the deletion
+	at := map[string]uint64{} // by what happened, the API server's revision
 	note := func(resource schema.GroupVersionResource, name string) {
 		w, err := watches.Resource(resource).Watch(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
 		e.check(err)
 		t.Cleanup(w.Stop)
 		go func() {
 			for ev := range w.ResultChan() {
-				if u, ok := ev.Object.(*unstructured.Unstructured); ok && ev.Type == watch.Deleted {
-					n, _ := strconv.ParseUint(u.GetResourceVersion(), 10, 64)
-					mu.Lock()
-					gone[resource.Resource] = n
-					mu.Unlock()
+				u, ok := ev.Object.(*unstructured.Unstructured)
+				if !ok {
+					continue
 				}
+				n, _ := strconv.ParseUint(u.GetResourceVersion(), 10, 64)
+				mu.Lock()
+				if leaving := name + " leaves"; u.GetDeletionTimestamp() != nil && at[leaving] == 0 {
+					at[leaving] = n
+				}
+				if ev.Type == watch.Deleted {
+					at[name+" is gone"] = n
+				}
+				mu.Unlock()
 			}
 		}()
 	}
-	pools := schema.GroupVersionResource{Group: "cilium.io", Version: "v2alpha1", Resource: "ciliumpodippools"}
-	note(pools, "default")
-	note(appsv1.SchemeGroupVersion.WithResource("daemonsets"), "cilium")
+	note(schema.GroupVersionResource{Group: "cilium.io", Version: "v2alpha1", Resource: "ciliumpodippools"}, "default")
+	components := networkstackv1alpha1.GroupVersion.WithResource("networkcomponents")
+	note(components, resources)
+	note(components, "cilium")
 
 	e.check(e.client.Delete(t.Context(), stack.DeepCopy()))
 	e.gone(&networkstackv1alpha1.NetworkStack{ObjectMeta: metav1.ObjectMeta{Name: stack.Name}})
 	e.eventually("the deletions to be seen", func(context.Context) (bool, string) {
 		mu.Lock()
 		defer mu.Unlock()
-		return len(gone) == 2, toJSON(gone)
+		return at["default is gone"] > 0 && at[resources+" is gone"] > 0 && at["cilium is gone"] > 0, toJSON(at)
 	})
-	if gone["ciliumpodippools"] == 0 || gone["ciliumpodippools"] >= gone["daemonsets"] {
-		t.Errorf("the pools go at %d, and the agents at %d", gone["ciliumpodippools"], gone["daemonsets"])
+	mu.Lock()
+	defer mu.Unlock()
+	if at["default is gone"] >= at[resources+" is gone"] || at[resources+" is gone"] >= at["cilium leaves"] {
+		t.Errorf("the order: %s", toJSON(at))
 	}
 	for _, u := range []*unstructured.Unstructured{
 		ciliumObject("CiliumPodIPPool", "payments"), ciliumObject("CiliumBGPClusterConfig", "racks"),
