@@ -375,8 +375,10 @@ type previousCiliumPool struct {
 }
 
 // previousCiliumPools are those that the component there is was given, by name, in their order.
-func (s *state) previousCiliumPools() (names []string, pools map[string]previousCiliumPool) {
-	values, err := ParseValues(s.existing[nameCiliumResources].DerivedValues)
+func previousCiliumPools(existing map[string]networkstackv1alpha1.NetworkComponentSpec) (
+	names []string, pools map[string]previousCiliumPool,
+) {
+	values, err := ParseValues(existing[nameCiliumResources].DerivedValues)
 	if err != nil {
 		return nil, nil
 	}
@@ -401,7 +403,7 @@ func (s *state) previousCiliumPools() (names []string, pools map[string]previous
 // validateMultiPoolsKept holds the pools to what was installed: CIDRs and pools may be added, and a pool may go once it has been
 // disabled. Whether there are pods with its addresses is not known here.
 func (s *state) validateMultiPoolsKept() {
-	names, before := s.previousCiliumPools()
+	names, before := previousCiliumPools(s.existing)
 	for _, name := range names {
 		was := before[name]
 		i := slices.IndexFunc(s.ciliumPools, func(p ciliumPool) bool { return p.name == name })
@@ -409,7 +411,7 @@ func (s *state) validateMultiPoolsKept() {
 			if slices.ContainsFunc(s.spec.IPPools, func(p networkstackv1alpha1.IPPool) bool { return p.Name == name }) {
 				continue // its CIDRs are refused themselves
 			}
-			s.validatePoolGone(name, was.disabled)
+			s.validatePoolGone(name, was)
 			continue
 		}
 		now := s.ciliumPools[i]
@@ -434,12 +436,25 @@ func (s *state) validateMultiPoolsKept() {
 	}
 }
 
-// validatePoolGone wants a pool to be disabled before it is removed.
-func (s *state) validatePoolGone(name string, disabled bool) {
-	if disabled {
-		s.warn(ruleCiliumPoolRemoved, poolsPath, "the pool %s goes away; pods that still have addresses of it lose their network", name)
+// validatePoolGone wants a pool to be disabled, and its ranges to be given back, before it is removed.
+func (s *state) validatePoolGone(name string, was previousCiliumPool) {
+	if !was.disabled {
+		s.refuse(ruleCiliumPoolChanged, field.Forbidden(poolsPath, fmt.Sprintf(
+			"the pool %s would be deleted with pods that have addresses of it: restore it, set disabled, re-create its pods, and remove it then", name)))
 		return
 	}
-	s.refuse(ruleCiliumPoolChanged, field.Forbidden(poolsPath, fmt.Sprintf(
-		"the pool %s would be deleted with pods that have addresses of it: restore it, set disabled, re-create its pods, and remove it then", name)))
+	cidrs := slices.Concat(was.cidrs[ipv4], was.cidrs[ipv6])
+	if !s.facts.Allocations.Known {
+		s.refuseUnknownUse(cidrs)
+		return
+	}
+	for _, cidr := range cidrs {
+		if use := s.inUse(cidr); use.ranges > 0 {
+			s.refuse(ruleCiliumPoolInUse, field.Forbidden(poolsPath, fmt.Sprintf(
+				"%s of the disabled pool %s has ranges of %s: restore it, re-create the pods that have addresses of it, and remove it when the nodes have given them back",
+				cidr, name, nodeList(use.nodes))))
+			return
+		}
+	}
+	s.warn(ruleCiliumPoolRemoved, poolsPath, "the pool %s goes away; no node has a range of it", name)
 }

@@ -29,7 +29,7 @@ type InstalledPools struct {
 
 // PoolsOf finds the pools that the components there are have. There are none for a network plugin that is not installed here.
 func PoolsOf(in Input) InstalledPools {
-	p := poolFinder{spec: &in.Stack.Spec, facts: in.Facts}
+	p := poolFinder{spec: &in.Stack.Spec, facts: in.Facts, existing: in.Existing}
 	for _, c := range []struct {
 		name string
 		find func(values map[string]any) InstalledPools
@@ -48,8 +48,9 @@ func PoolsOf(in Input) InstalledPools {
 }
 
 type poolFinder struct {
-	spec  *networkstackv1alpha1.NetworkStackSpec
-	facts *facts.Snapshot
+	spec     *networkstackv1alpha1.NetworkStackSpec
+	facts    *facts.Snapshot
+	existing map[string]networkstackv1alpha1.NetworkComponentSpec
 }
 
 // name of the spec's pool that has a CIDR; the one given when none has.
@@ -107,7 +108,7 @@ func (p poolFinder) cilium(values map[string]any) InstalledPools {
 		}
 		return p.fromNodes(wanted)
 	case "multi-pool":
-		out.Pools = p.named(values)
+		out.Pools = p.named()
 		return out
 	}
 	for _, f := range []networkstackv1alpha1.IPFamily{ipv4, ipv6} {
@@ -128,28 +129,22 @@ func (p poolFinder) cilium(values map[string]any) InstalledPools {
 }
 
 // named are Cilium's pools that pods choose by name: each serves for itself, and a node has as many ranges of it as it needs.
-func (p poolFinder) named(values map[string]any) []ippools.Pool {
+func (p poolFinder) named() []ippools.Pool {
 	var out []ippools.Pool
-	for _, spec := range p.spec.IPPools {
-		for _, cidr := range spec.CIDRs {
-			prefix, err := netip.ParsePrefix(cidr)
-			if err != nil {
-				continue
+	names, known := previousCiliumPools(p.existing)
+	for _, name := range names {
+		was := known[name]
+		for _, f := range []networkstackv1alpha1.IPFamily{ipv4, ipv6} {
+			for _, cidr := range was.cidrs[f] {
+				prefix, err := netip.ParsePrefix(cidr)
+				if err != nil {
+					continue
+				}
+				out = gather(out, ippools.Pool{
+					Name: name, Family: f, CIDRs: []netip.Prefix{prefix}, Unit: networkstackv1alpha1.PoolNodeRanges, Named: true,
+					NodeMask: int(was.masks[f]), Groups: []string{string(f) + "/" + name}, Disabled: was.disabled,
+				})
 			}
-			f := familyOf(prefix.Addr())
-			pool := ippools.Pool{
-				Name: spec.Name, Family: f, CIDRs: []netip.Prefix{prefix}, Unit: networkstackv1alpha1.PoolNodeRanges, Named: true,
-				Groups: []string{string(f) + "/" + spec.Name},
-			}
-			size, _ := lookup(values, "ipam.operator.autoCreateCiliumPodIPPools."+spec.Name+"."+familyKey(f)+".maskSize")
-			if mask, ok := size.(int64); ok {
-				pool.NodeMask = int(mask)
-			} else if m := spec.NodeMaskSizes; m != nil && f == ipv4 && m.IPv4 != nil {
-				pool.NodeMask = int(*m.IPv4)
-			} else if m != nil && f == ipv6 && m.IPv6 != nil {
-				pool.NodeMask = int(*m.IPv6)
-			}
-			out = gather(out, pool)
 		}
 	}
 	return out

@@ -109,15 +109,23 @@ func TestPoolsOfRenamed(t *testing.T) {
 
 // TestPoolsOfMultiPool because pods choose such pools by name, and a node has several ranges of one.
 func TestPoolsOfMultiPool(t *testing.T) {
-	in := cilium(firstPool(func(p *IPPool) { p.NodeMaskSizes = &NodeMaskSizes{IPv4: ptr[int32](27)} }), secondPool(poolOf("blue", "10.245.0.0/16", "fd00::/64")))
-	in.Existing = map[string]NetworkComponentSpec{"cilium": {Type: "Cilium", DerivedValues: rawValues(map[string]any{"ipam": map[string]any{
-		"mode": "multi-pool", "operator": map[string]any{"autoCreateCiliumPodIPPools": map[string]any{"blue": map[string]any{"ipv4": map[string]any{"maskSize": 26}}}},
-	}})}}
+	before := cilium(multi, mode(KubeProxyReplaced), firstPool(func(p *IPPool) { p.NodeMaskSizes = &NodeMaskSizes{IPv4: ptr[int32](27)} }),
+		secondPool(poolOf("blue", "10.245.0.0/16")), secondPool(poolOf("old", "10.246.0.0/16")))
+	before.Stack.Spec.IPPools[2].Disabled = true
+	in := cilium(multi, mode(KubeProxyReplaced))
+	in.Existing = map[string]NetworkComponentSpec{}
+	for _, r := range accepted(t, before).Releases {
+		in.Existing[r.Name] = r.Spec
+	}
 	want := []string{
 		"default IPv4 [10.244.0.0/16] NodeRanges /27 named [IPv4/default]", "blue IPv4 [10.245.0.0/16] NodeRanges /26 named [IPv4/blue]",
-		"blue IPv6 [fd00::/64] NodeRanges named [IPv6/blue]",
+		"old IPv4 [10.246.0.0/16] NodeRanges /26 disabled named [IPv4/old]",
 	}
-	if diff := cmp.Diff(want, poolTexts(PoolsOf(in))); diff != "" {
+	got := poolTexts(PoolsOf(in))
+	for i := range got {
+		got[i] = strings.Replace(got[i], "named disabled", "disabled named", 1) // written in no certain order
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

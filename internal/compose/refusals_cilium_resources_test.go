@@ -1,10 +1,13 @@
 package compose
 
 import (
+	"net/netip"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
 	"github.com/networkstack/networkstack/internal/facts"
+	ippools "github.com/networkstack/networkstack/internal/pools"
 )
 
 // ciliumBlock edits cni.cilium.
@@ -171,8 +174,15 @@ func ciliumPoolFindings() []finding {
 		{name: "an installed pool goes", in: installedCilium(as(multi, replaced, two), multi, replaced, pools(main)), errors: []string{
 			"spec.ipPools: Forbidden: the pool fast would be deleted with pods that have addresses of it: restore it, set disabled, re-create its pods, and remove it then [CILIUM-POOL-CHANGED]",
 		}},
-		{name: "a disabled pool goes", in: installedCilium(as(multi, replaced, pools(main, fastPool(disabled))), multi, replaced, pools(main)), warnings: []string{
-			"spec.ipPools: the pool fast goes away; pods that still have addresses of it lose their network [CILIUM-POOL-REMOVED]",
+		{name: "a disabled pool goes", in: installedCilium(as(multi, replaced, pools(main, fastPool(disabled))), multi, replaced, pools(main), given()), warnings: []string{
+			"spec.ipPools: the pool fast goes away; no node has a range of it [CILIUM-POOL-REMOVED]",
+		}},
+		{name: "a disabled pool goes that nodes have ranges of", in: installedCilium(as(multi, replaced, pools(main, fastPool(disabled))), multi, replaced, pools(main),
+			given(ippools.Allocation{Pool: "fast", Range: netip.MustParsePrefix("10.245.3.0/26"), Node: "n2"})), errors: []string{
+			"spec.ipPools: Forbidden: 10.245.0.0/16 of the disabled pool fast has ranges of node n2: restore it, re-create the pods that have addresses of it, and remove it when the nodes have given them back [CILIUM-POOL-IN-USE]",
+		}},
+		{name: "a disabled pool goes, and nobody knows yet", in: installedCilium(as(multi, replaced, pools(main, fastPool(disabled))), multi, replaced, pools(main)), errors: []string{
+			"spec.ipPools: Forbidden: whether pods have addresses of 10.245.0.0/16 is not known yet, so it cannot be removed: wait, and it is looked at again; or restore it [POOL-USE-UNKNOWN]",
 		}},
 		{name: "an installed Cilium, several pools for the first time", in: installedCilium(as(replaced), multi, replaced), errors: []string{
 			"spec.cni.cilium.ipam: Forbidden: the nodes of this Cilium have ranges by ClusterPool, which cannot be changed in place: restore it [CILIUM-POOL-CHANGED]",

@@ -204,8 +204,8 @@ var (
 	})
 	ruleCiliumPoolInUse = refuses(AreaCilium, Rule{
 		ID:     "CILIUM-POOL-IN-USE",
-		When:   "A CIDR of which nodes have ranges is taken from an installed Cilium.",
-		Remedy: "Restore it, drain and delete the nodes that the message names so that they are registered anew, and remove it then.",
+		When:   "A CIDR, or with MultiPool a disabled pool, of which nodes have ranges is taken from an installed Cilium.",
+		Remedy: "Restore it, drain and delete the nodes that the message names so that they are registered anew (with MultiPool, re-create the pods), and remove it then.",
 		Source: "Cilium, cluster-pool IPAM: a node keeps its range, which nobody would route any more. What is given out is read from the CiliumNodes.",
 	})
 	ruleCiliumValueChanged = refuses(AreaCilium, Rule{

@@ -64,8 +64,8 @@ var (
 	ruleCiliumPoolRemoved = warns(AreaCilium, Rule{
 		ID:     "CILIUM-POOL-REMOVED",
 		When:   "A disabled pool of MultiPool is removed.",
-		Remedy: "Make sure that no pod has an address of it any more.",
-		Source: "Cilium, multi-pool IPAM: a pool in use must not be deleted.",
+		Remedy: "None is needed: no node has a range of it.",
+		Source: "Cilium, multi-pool IPAM: a pool in use must not be deleted. What is given out is read from the CiliumNodes.",
 	})
 )
 
