@@ -66,7 +66,7 @@ func TestCopies(t *testing.T) {
 	c["Flannel"].NamespaceLabels["x"] = "y"
 	c["Cilium"].Versions[0].Version = "0.0.0"
 	delete(c, "KubeProxy")
-	if again := Default(); len(again) != 11 || again["Flannel"].NamespaceLabels["x"] != "" || again["Cilium"].Default().Version == "0.0.0" {
+	if again := Default(); len(again) != 12 || again["Flannel"].NamespaceLabels["x"] != "" || again["Cilium"].Default().Version == "0.0.0" {
 		t.Errorf("%v", again)
 	}
 }

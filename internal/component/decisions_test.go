@@ -324,7 +324,7 @@ func TestChartRequest(t *testing.T) {
 
 // TestAwaiting tells kinds that another component brings from kinds that nobody does.
 func TestAwaiting(t *testing.T) {
-	r := &Reconciler{Catalog: catalog.Default()}
+	r := &Reconciler{Catalog: catalog.NewFixed(catalog.Set{Catalog: catalog.Default()})}
 	missing := func(group string) error {
 		kind := schema.GroupVersionKind{Group: group, Version: "v2", Kind: "Thing"}
 		return &release.ApplyError{Causes: []*release.ObjectError{{

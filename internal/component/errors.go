@@ -123,7 +123,7 @@ func (r *Reconciler) awaiting(c *networkstackv1alpha1.NetworkComponent, err erro
 	if len(kinds) == 0 {
 		return err
 	}
-	groups := r.Catalog[c.Spec.Type].Awaits
+	groups := r.Catalog.Last().Catalog[c.Spec.Type].Awaits
 	for _, k := range kinds {
 		if !slices.Contains(groups, k.Group) {
 			return err
