@@ -449,6 +449,9 @@ type GeneratedSecretStatus struct {
 	// rotation that the content was last made for.
 	// +optional
 	Rotation string `json:"rotation,omitempty"`
+	// keyID is the number of the IPsec key that it holds. The next one has another number, even if the Secret is deleted.
+	// +optional
+	KeyID int32 `json:"keyID,omitempty"`
 	// external says that somebody else made the Secret, and so rotates it.
 	// +optional
 	External bool `json:"external,omitempty"`

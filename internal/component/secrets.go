@@ -34,7 +34,7 @@ func (r *Reconciler) makeSecrets(ctx context.Context, c *networkstackv1alpha1.Ne
 	if made.certificates, err = r.Certificates.Ensure(ctx, c.Name, c.Spec.Namespace, c.Spec.Certificates); err != nil {
 		return err
 	}
-	made.keys, err = r.Keys.Ensure(ctx, c.Name, c.Spec.Namespace, c.Spec.GeneratedSecrets)
+	made.keys, err = r.Keys.Ensure(ctx, c.Name, c.Spec.Namespace, c.Spec.GeneratedSecrets, c.Status.GeneratedSecrets)
 	return err
 }
 

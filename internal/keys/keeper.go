@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -48,13 +49,20 @@ type Outcome struct {
 	Changes []Change
 }
 
-// Ensure has every Secret exist and be what is wanted. What was done is in the outcome even when there is an error.
-func (k *Keeper) Ensure(ctx context.Context, component, namespace string, wanted []networkstackv1alpha1.GeneratedSecret) (
-	*Outcome, error,
-) {
+// Ensure has every Secret exist and be what is wanted. Before is how they were when they were last looked at: a Secret may
+// have been deleted since. What was done is in the outcome even when there is an error.
+func (k *Keeper) Ensure(ctx context.Context, component, namespace string, wanted []networkstackv1alpha1.GeneratedSecret,
+	before []networkstackv1alpha1.GeneratedSecretStatus,
+) (*Outcome, error) {
 	out := &Outcome{}
 	for i := range wanted {
-		if err := k.ensure(ctx, component, namespace, wanted[i], out); err != nil {
+		last := int32(0)
+		for j := range before {
+			if before[j].SecretName == wanted[i].SecretName {
+				last = before[j].KeyID
+			}
+		}
+		if err := k.ensure(ctx, component, namespace, wanted[i], last, out); err != nil {
 			return out, err
 		}
 	}
@@ -83,7 +91,9 @@ func (k *Keeper) Prune(ctx context.Context, component, namespace string, keep []
 	return nil
 }
 
-func (k *Keeper) ensure(ctx context.Context, component, namespace string, wanted networkstackv1alpha1.GeneratedSecret, out *Outcome) error {
+func (k *Keeper) ensure(ctx context.Context, component, namespace string, wanted networkstackv1alpha1.GeneratedSecret, last int32,
+	out *Outcome,
+) error {
 	at := client.ObjectKey{Namespace: namespace, Name: wanted.SecretName}
 	name := at.String()
 	var live corev1.Secret
@@ -103,7 +113,7 @@ func (k *Keeper) ensure(ctx context.Context, component, namespace string, wanted
 	meta, data, rotation := live.ObjectMeta, live.Data, found.Rotation
 	if v := Judge(found, wanted); v.Action != Keep {
 		if v.Action != Mark {
-			if data, err = Make(wanted.Kind, live.Data); err != nil {
+			if data, err = Make(wanted.Kind, cmp.Or(KeyID(live.Data), last)); err != nil {
 				return err
 			}
 		}
@@ -116,7 +126,7 @@ func (k *Keeper) ensure(ctx context.Context, component, namespace string, wanted
 		out.Changes = append(out.Changes, Change{Secret: name, Action: v.Action, Reason: v.Reason})
 	}
 	out.Secrets = append(out.Secrets, networkstackv1alpha1.GeneratedSecretStatus{
-		SecretName: wanted.SecretName, Revision: Revision(data, wanted.Kind), Rotation: rotation})
+		SecretName: wanted.SecretName, Revision: Revision(data, wanted.Kind), Rotation: rotation, KeyID: KeyID(data)})
 	out.Objects = append(out.Objects, metav1.PartialObjectMetadata{ObjectMeta: meta})
 	return nil
 }

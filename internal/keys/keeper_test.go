@@ -38,10 +38,12 @@ func TestKeeper(t *testing.T) {
 	wanted := []networkstackv1alpha1.GeneratedSecret{
 		{SecretName: "pw", Kind: password, RevisionValue: "password.revision"}, {SecretName: "ipsec", Kind: ipsec},
 	}
+	var before []networkstackv1alpha1.GeneratedSecretStatus
 	ensure := func(changes ...Change) *Outcome {
 		t.Helper()
-		out, err := keeper.Ensure(t.Context(), "cni", namespace, wanted)
+		out, err := keeper.Ensure(t.Context(), "cni", namespace, wanted, before)
 		check(err)
+		before = out.Secrets
 		if diff := cmp.Diff(changes, out.Changes); diff != "" {
 			t.Errorf("done (-want +got):\n%s", diff)
 		}
@@ -110,7 +112,11 @@ func TestKeeper(t *testing.T) {
 		t.Error("the labels are not back, or the content is another one")
 	}
 	check(c.Delete(t.Context(), secret("pw")))
-	ensure(Change{pw, Create, "there is none"})
+	check(c.Delete(t.Context(), secret("ipsec")))
+	out = ensure(Change{pw, Create, "there is none"}, Change{keysName, Create, "there is none"})
+	if !strings.HasPrefix(string(secret("ipsec").Data["keys"]), "5+ ") || out.Secrets[1].KeyID != 5 {
+		t.Errorf("the key that agents have may have the same number: %+v", out.Secrets[1])
+	}
 
 	// What is no longer wanted goes; what is another component's, or the chart's, stays.
 	check(c.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "of-the-chart",
@@ -139,7 +145,7 @@ func TestKeeper(t *testing.T) {
 	}
 	theirs.Data = map[string][]byte{"other": []byte("hunter2")}
 	check(c.Update(t.Context(), theirs))
-	_, err = keeper.Ensure(t.Context(), "cni", namespace, wanted)
+	_, err = keeper.Ensure(t.Context(), "cni", namespace, wanted, before)
 	var problem *SecretError
 	if !errors.As(err, &problem) || problem.Secret != keysName || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("%v", err)

@@ -85,13 +85,13 @@ func Judge(found Found, wanted networkstackv1alpha1.GeneratedSecret) Verdict {
 	return Verdict{Action: Keep}
 }
 
-// Make makes content of a kind; before is what the Secret held, or nil.
-func Make(kind networkstackv1alpha1.GeneratedSecretKind, before map[string][]byte) (map[string][]byte, error) {
+// Make makes content of a kind. The key of IPsec has the number that follows last, or the first one after 0.
+func Make(kind networkstackv1alpha1.GeneratedSecretKind, last int32) (map[string][]byte, error) {
 	switch kind {
 	case networkstackv1alpha1.SecretPassword:
 		return map[string][]byte{passwordKey: []byte(base64.RawURLEncoding.EncodeToString(random(passwordBytes)))}, nil
 	case networkstackv1alpha1.SecretIPsecKeys:
-		text := fmt.Sprintf("%d+ rfc4106(gcm(aes)) %s 128", nextKeyID(before[ipsecKey]), hex.EncodeToString(random(ipsecBytes)))
+		text := fmt.Sprintf("%d+ rfc4106(gcm(aes)) %s 128", nextKeyID(last), hex.EncodeToString(random(ipsecBytes)))
 		return map[string][]byte{ipsecKey: []byte(text)}, nil
 	}
 	return nil, fmt.Errorf("nobody knows how to make a Secret of kind %q", kind)
@@ -119,17 +119,25 @@ func dataKey(kind networkstackv1alpha1.GeneratedSecretKind) string {
 	return passwordKey
 }
 
-// nextKeyID is the number of the key that follows another one. Cilium tells keys by it, so it has to differ.
-func nextKeyID(before []byte) int {
-	match := ipsecForm.FindSubmatch(before)
+// KeyID is the number of the key of IPsec that data holds; 0 of anything else.
+func KeyID(data map[string][]byte) int32 {
+	match := ipsecForm.FindSubmatch(data[ipsecKey])
 	if match == nil {
-		return firstKeyID
+		return 0
 	}
-	id, err := strconv.Atoi(string(match[1]))
+	id, err := strconv.ParseInt(string(match[1]), 10, 32)
 	if err != nil {
+		return 0
+	}
+	return int32(id)
+}
+
+// nextKeyID is the number of the key that follows another one. Cilium tells keys by it, so it has to differ.
+func nextKeyID(last int32) int32 {
+	if last < 1 {
 		return firstKeyID
 	}
-	return id%lastKeyID + 1
+	return last%lastKeyID + 1
 }
 
 func random(n int) []byte {

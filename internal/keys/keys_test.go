@@ -15,7 +15,7 @@ const (
 
 func made(t *testing.T, kind networkstackv1alpha1.GeneratedSecretKind, before map[string][]byte) map[string][]byte {
 	t.Helper()
-	data, err := Make(kind, before)
+	data, err := Make(kind, KeyID(before))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestMake(t *testing.T) {
 		}
 		seen[p] = true
 	}
-	if _, err := Make("Other", nil); err == nil {
+	if _, err := Make("Other", 0); err == nil {
 		t.Error("an unknown kind was made")
 	}
 }
@@ -98,7 +98,7 @@ func TestIPsecKeys(t *testing.T) {
 		t.Errorf("numbers %s", got)
 	}
 	for _, broken := range []string{"", "x", "16+ rfc4106(gcm(aes)) " + strings.Repeat("a", 40) + " 128", "3 rfc4106(gcm(aes)) ab 128"} {
-		if id := nextKeyID([]byte(broken)); id != 3 {
+		if id := nextKeyID(KeyID(map[string][]byte{"keys": []byte(broken)})); id != 3 {
 			t.Errorf("after %q comes %d", broken, id)
 		}
 	}
