@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	look = 20 * time.Millisecond
+	look = 150 * time.Millisecond
 	// patience is for what comes true on any machine, however busy, once nothing is in the way.
 	patience = 2 * time.Minute
 

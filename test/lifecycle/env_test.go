@@ -25,7 +25,7 @@ import (
 const (
 	// patience is for conditions that come true on any machine, however busy.
 	patience = 1 * time.Minute
-	look     = 20 * time.Millisecond
+	look     = 100 * time.Millisecond
 
 	flannelSample = "networkstack_flannel.yaml"
 	ciliumSample  = "networkstack_cilium.yaml"
