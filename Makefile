@@ -124,8 +124,8 @@ check-fmt: ## Fail when gofmt would change a file.
 control-plane: ## Build the Kubernetes control plane that tests, demo and cluster use (minutes, but once).
 	go run ./hack/cluster build
 
-# At most three packages at a time: some start control planes, and wait for them more than they compute. Not the race detector: it needs a C compiler,
-# and all dependencies built a second time; see test-race.
+# At most three packages at a time: some start control planes, and wait for them more than they compute. Not the race
+# detector: it needs a C compiler, and all dependencies built a second time; see test-race.
 .PHONY: go-test
 go-test: ## Run all Go tests, those on a real control plane included; TEST_FLAGS='…' for go test.
 	$(call tool,gotestsum) --format=standard-quiet -- -p 3 -timeout 40m $(TEST_FLAGS) ./...

@@ -33,7 +33,7 @@ func TestCalicoObject(t *testing.T) {
 		{"disabled pool for another type", func(s *NetworkStackSpec) { s.CNI.Type, s.IPPools[0].Disabled = CNICilium, true }, "spec.ipPools", "are for Calico"},
 		{"node masks", func(s *NetworkStackSpec) { s.IPPools[0].NodeMaskSizes = &NodeMaskSizes{IPv4: new(int32(24))} }, "spec.ipPools", "use blockSizes"},
 		{"block sizes", func(s *NetworkStackSpec) { s.IPPools[0].BlockSizes = &BlockSizes{IPv4: new(int32(18))} }, "spec.ipPools[0].blockSizes.ipv4", "20"},
-		{"IPIP for another type", func(s *NetworkStackSpec) { s.CNI.Type, s.CNI.Encapsulation = CNIFlannel, EncapsulationIPIP }, "spec.cni.encapsulation", "are for Calico"},
+		{"IPIP for another type", func(s *NetworkStackSpec) { s.CNI.Type, s.CNI.Encapsulation = CNIFlannel, EncapsulationIPIP }, "spec.cni.encapsulation", "are Calico's"},
 		{"Geneve", func(s *NetworkStackSpec) { s.CNI.Encapsulation = EncapsulationGeneve }, "spec.cni.encapsulation", "Calico has no Geneve"},
 		{"IPsec", func(s *NetworkStackSpec) { s.CNI.Encryption.Type = EncryptionIPsec }, "spec.cni.encryption.type", "Calico has no IPsec"},
 		{"BPF beside kube-proxy", func(s *NetworkStackSpec) { s.CNI.Calico = &CalicoSpec{Dataplane: CalicoBPF} }, "spec.cni.calico.dataplane", "goes with kubeProxy.mode Replaced"},
