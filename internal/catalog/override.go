@@ -89,8 +89,12 @@ func (c Catalog) override(o Entry, d *document) Entry {
 			d.at([]any{field}, "%s cannot be overridden: remove it (the NetworkStack can name another namespace)", field)
 		}
 	}
-	if o.Repository != "" {
-		validateRepository(o.Repository, d)
+	if o.Awaits != nil {
+		d.at([]any{"awaits"}, "awaits cannot be overridden: remove it")
+	}
+	repository := o.Repository
+	if repository != "" && !validateRepository(repository, d) {
+		repository = "there" // it is not shown: it may hold credentials
 	}
 	other := o.Repository != "" && o.Repository != e.Repository || o.Chart != "" && o.Chart != e.Chart
 	carried := e.Repository == ""
@@ -100,7 +104,7 @@ func (c Catalog) override(o Entry, d *document) Entry {
 	usual := e.Default()
 	e.mergeVersions(o, other, d)
 	if carried && o.Repository != "" || strings.HasPrefix(o.Repository, "http://") {
-		e.requireDigests(o.Repository, d)
+		e.requireDigests(repository, d)
 	}
 	e.mergeDefault(o, usual, d)
 	e.Repository, e.Chart = cmp.Or(o.Repository, e.Repository), cmp.Or(o.Chart, e.Chart)
@@ -112,8 +116,8 @@ func (c Catalog) override(o Entry, d *document) Entry {
 	return e
 }
 
-// validateRepository refuses what is no address of a chart repository.
-func validateRepository(repository string, d *document) {
+// validateRepository refuses what is no address of a chart repository, and says whether it is one that may be shown.
+func validateRepository(repository string, d *document) bool {
 	at := []any{"repository"}
 	u, err := url.Parse(repository)
 	switch {
@@ -121,7 +125,10 @@ func validateRepository(repository string, d *document) {
 		d.at(at, "must be an https:// (or http://) Helm repository or an oci:// registry path: correct it")
 	case u.User != nil:
 		d.at(at, "must not hold credentials: remove them, and change them, for many may read this")
+	default:
+		return true
 	}
+	return false
 }
 
 // mergeVersions adds versions and changes those there are. A digest stands for what was looked at before: it is replaced only

@@ -159,6 +159,17 @@ func TestOverrideRefused(t *testing.T) {
 			"a.yaml, line 2: must be an https:// (or http://) Helm repository or an oci:// registry path: correct it",
 			"b.yaml, line 2: must not hold credentials: remove them, and change them, for many may read this",
 		}},
+		{"credentials, and nothing that vouches for the archive", map[string]string{"a.yaml": "type: Flannel\nrepository: https://user:secret@example.com"}, []string{
+			"a.yaml, line 2: must not hold credentials: remove them, and change them, for many may read this",
+			"a.yaml, line 2: version 0.28.9 of Flannel would be taken from there unchecked: add it to versions with the digest of its archive there",
+		}},
+		{"credentials, without encryption", map[string]string{"a.yaml": "type: Cilium\nrepository: http://user:secret@example.com/%zz\nversions: [{version: 1.20.3}]"}, []string{
+			"a.yaml, line 2: must be an https:// (or http://) Helm repository or an oci:// registry path: correct it",
+			"a.yaml, line 2: version 1.20.3 of Cilium would be taken from there unchecked: add it to versions with the digest of its archive there",
+		}},
+		{"kinds that are awaited", map[string]string{"a.yaml": "type: Cilium\nawaits: [cilium.io]"}, []string{
+			"a.yaml, line 2: awaits cannot be overridden: remove it",
+		}},
 		{"half of Calico", map[string]string{"a.yaml": "type: Calico\nrepository: https://charts.example.com"}, []string{
 			"a.yaml: the charts of types Calico and CalicoCRDs come from one repository: set it in both",
 		}},

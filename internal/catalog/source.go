@@ -67,6 +67,9 @@ func (e *OverrideError) Error() string {
 
 // Current is the state by the ConfigMap as it is now. A bad one leaves the set as it was.
 func (s *Source) Current(ctx context.Context) (State, error) {
+	// What is read first is taken first: else an older ConfigMap could take the place of a newer one.
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var cm corev1.ConfigMap
 	if s.Reader != nil {
 		err := s.Reader.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: ConfigMapName}, &cm)
@@ -74,8 +77,6 @@ func (s *Source) Current(ctx context.Context) (State, error) {
 			return State{}, fmt.Errorf("reading ConfigMap %s/%s: %w", s.Namespace, ConfigMapName, err)
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.begin()
 	if s.of == (version{cm.UID, cm.ResourceVersion}) {
 		s.good = s.good || cm.UID == ""
