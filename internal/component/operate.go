@@ -117,6 +117,11 @@ func (r *Reconciler) apply(ctx context.Context, c *networkstackv1alpha1.NetworkC
 		if err != nil {
 			return outcome{err: err}
 		}
+		if leftover(c) {
+			if err := r.dropSecrets(ctx, c); err != nil {
+				return outcome{err: err}
+			}
+		}
 		out := r.verify(ctx, c, m, nil, check)
 		out.release = releaseStatus(found, loaded)
 		return out

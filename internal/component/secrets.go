@@ -62,6 +62,16 @@ func (r *Reconciler) dropSecrets(ctx context.Context, c *networkstackv1alpha1.Ne
 	return errors.Join(problems...)
 }
 
+// leftover says whether the status has Secrets that are no longer wanted: what applied the release without them did not live to
+// delete them.
+func leftover(c *networkstackv1alpha1.NetworkComponent) bool {
+	return slices.ContainsFunc(c.Status.Certificates, func(s networkstackv1alpha1.CertificateStatus) bool {
+		return !slices.ContainsFunc(c.Spec.Certificates, func(w networkstackv1alpha1.Certificate) bool { return w.SecretName == s.SecretName })
+	}) || slices.ContainsFunc(c.Status.GeneratedSecrets, func(s networkstackv1alpha1.GeneratedSecretStatus) bool {
+		return !slices.ContainsFunc(c.Spec.GeneratedSecrets, func(w networkstackv1alpha1.GeneratedSecret) bool { return w.SecretName == s.SecretName })
+	})
+}
+
 // withRevisions puts the revisions of generated Secrets among the values, where they are asked for.
 func withRevisions(values map[string]any, wanted []networkstackv1alpha1.GeneratedSecret,
 	made []networkstackv1alpha1.GeneratedSecretStatus,
@@ -215,17 +225,20 @@ func madeObjects(secrets []metav1.PartialObjectMetadata) []release.Applied {
 }
 
 // fillSecrets shows the certificates and generated Secrets; what an earlier process said of them stands until this one has
-// looked.
+// looked. Those that are no longer wanted are shown until they are deleted, for nothing else tells that there are any.
 func (rec *record) fillSecrets(c *networkstackv1alpha1.NetworkComponent, s *networkstackv1alpha1.NetworkComponentStatus) {
+	dropped := rec.valuesProblem == nil && rec.settled != "" && rec.settled == rec.wanted
 	switch {
-	case len(c.Spec.Certificates) == 0:
+	case len(c.Spec.Certificates) == 0 && dropped:
 		s.Certificates = nil
+	case len(c.Spec.Certificates) == 0:
 	case rec.certificates != nil:
 		s.Certificates = rec.certificates.Certificates
 	}
 	switch {
-	case len(c.Spec.GeneratedSecrets) == 0:
+	case len(c.Spec.GeneratedSecrets) == 0 && dropped:
 		s.GeneratedSecrets = nil
+	case len(c.Spec.GeneratedSecrets) == 0:
 	case rec.keys != nil:
 		s.GeneratedSecrets = rec.keys.Secrets
 	}

@@ -226,7 +226,11 @@ func TestFillSecrets(t *testing.T) {
 	}{
 		{"not looked at yet", installed("cni", 0, certified), &record{}, "earlier"},
 		{"looked at", installed("cni", 0, certified), &record{certificates: renewing(time.Hour)}, "ca theirs"},
-		{"none wanted any more", installed("cni", 0), &record{}, ""},
+		{"none wanted any more, and they are deleted", installed("cni", 0), &record{settled: "x", wanted: "x"}, ""},
+		{"none wanted any more, by a process that has just begun", installed("cni", 0), &record{}, "earlier"},
+		{"none wanted any more, and the release has yet to follow", installed("cni", 0), &record{settled: "x", wanted: "y"}, "earlier"},
+		{"none wanted any more, with values that cannot be used", installed("cni", 0),
+			&record{settled: "x", wanted: "x", valuesProblem: errors.New("no")}, "earlier"},
 	} {
 		s := networkstackv1alpha1.NetworkComponentStatus{Certificates: earlierOnes}
 		tc.rec.fillSecrets(tc.component, &s)
