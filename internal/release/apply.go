@@ -144,7 +144,7 @@ func (s *session) bringAbout(list kube.ResourceList) error {
 	if err := s.adoptOrphans(list); err != nil {
 		return err
 	}
-	if err := s.applyAll(list); err != nil {
+	if err := s.applyAll(guardsFirst(list)); err != nil {
 		return err
 	}
 	return s.clearIntents()

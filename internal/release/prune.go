@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"helm.sh/helm/v3/pkg/kube"
-	"helm.sh/helm/v3/pkg/releaseutil"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,35 +43,25 @@ func (s *session) deletePrevious() error {
 
 // deleteOurs deletes objects kind after kind in Helm's order of removal, as far as they are still
 // this release's. Somebody else's objects of the same name are left alone without an error: what
-// was ours is gone, which is all that is wanted. Namespaces come last and only when empty.
+// was ours is gone, which is all that is wanted. Namespaces come last and only when empty. Policies of
+// admission stay as long as what they guard could not be deleted.
 func (s *session) deleteOurs(list kube.ResourceList) error {
 	list = slices.DeleteFunc(slices.Clone(list), func(i *resource.Info) bool {
 		u, _ := i.Object.(*unstructured.Unstructured)
 		return isCRD(i.Mapping.GroupVersionKind.GroupKind()) || i.Name == "" || u != nil && isKept(u)
 	})
-	place := func(i *resource.Info) int {
-		n := slices.Index(releaseutil.UninstallOrder, i.Mapping.GroupVersionKind.Kind)
-		if n < 0 {
-			return -1 // custom resources: before the workloads that look after them
-		}
-		return n
-	}
-	slices.SortFunc(list, func(a, b *resource.Info) int {
-		if d := place(a) - place(b); d != 0 {
-			return d
-		}
-		return slices.Compare(
-			[]string{a.Mapping.GroupVersionKind.String(), a.Namespace, a.Name},
-			[]string{b.Mapping.GroupVersionKind.String(), b.Namespace, b.Name})
-	})
+	list = inRemovalOrder(list)
 	var errs []error
 	var namespaces, custom kube.ResourceList
 	for kind, batch := range byKind(list) {
-		if place(batch[0]) < 0 {
+		if removalPlace(kind) < 0 {
 			custom = append(custom, batch...)
 		} else if len(custom) > 0 {
 			s.waitFinalized(custom)
 			custom = nil
+		}
+		if isGuard(kind) && len(errs) > 0 {
+			continue // what they guard may still be there; another attempt comes
 		}
 		if isNamespace(kind) {
 			namespaces = append(namespaces, batch...)

@@ -144,7 +144,7 @@ func inInstallOrder(list kube.ResourceList) kube.ResourceList {
 	slices.SortStableFunc(list, func(a, b *resource.Info) int {
 		return cmp.Or(place(a)-place(b), strings.Compare(a.Mapping.GroupVersionKind.String(), b.Mapping.GroupVersionKind.String()))
 	})
-	return list
+	return guardsFirst(list)
 }
 
 // one looks at an object, and restores it when it differs.
