@@ -264,6 +264,18 @@ func TestOperatorCanReadAllocations(t *testing.T) {
 	}
 }
 
+// TestOperatorCanCountPolicies wants the operator to see NetworkPolicies without what is there for components: it counts them where
+// little of that may be left.
+func TestOperatorCanCountPolicies(t *testing.T) {
+	t.Parallel()
+	kind := facts.Policy().GroupVersionKind()
+	resource, _ := meta.UnsafeGuessKindToResource(kind)
+	wanted := rbacv1.PolicyRule{APIGroups: []string{resource.Group}, Resources: []string{resource.Resource}, Verbs: []string{"list", "watch"}}
+	if ok, missing := validation.Covers(installedRules(t)[operatorRole], []rbacv1.PolicyRule{wanted}); !ok {
+		t.Errorf("missing in role.yaml:\n%s", format(missing))
+	}
+}
+
 // TestComponentsRoleIsNeeded fails on a permission in component_roles.yaml that no chart grants.
 func TestComponentsRoleIsNeeded(t *testing.T) {
 	t.Parallel()
