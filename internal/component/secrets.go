@@ -65,11 +65,15 @@ func (r *Reconciler) dropSecrets(ctx context.Context, c *networkstackv1alpha1.Ne
 // leftover says whether the status has Secrets that are no longer wanted: what applied the release without them did not live to
 // delete them.
 func leftover(c *networkstackv1alpha1.NetworkComponent) bool {
-	return slices.ContainsFunc(c.Status.Certificates, func(s networkstackv1alpha1.CertificateStatus) bool {
-		return !slices.ContainsFunc(c.Spec.Certificates, func(w networkstackv1alpha1.Certificate) bool { return w.SecretName == s.SecretName })
-	}) || slices.ContainsFunc(c.Status.GeneratedSecrets, func(s networkstackv1alpha1.GeneratedSecretStatus) bool {
-		return !slices.ContainsFunc(c.Spec.GeneratedSecrets, func(w networkstackv1alpha1.GeneratedSecret) bool { return w.SecretName == s.SecretName })
-	})
+	certificate := func(s networkstackv1alpha1.CertificateStatus) bool {
+		wanted := func(w networkstackv1alpha1.Certificate) bool { return w.SecretName == s.SecretName }
+		return !slices.ContainsFunc(c.Spec.Certificates, wanted)
+	}
+	generated := func(s networkstackv1alpha1.GeneratedSecretStatus) bool {
+		wanted := func(w networkstackv1alpha1.GeneratedSecret) bool { return w.SecretName == s.SecretName }
+		return !slices.ContainsFunc(c.Spec.GeneratedSecrets, wanted)
+	}
+	return slices.ContainsFunc(c.Status.Certificates, certificate) || slices.ContainsFunc(c.Status.GeneratedSecrets, generated)
 }
 
 // withRevisions puts the revisions of generated Secrets among the values, where they are asked for.
