@@ -55,6 +55,7 @@ func (s *state) validateCleanup() {
 		return
 	}
 	if by := s.kubeProxyOfDistribution(); by != "" {
-		s.warn(ruleProxyCleanup, path, "waits until every server of %s is known to have disable-kube-proxy: it would take the rules of the kube-proxy that runs there", by)
+		s.warn(ruleProxyCleanup, path, "waits until every server of %s is known to have disable-kube-proxy: "+
+			"it would take the rules of the kube-proxy that runs there", by)
 	}
 }
