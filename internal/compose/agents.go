@@ -133,7 +133,11 @@ type agents struct {
 // validateAgents refuses settings of agents that leave nodes without one.
 func (s *state) validateAgents() {
 	if a := s.spec.CNI.Agents; a != nil && s.takesCNISettings() {
-		s.validateAgentsOf(agents{a, cniPath.Child("agents"), "pods there have no network"})
+		without := "pods there have no network"
+		if s.kubeProxyMode == networkstackv1alpha1.KubeProxyReplaced {
+			without += " and nobody programs Services" // a kube-proxy is parked on every node
+		}
+		s.validateAgentsOf(agents{a, cniPath.Child("agents"), without})
 		if a.MaxUnavailable != nil && s.cni == networkstackv1alpha1.CNIFlannel && s.overridesChart(s.spec.CNI.Chart, s.cni) {
 			s.refuse(ruleAgentsPaceUnknown, field.Forbidden(cniPath.Child("agents", "maxUnavailable"),
 				"Flannel's upstream chart has no update strategy: remove it, or cni.chart to have the operator's own"))

@@ -64,6 +64,11 @@ func (s *state) deriveCalico() {
 			switch found := s.foundProxyMode(); found {
 			case "":
 				hint = "; beside a kube-proxy in nftables mode it has to be NFTables"
+				// Not to know it for a while, as when its DaemonSet is made anew, is no reason to change every agent.
+				if s.previousDataplane() == calicoDataplanes[networkstackv1alpha1.CalicoNFTables] {
+					s.calico.dataplane = networkstackv1alpha1.CalicoNFTables
+					hint = "; kept, for the mode of kube-proxy is not known now"
+				}
 			case networkstackv1alpha1.KubeProxyNFTables:
 				s.calico.dataplane = networkstackv1alpha1.CalicoNFTables
 				fallthrough
@@ -235,14 +240,26 @@ func (s *state) calicoValues() *valuesBuilder {
 	return b
 }
 
+// calicoDataplanes are the data planes in the Installation's words.
+var calicoDataplanes = map[networkstackv1alpha1.CalicoDataplane]string{
+	networkstackv1alpha1.CalicoIPTables: "Iptables",
+	networkstackv1alpha1.CalicoNFTables: "Nftables",
+	networkstackv1alpha1.CalicoBPF:      "BPF",
+}
+
+// previousDataplane is that of the component that is there, in the Installation's words; empty when there is none.
+func (s *state) previousDataplane() string {
+	values, err := ParseValues(s.existing[nameCalico].DerivedValues)
+	if err != nil {
+		return ""
+	}
+	return text(values, "installation.calicoNetwork.linuxDataplane")
+}
+
 // calicoNetwork is what Calico's network is to be.
 func (s *state) calicoNetwork(b *valuesBuilder) {
 	const at = "installation.calicoNetwork."
-	dataplane := map[networkstackv1alpha1.CalicoDataplane]string{
-		networkstackv1alpha1.CalicoIPTables: "Iptables",
-		networkstackv1alpha1.CalicoNFTables: "Nftables",
-		networkstackv1alpha1.CalicoBPF:      "BPF",
-	}[s.calico.dataplane]
+	dataplane := calicoDataplanes[s.calico.dataplane]
 	b.control(at+"linuxDataplane", "spec.cni.calico.dataplane", dataplane, "data plane %s", s.calico.dataplane)
 	b.control(at+"bgp", "spec.cni.calico.bgp", string(toggle(s.calico.bgp)), "bgp is %s", toggle(s.calico.bgp))
 	pools := make([]any, len(s.calico.pools))

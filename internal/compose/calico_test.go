@@ -193,6 +193,34 @@ func TestCalicoReleases(t *testing.T) {
 	}
 }
 
+// TestCalicoDataplaneKept wants agents to stay as they are while nobody knows the mode of the kube-proxy beside them.
+func TestCalicoDataplaneKept(t *testing.T) {
+	was := func(in Input, edits ...func(*Input)) Input {
+		out := calico(edits...)
+		out.Existing = map[string]NetworkComponentSpec{}
+		for _, r := range accepted(t, in).Releases {
+			out.Existing[r.Name] = r.Spec
+		}
+		return out
+	}
+	for name, tc := range map[string]struct {
+		in   Input
+		want string
+	}{
+		"nobody knows":                      {calico(), "Iptables"},
+		"nftables, and it is gone":          {was(calico(proxyIn("nftables")), withoutKubeProxy), "Nftables"},
+		"nftables, and it cannot be read":   {was(calico(proxyIn("nftables"))), "Nftables"},
+		"nftables, and iptables now":        {was(calico(proxyIn("nftables")), proxyIn("iptables")), "Iptables"},
+		"iptables, and it is gone":          {was(calico(proxyIn("iptables")), withoutKubeProxy), "Iptables"},
+		"in kube-proxy's place before that": {was(calico(mode(KubeProxyReplaced))), "Iptables"},
+	} {
+		_, values := releaseNamed(t, accepted(t, tc.in), "calico")
+		if got, _ := lookup(values, "installation.calicoNetwork.linuxDataplane"); got != tc.want {
+			t.Errorf("%s: %v, want %s", name, got, tc.want)
+		}
+	}
+}
+
 // TestCalicoSettingsShown checks that what was derived is told with its reason.
 func TestCalicoSettingsShown(t *testing.T) {
 	shown := func(in Input) map[string]string {

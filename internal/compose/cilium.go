@@ -1,9 +1,11 @@
 package compose
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -22,6 +24,9 @@ const kubeProxyHealthPort = 10256
 
 // ciliumIPsecSecret is the Secret that the operator makes; the name is the chart's own default.
 const ciliumIPsecSecret = "cilium-ipsec-keys" //nolint:gosec // a name, not a secret
+
+// ciliumKeyFile is where Cilium's values say under which key of the Secret the keys are.
+const ciliumKeyFile = "encryption.ipsec.keyFile"
 
 // validateCilium refuses what Cilium cannot do.
 func (s *state) validateCilium() {
@@ -205,12 +210,27 @@ func (s *state) ciliumServices(b *valuesBuilder) {
 	b.set("socketLB.hostNamespaceOnly", true, "keeps pods' connections visible to service meshes; harmless without one")
 }
 
-// ipsecSecret is the Secret with IPsec keys that the user names; empty when the operator is to make one.
+// ipsecSecret is the Secret with the user's own IPsec keys; empty when the operator is to make one.
 func (s *state) ipsecSecret() string {
+	name := ""
 	if e := s.spec.CNI.Encryption; e != nil && e.IPsec != nil {
-		return e.IPsec.SecretName
+		name = e.IPsec.SecretName
 	}
-	return ""
+	if s.makes(nameCilium, ciliumIPsecSecret) && (name == "" || name == ciliumIPsecSecret) {
+		return "" // to name it takes nothing away
+	}
+	if file, _ := lookup(s.userValues[cniPath.String()], ciliumKeyFile); file != nil {
+		// Who says where in a Secret the keys are has made it.
+		return cmp.Or(name, ciliumIPsecSecret)
+	}
+	return name
+}
+
+// makes says whether a Secret is made for a component that is there.
+func (s *state) makes(component, secret string) bool {
+	return slices.ContainsFunc(s.existing[component].GeneratedSecrets, func(g networkstackv1alpha1.GeneratedSecret) bool {
+		return g.SecretName == secret
+	})
 }
 
 func (s *state) ciliumEncryption(b *valuesBuilder) {
@@ -223,11 +243,11 @@ func (s *state) ciliumEncryption(b *valuesBuilder) {
 	case networkstackv1alpha1.EncryptionIPsec:
 		b.control("encryption.type", by, "ipsec", "encryption.type is IPsec")
 		if name := s.ipsecSecret(); name != "" {
-			b.control("encryption.ipsec.secretName", by, name, "from cni.encryption.ipsec")
+			b.control("encryption.ipsec.secretName", by, name, "the Secret with your own keys")
 			break
 		}
 		b.control("encryption.ipsec.secretName", by, ciliumIPsecSecret, "the operator makes the Secret")
-		b.reserve("encryption.ipsec.keyFile", by)
+		b.reserve(ciliumKeyFile, by)
 		// The agents see a new key in the file that they mount, and accept the old one until keyRotationDuration is over.
 		b.generated = []networkstackv1alpha1.GeneratedSecret{{
 			SecretName: ciliumIPsecSecret, Kind: networkstackv1alpha1.SecretIPsecKeys, Rotation: s.spec.CNI.Encryption.Rotation,

@@ -197,6 +197,11 @@ func TestPoolMarks(t *testing.T) {
 	}
 }
 
+// keysOf names the Secret with the IPsec keys.
+func keysOf(secret string) func(*Input) {
+	return func(in *Input) { in.Stack.Spec.CNI.Encryption.IPsec = &IPsecSpec{SecretName: secret} }
+}
+
 // TestIPsecKeys says whose the keys are.
 func TestIPsecKeys(t *testing.T) {
 	ipsec := func(edit func(*EncryptionSpec)) Input {
@@ -211,12 +216,34 @@ func TestIPsecKeys(t *testing.T) {
 		"rotated":        {ipsec(func(e *EncryptionSpec) { e.Rotation = "2" }), "cilium-ipsec-keys", []GeneratedSecret{{SecretName: "cilium-ipsec-keys", Kind: SecretIPsecKeys, Rotation: "2"}}},
 		"the user's":     {ipsec(func(e *EncryptionSpec) { e.IPsec = &IPsecSpec{SecretName: "mine"} }), "mine", nil},
 		"none":           {cilium(encryption(EncryptionWireGuard)), "", nil},
+		// Such a stack was valid when every key was the user's.
+		"the user's, under a key of their own": {cilium(encryption(EncryptionIPsec), values(object{"encryption": object{"ipsec": object{"keyFile": "current"}}})),
+			"cilium-ipsec-keys", nil},
+		// What is no longer wanted is deleted.
+		"the operator's, and named": {installedCilium([]func(*Input){encryption(EncryptionIPsec)}, encryption(EncryptionIPsec), keysOf("cilium-ipsec-keys")),
+			"cilium-ipsec-keys", []GeneratedSecret{{SecretName: "cilium-ipsec-keys", Kind: SecretIPsecKeys}}},
+		"another one in place of the operator's": {installedCilium([]func(*Input){encryption(EncryptionIPsec)}, encryption(EncryptionIPsec), keysOf("mine")), "mine", nil},
 	} {
 		rel, values := releaseNamed(t, accepted(t, tc.in), "cilium")
 		secret, _ := lookup(values, "encryption.ipsec.secretName")
 		if got, _ := secret.(string); got != tc.secret || !cmp.Equal(tc.want, rel.Spec.GeneratedSecrets) {
 			t.Errorf("%s: Secret %q, made: %v", name, got, rel.Spec.GeneratedSecrets)
 		}
+	}
+}
+
+// TestMultiPoolKubeProxy wants a pool that is added to leave kube-proxy alone.
+func TestMultiPoolKubeProxy(t *testing.T) {
+	main := poolOf("default", "10.244.0.0/16")
+	main.NATOutgoing = Disabled
+	more := fastPool(func(p *IPPool) { p.NATOutgoing = Disabled })
+	specs := map[string]string{}
+	for name, list := range map[string]func(*Input){"one": pools(main), "two": pools(main, more)} {
+		rel, _ := releaseNamed(t, accepted(t, cilium(multi, mode(KubeProxyIPTables), withoutKubeProxy, list)), "kube-proxy")
+		specs[name] = string(rel.Spec.DerivedValues.Raw)
+	}
+	if diff := cmp.Diff(specs["one"], specs["two"]); diff != "" {
+		t.Errorf("kube-proxy's values (-one pool +two):\n%s", diff)
 	}
 }
 

@@ -23,7 +23,7 @@ func (s *state) cleansUp() bool {
 	if !replaced || s.spec.KubeProxy.Cleanup != networkstackv1alpha1.Enabled || !s.withFacts {
 		return false
 	}
-	if _, ours := s.existing[nameKubeProxy]; ours {
+	if _, ours := s.existing[nameKubeProxy]; ours || s.kubeProxyOfDistribution() != "" {
 		return false
 	}
 	return !slices.ContainsFunc(s.facts.Installed, func(i facts.Installed) bool {
@@ -43,10 +43,19 @@ func (s *state) cleanupRelease() Release {
 		networkstackv1alpha1.ComponentSettings{Suspend: s.spec.KubeProxy.Suspend}, b)
 }
 
-// validateCleanup tells of a clean-up that has nothing to do.
+// validateCleanup tells of a clean-up that has nothing to do, or that has to wait.
 func (s *state) validateCleanup() {
 	k := s.spec.KubeProxy
-	if k != nil && k.Cleanup == networkstackv1alpha1.Enabled && k.Mode != networkstackv1alpha1.KubeProxyReplaced {
-		s.warn(ruleProxyCleanup, kubeProxyPath.Child("cleanup"), "has no effect with mode %s: kube-proxy keeps its own rules in order", k.Mode)
+	if k == nil || k.Cleanup != networkstackv1alpha1.Enabled {
+		return
+	}
+	path := kubeProxyPath.Child("cleanup")
+	if k.Mode != networkstackv1alpha1.KubeProxyReplaced {
+		s.warn(ruleProxyCleanup, path, "has no effect with mode %s: kube-proxy keeps its own rules in order", k.Mode)
+		return
+	}
+	if by := s.kubeProxyOfDistribution(); by != "" {
+		s.warn(ruleProxyCleanup, path, "waits until every server of %s is known to have disable-kube-proxy: "+
+			"it would take the rules of the kube-proxy that runs there", by)
 	}
 }

@@ -29,6 +29,9 @@ func TestCleanup(t *testing.T) {
 		{"ours is about to go", cilium(replaced, cleaningUp, withoutKubeProxy, ours), ""},
 		{"none is there", cilium(replaced, cleaningUp, withoutKubeProxy, cluster(func(s *facts.Snapshot) { s.KubernetesVersion = "v1.36.4-eks-1" })),
 			"registry.k8s.io/kube-proxy:v1.36.4"},
+		{"k3s has none", cilium(replaced, cleaningUp, withoutKubeProxy, distribution(facts.DistributionK3s), server("none", true)), "registry.k8s.io/kube-proxy:v1.36.3"},
+		{"k3s runs one of its own", cilium(replaced, cleaningUp, withoutKubeProxy, distribution(facts.DistributionK3s), server("none", false)), ""},
+		{"RKE2 may run one of its own", cilium(replaced, cleaningUp, withoutKubeProxy, distribution(facts.DistributionRKE2)), ""},
 		{"it comes back", cilium(mode(KubeProxyUnmanaged), cleaningUp, parked(false)), ""},
 	} {
 		r := accepted(t, tc.in)

@@ -84,8 +84,9 @@ func (s *state) foundClusterCIDR(b *valuesBuilder) {
 func (s *state) detectLocal(b *valuesBuilder) {
 	const by = "spec.ipPools"
 	single := !slices.ContainsFunc(s.families, func(f networkstackv1alpha1.IPFamily) bool { return len(s.poolsOf(f)) > 1 })
-	// A pool that is added to Calico's shall not restart every kube-proxy either.
-	if len(s.spec.IPPools) > 0 && single && len(s.pools) > 0 && s.cni != networkstackv1alpha1.CNICalico {
+	// A pool that is added to Calico's, or to those of Cilium's MultiPool, shall not restart every kube-proxy either.
+	adds := s.cni == networkstackv1alpha1.CNICalico || s.multiPool()
+	if len(s.spec.IPPools) > 0 && single && len(s.pools) > 0 && !adds {
 		var cidrs []string
 		for _, f := range s.families {
 			for _, p := range s.poolsOf(f) {

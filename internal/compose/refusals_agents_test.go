@@ -139,6 +139,9 @@ func agentFindings() []finding {
 		{name: "agents: on one node", in: flannel(labelled(1, "pool", "gpu"), agentSettings(AgentSettings{NodeSelector: gpu})), warnings: []string{
 			"spec.cni.agents.nodeSelector: 2 of 3 Linux nodes (nodes n2 and n3) get no agent, and pods there have no network: label them too, or see to it otherwise [AGENTS-UNSELECTED-NODES]",
 		}},
+		{name: "agents: on one node, in place of kube-proxy", in: cilium(mode(KubeProxyReplaced), labelled(1, "pool", "gpu"), agentSettings(AgentSettings{NodeSelector: gpu})), warnings: []string{
+			"spec.cni.agents.nodeSelector: 2 of 3 Linux nodes (nodes n2 and n3) get no agent, and pods there have no network and nobody programs Services: label them too, or see to it otherwise [AGENTS-UNSELECTED-NODES]",
+		}},
 		{name: "agents: on most of many", in: cilium(manyNodes(12), labelled(7, "pool", "gpu"), agentSettings(AgentSettings{NodeSelector: gpu, MaxUnavailable: atMost("7")})), warnings: []string{
 			"spec.cni.agents.nodeSelector: 5 of 12 Linux nodes (nodes n8, n9, n10 and 2 more) get no agent, and pods there have no network: label them too, or see to it otherwise [AGENTS-UNSELECTED-NODES]",
 			"spec.cni.agents.maxUnavailable: 7 of 7 agents lets a change stop all of them at once: use less [ROLLOUT-ALL-AT-ONCE]",

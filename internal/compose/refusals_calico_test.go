@@ -54,6 +54,11 @@ func nodeRange(cidr, node string) ippools.Allocation {
 
 const calicoImage = "quay.io/calico/node:v3.33.1"
 
+// proxyIn is a kube-proxy in a mode that was read.
+func proxyIn(mode string) func(*Input) {
+	return cluster(func(s *facts.Snapshot) { s.Installed[0].Mode = mode })
+}
+
 func calicoFindings() []finding {
 	kubeadmSays := func(subnets ...string) func(*Input) {
 		return cluster(func(s *facts.Snapshot) { s.Kubeadm, s.PodSubnets = true, prefixes(subnets...) })
@@ -77,9 +82,6 @@ func calicoFindings() []finding {
 			}
 			in.Stack.Spec.IPPools = append(in.Stack.Spec.IPPools, p)
 		}
-	}
-	proxyIn := func(mode string) func(*Input) {
-		return cluster(func(s *facts.Snapshot) { s.Installed[0].Mode = mode })
 	}
 	return []finding{
 		{name: "calico: nothing to say", in: calico()},

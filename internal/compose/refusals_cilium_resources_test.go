@@ -312,7 +312,8 @@ func ciliumBGPFindings() []finding {
 		{name: "IPsec, keys rotated that nobody watches", in: cilium(ipsec(func(e *EncryptionSpec) { e.Rotation = "2" }), values(object{"encryption": object{"ipsec": object{"keyWatcher": false}}})), warnings: []string{
 			"spec.cni.encryption.rotation: values.encryption.ipsec.keyWatcher is false, so agents read a new key when they start: restart them, or remove the value [CILIUM-IPSEC-ROTATION]",
 		}},
-		{name: "IPsec, keys in another file", in: cilium(encryption(EncryptionIPsec), values(object{"encryption": object{"ipsec": object{"keyFile": "other"}}})), errors: []string{
+		{name: "IPsec, own keys in another file", in: cilium(encryption(EncryptionIPsec), values(object{"encryption": object{"ipsec": object{"keyFile": "other"}}}))},
+		{name: "IPsec, made keys in another file", in: installedCilium([]func(*Input){encryption(EncryptionIPsec)}, encryption(EncryptionIPsec), values(object{"encryption": object{"ipsec": object{"keyFile": "other"}}})), errors: []string{
 			"spec.cni.values: Forbidden: values.encryption.ipsec.keyFile is controlled by spec.cni.encryption; remove it [VALUES-CONTROLLED]",
 		}},
 	}

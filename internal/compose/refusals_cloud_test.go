@@ -19,6 +19,13 @@ func distribution(d facts.Distribution) func(*Input) {
 	return cluster(func(s *facts.Snapshot) { s.Distribution = d })
 }
 
+// server has the first node say how its process was started.
+func server(backend string, noProxy bool) func(*Input) {
+	return cluster(func(s *facts.Snapshot) {
+		s.Nodes[0].Server = &facts.ServerArgs{FlannelBackend: backend, NoKubeProxy: noProxy}
+	})
+}
+
 // withoutPools leaves the addresses of pods to somebody else.
 func withoutPools(in *Input) { in.Stack.Spec.IPPools = nil }
 
@@ -69,11 +76,6 @@ func cloudFindings() []finding {
 	flannelThere := facts.Installed{Type: facts.InstalledFlannel, Namespace: "kube-flannel", Name: "kube-flannel-ds"}
 	ciliumOfAKS := ranBy("AKS", facts.InstalledCilium, "cilium")
 	noNodes := cluster(func(s *facts.Snapshot) { s.Nodes, s.Distribution, s.Installed = nil, "", nil })
-	server := func(backend string, noProxy bool) func(*Input) {
-		return cluster(func(s *facts.Snapshot) {
-			s.Nodes[0].Server = &facts.ServerArgs{FlannelBackend: backend, NoKubeProxy: noProxy}
-		})
-	}
 	return []finding{
 		{name: "kubenet", in: input(CNIKubenet), errors: []string{
 			`spec.cni.type: Invalid value: "Kubenet": kubenet is gone from Kubernetes since 1.24: use Flannel, Cilium or Calico, or External for a cluster of AKS that still has it [CNI-KUBENET]`,
@@ -145,6 +147,10 @@ func cloudFindings() []finding {
 		{name: "k3s: replaced, without its own", in: cilium(withoutKubeProxy, distribution(facts.DistributionK3s), server("none", true), mode(KubeProxyReplaced))},
 		{name: "k3s: replaced, beside its own", in: cilium(withoutKubeProxy, distribution(facts.DistributionK3s), server("none", false), mode(KubeProxyReplaced)), warnings: []string{
 			"spec.kubeProxy.mode: k3s runs kube-proxy itself, where it cannot be parked: every server needs disable-kube-proxy in its configuration, which node n1 lacks [PROXY-OF-AGENT]",
+		}},
+		{name: "k3s: cleaning up beside its own", in: cilium(withoutKubeProxy, distribution(facts.DistributionK3s), server("none", false), mode(KubeProxyReplaced), cleaningUp), warnings: []string{
+			"spec.kubeProxy.mode: k3s runs kube-proxy itself, where it cannot be parked: every server needs disable-kube-proxy in its configuration, which node n1 lacks [PROXY-OF-AGENT]",
+			"spec.kubeProxy.cleanup: waits until every server of k3s is known to have disable-kube-proxy: it would take the rules of the kube-proxy that runs there [PROXY-CLEANUP-IDLE]",
 		}},
 		{name: "k3s: its Flannel", in: flannel(withoutKubeProxy, distribution(facts.DistributionK3s), server("vxlan", false)), errors: []string{
 			`spec.cni.type: Invalid value: "Flannel": k3s runs Flannel itself on node n1: start every server with --flannel-backend=none and --disable-network-policy, or set cni.type to External to leave it there [CNI-OF-SERVER]`,

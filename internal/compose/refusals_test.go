@@ -58,3 +58,18 @@ func messages(findings []Finding) []string {
 	}
 	return out
 }
+
+// TestPathsOnce wants no path twice among those that are closed to references: the API server would refuse the component.
+func TestPathsOnce(t *testing.T) {
+	for _, tc := range findings() {
+		for _, r := range Compose(tc.in).Releases {
+			seen := map[string]bool{}
+			for _, c := range r.Spec.ControlledValues {
+				if seen[c.Path] {
+					t.Errorf("%s: component %s has %s twice", tc.name, r.Name, c.Path)
+				}
+				seen[c.Path] = true
+			}
+		}
+	}
+}

@@ -59,8 +59,8 @@ var (
 	})
 	ruleProxyCleanup = warns(AreaKubeProxy, Rule{
 		ID:     "PROXY-CLEANUP-IDLE",
-		When:   "kubeProxy.cleanup is Enabled, and the mode is not Replaced.",
-		Remedy: "Remove it, or set mode to Replaced.",
+		When:   "kubeProxy.cleanup is Enabled, and the mode is not Replaced, or k3s or RKE2 may still run a kube-proxy of its own.",
+		Remedy: "Remove it, or set mode to Replaced; start every server with disable-kube-proxy.",
 		Source: "The operator's API: rules of a kube-proxy that runs are in use.",
 	})
 	ruleProxyNoneFound = warns(AreaKubeProxy, Rule{

@@ -224,8 +224,9 @@ func (b *valuesBuilder) closedToReferences(by string) []networkstackv1alpha1.Con
 	for _, path := range b.inlineOnly {
 		out = append(out, networkstackv1alpha1.ControlledValue{Path: path, By: by})
 	}
-	slices.SortFunc(out, func(x, y networkstackv1alpha1.ControlledValue) int { return cmp.Compare(x.Path, y.Path) })
-	return out
+	// A path may be both, and the API server takes it once.
+	slices.SortStableFunc(out, func(x, y networkstackv1alpha1.ControlledValue) int { return cmp.Compare(x.Path, y.Path) })
+	return slices.CompactFunc(out, func(x, y networkstackv1alpha1.ControlledValue) bool { return x.Path == y.Path })
 }
 
 // noteInto records every derived value. Only paths that were derived are shown, so nothing that a user

@@ -74,7 +74,8 @@ func (s *state) weaveSecret() (name string, made bool) {
 	switch {
 	case s.encryption != networkstackv1alpha1.EncryptionPassword:
 		return "", false
-	case e.Password != nil && e.Password.SecretName != "":
+	case e.Password != nil && e.Password.SecretName != "" &&
+		(e.Password.SecretName != weavePassword || !s.makes(nameWeaveNet, weavePassword)): // to name it takes nothing away
 		return e.Password.SecretName, false
 	default:
 		return weavePassword, true

@@ -112,3 +112,28 @@ func TestWeaveRangeOverlaps(t *testing.T) {
 		t.Errorf("%v", r.Errors)
 	}
 }
+
+// TestWeavePasswordNamed wants a Secret that was made to stay when it is named: what is no longer wanted is deleted.
+func TestWeavePasswordNamed(t *testing.T) {
+	named := func(secret string) func(*Input) {
+		return func(in *Input) {
+			in.Stack.Spec.CNI.Encryption = &EncryptionSpec{Type: EncryptionPassword, Password: &PasswordSpec{SecretName: secret}}
+		}
+	}
+	made, _ := releaseNamed(t, accepted(t, weave(encryption(EncryptionPassword))), "weave-net")
+	there := func(in *Input) { in.Existing = map[string]NetworkComponentSpec{"weave-net": made.Spec} }
+	for name, tc := range map[string]struct {
+		in   Input
+		made bool
+	}{
+		"made":                          {weave(encryption(EncryptionPassword)), true},
+		"named from the beginning":      {weave(named("weave-net-password")), false},
+		"made, and named":               {weave(there, named("weave-net-password")), true},
+		"made, and another one instead": {weave(there, named("mine")), false},
+	} {
+		rel, _ := releaseNamed(t, accepted(t, tc.in), "weave-net")
+		if got := len(rel.Spec.GeneratedSecrets) > 0; got != tc.made {
+			t.Errorf("%s: it is made: %v", name, got)
+		}
+	}
+}

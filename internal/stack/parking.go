@@ -74,7 +74,7 @@ func (r *Reconciler) bringBackKubeProxy(ctx context.Context, s *scope) (hold boo
 func (r *Reconciler) endCleanup(ctx context.Context, s *scope) (clearing bool, err error) {
 	c := s.component(compose.NameKubeProxyCleanup)
 	cleans := func(r compose.Release) bool { return r.Name == compose.NameKubeProxyCleanup }
-	if c == nil || s.result != nil && slices.ContainsFunc(s.result.Releases, cleans) {
+	if c == nil || slices.ContainsFunc(s.result.Releases, cleans) {
 		return false, nil
 	}
 	return true, r.removeComponent(ctx, c, networkstackv1alpha1.DeletionDelete)

@@ -28,12 +28,9 @@ func (r *Reconciler) remove(ctx context.Context, s *scope) (bool, error) {
 	if s.stack.Spec.Suspend && policy == networkstackv1alpha1.DeletionDelete {
 		return false, nil
 	}
-	if policy == networkstackv1alpha1.DeletionDelete {
-		if clearing, err := r.endCleanup(ctx, s); clearing || err != nil {
-			s.deleting = append(s.deleting, compose.NameKubeProxyCleanup)
-			return false, err
-		}
-		// Services need somebody to program them before the CNI that did goes.
+	if policy == networkstackv1alpha1.DeletionDelete && s.component(compose.NameKubeProxyCleanup) == nil {
+		// Services need somebody to program them before the CNI that did goes. What cleans up behind kube-proxy would take its
+		// rules, and goes in its turn, which is before the CNI's.
 		if err := r.unparkKubeProxy(ctx, s.stack); err != nil {
 			return false, err
 		}

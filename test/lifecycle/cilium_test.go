@@ -101,9 +101,23 @@ func TestCiliumStack(t *testing.T) {
 	}
 	e.ciliumConfig("tunnel-protocol", "vxlan")
 
+	// What cleans up behind kube-proxy is between Cilium and Multus, and goes between them.
+	stack.Spec.CNI.FlowLogs, stack.Spec.KubeProxy.Mode = networkstackv1alpha1.Enabled, networkstackv1alpha1.KubeProxyReplaced
+	stack.Spec.SecondaryNetworks = &networkstackv1alpha1.SecondaryNetworksSpec{Type: networkstackv1alpha1.SecondaryNetworksMultus}
+	e.apply(stack)
+	e.eventually("all components", func(ctx context.Context) (bool, string) {
+		var list networkstackv1alpha1.NetworkComponentList
+		err := e.client.List(ctx, &list)
+		return err == nil && len(list.Items) == 3, toJSON(list.Items)
+	})
+	e.waitReady(stack.Name)
+	e.ciliumConfig("hubble-export-file-path", "/var/run/cilium/hubble/events.log")
 	e.check(e.client.Delete(t.Context(), stack.DeepCopy()))
 	e.nothingLeft(stack)
 	e.check(e.client.Get(t.Context(), client.ObjectKeyFromObject(proxy), proxy)) // somebody else's
+	if selector := proxy.Spec.Template.Spec.NodeSelector; len(selector) != 1 {
+		t.Errorf("kube-proxy is left parked: %v", selector)
+	}
 }
 
 // cleansUp turns the clean-up off and parking back, and wants it to come when kube-proxy is parked again, and not before.
