@@ -100,7 +100,7 @@ func TestUninstalled(t *testing.T) {
 	for _, plugin := range []struct {
 		cni             CNIType
 		composed, rules int
-	}{{CNIAzure, 16, 4}, {CNIGKE, 4, 4}, {CNIKubenet, 0, 3}, {CNIExternal, 20, 3}} {
+	}{{CNIAzure, 16, 3}, {CNIGKE, 4, 4}, {CNIKubenet, 0, 3}, {CNIExternal, 20, 3}} {
 		t.Run(string(plugin.cni), func(t *testing.T) {
 			matrix[uninstalledCell]{
 				cells: uninstalledCells(plugin.cni), release: "kube-proxy", upstream: testcharts.Embedded(t, "kube-proxy"),
