@@ -109,12 +109,13 @@ func (s *state) warnOfNodeOrder() {
 	if !s.dualStack() {
 		return
 	}
+	takesRanges := s.cni == networkstackv1alpha1.CNIFlannel || s.poolsFromNodes
 	var addresses, ranges []string
 	for _, n := range s.linux {
 		if len(n.InternalIPs) > 0 && familyOf(n.InternalIPs[0]) != s.primary() {
 			addresses = append(addresses, n.Name)
 		}
-		if takes := s.cni == networkstackv1alpha1.CNIFlannel || s.poolsFromNodes; takes && len(n.PodCIDRs) > 0 && familyOf(n.PodCIDRs[0].Addr()) != s.primary() {
+		if takesRanges && len(n.PodCIDRs) > 0 && familyOf(n.PodCIDRs[0].Addr()) != s.primary() {
 			ranges = append(ranges, n.Name)
 		}
 	}
