@@ -83,6 +83,10 @@ func (s *state) validateAWSVPC() {
 	default:
 		s.warn(ruleAWSCloudUnknown, path, "no node says that it is an instance of EC2 (spec.providerID), and elsewhere pods get no address")
 	}
+	if s.installsCNI() && s.leavesNFTables() {
+		s.refuse(ruleNFTablesAWS, field.Invalid(kubeProxyPath.Child("mode"), s.kubeProxyMode, "the kube-proxy that is there is in mode NFTables, "+
+			"which breaks the AWS VPC CNI (amazon-vpc-cni-k8s#3563): change it to iptables where it is managed"))
+	}
 	s.validateAWSAddOn(path)
 }
 

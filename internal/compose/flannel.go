@@ -22,8 +22,10 @@ func (s *state) flannelBackend() string {
 }
 
 // flannelSubtracts is how many bytes the backend takes off the MTU it is given.
-func (s *state) flannelSubtracts() int {
-	switch s.flannelBackend() {
+func (s *state) flannelSubtracts() int { return flannelTakes(s.flannelBackend()) }
+
+func flannelTakes(backend string) int {
+	switch backend {
 	case "wireguard":
 		return flannelWireGuard
 	case "vxlan":
@@ -49,9 +51,15 @@ func (s *state) validateFlannel() {
 			"Flannel's WireGuard backend is itself the encapsulation: remove encapsulation, or set encryption.type to None"))
 	}
 	if on, _ := lookup(s.userValues[cniPath.String()], "flannel.enableNFTables"); on == true &&
-		s.managesKubeProxy() && s.kubeProxyMode != networkstackv1alpha1.KubeProxyNFTables {
-		s.warn(ruleFlannelNFTables, cniPath.Child("values"),
-			"values.flannel.enableNFTables goes with kubeProxy.mode NFTables, and it is %s: set that, or remove the value", s.kubeProxyMode)
+		s.kubeProxyMode != networkstackv1alpha1.KubeProxyNFTables {
+		at, found := cniPath.Child("values"), s.foundProxyMode()
+		switch {
+		case s.managesKubeProxy():
+			s.warn(ruleFlannelNFTables, at, "values.flannel.enableNFTables goes with kubeProxy.mode NFTables, and it is %s: set that, or remove the value", s.kubeProxyMode)
+		case found != "" && found != networkstackv1alpha1.KubeProxyNFTables:
+			s.warn(ruleFlannelNFTables, at,
+				"values.flannel.enableNFTables goes with a kube-proxy in mode NFTables, and the one that is there is in %s: remove the value", found)
+		}
 	}
 	s.validateFlannelPools()
 	s.validateFlannelArgs()

@@ -105,8 +105,46 @@ func (s *state) noteUsualMetrics(path *field.Path) {
 	s.note(path, value, "%s", reason)
 }
 
+// monitorValues are where values ask a chart for monitors: each switch, and the switch that has to be on as well, with its default.
+var monitorValues = map[networkstackv1alpha1.CNIType][]struct {
+	key, with string
+	normal    bool
+}{
+	networkstackv1alpha1.CNICilium: {
+		{"prometheus.serviceMonitor.enabled", "prometheus.enabled", false},
+		{"operator.prometheus.serviceMonitor.enabled", "operator.prometheus.enabled", true},
+		{"envoy.prometheus.serviceMonitor.enabled", "envoy.prometheus.enabled", true},
+		{"hubble.relay.prometheus.serviceMonitor.enabled", "hubble.relay.prometheus.enabled", false},
+		{"hubble.metrics.serviceMonitor.enabled", "hubble.metrics.enabled", false},
+	},
+	networkstackv1alpha1.CNIAWSVPC: {{"podMonitor.create", "podMonitor.create", false}},
+}
+
+// validateMonitorValues refuses values that ask for monitors of a kind that the cluster lacks.
+func (s *state) validateMonitorValues() {
+	if !s.withFacts || !s.installsCNI() || s.monitorsDefined() {
+		return
+	}
+	user := s.userValues[cniPath.String()]
+	for _, m := range monitorValues[s.cni] {
+		with, set := lookup(user, m.with)
+		if !set {
+			with = m.normal
+		}
+		if list, ok := with.([]any); ok {
+			with = len(list) > 0 // the metrics of Hubble
+		}
+		if v, _ := lookup(user, m.key); v == true && with == true {
+			s.refuse(ruleMetricsUndefined, field.Invalid(cniPath.Child("values"), field.OmitValueType{}, fmt.Sprintf(
+				"values.%s is on, and the cluster has no kind %s (monitoring.coreos.com): install Prometheus' operator or its definitions, or remove the value",
+				m.key, s.monitorKind())))
+		}
+	}
+}
+
 // validateMetrics refuses metrics that there are not, and monitors that nothing would define.
 func (s *state) validateMetrics() {
+	s.validateMonitorValues()
 	m := s.spec.CNI.Metrics
 	if m == nil || !s.takesCNISettings() {
 		return

@@ -2,12 +2,14 @@ package compose
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/util/version"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/facts"
 )
 
 // MTU limits in bytes. Linux carries IPv6 only from 1280 (RFC 8200); IPv4 hosts must take 576 (RFC 791).
@@ -15,6 +17,8 @@ const (
 	minIPv4MTU = 576
 	minIPv6MTU = 1280
 	maxMTU     = 65536
+	// maxAzureMTU is what the network of Azure carries in one piece.
+	maxAzureMTU = 1400
 )
 
 // Bytes that each way of carrying a pod's packet adds to it.
@@ -228,6 +232,62 @@ func (s *state) deriveMTU() {
 	}
 	s.mtu = p
 	s.validateFlannelMTU(path)
+	s.warnOfAzureMTU(path)
+	s.warnOfChangedMTU(path)
+}
+
+// warnOfAzureMTU warns where the nodes' interfaces say more than their network carries in one piece. What is encrypted is not taken apart.
+func (s *state) warnOfAzureMTU(path *field.Path) {
+	if s.facts.Cloud == facts.CloudAzure && s.encryption == networkstackv1alpha1.EncryptionWireGuard &&
+		(s.mtu.underlay() == 0 || s.mtu.underlay() > maxAzureMTU) {
+		s.warn(ruleMTUAzure, path, "the nodes run on Azure, whose network carries %d bytes in one piece whatever the interfaces say, and WireGuard's packets may be larger: "+
+			"state cluster.nodeMTU: %d, or a smaller mtu", maxAzureMTU, maxAzureMTU)
+	}
+}
+
+// warnOfChangedMTU warns of pods that keep what they have.
+func (s *state) warnOfChangedMTU(path *field.Path) {
+	before := s.previousMTU()
+	if before == 0 || s.mtu.pod == 0 || before == s.mtu.pod {
+		return
+	}
+	until := "they do with less than they could"
+	if before > s.mtu.pod {
+		until = "their packets of more than that may be lost"
+	}
+	s.warn(ruleMTUChanged, path, "new pods get %d, and those that are there keep %d until they are re-created; until then %s", s.mtu.pod, before, until)
+}
+
+// previousMTU is what the component that is there gives pods; 0 where that is not known, and where it is no matter: Cilium changes the
+// interfaces that there are.
+func (s *state) previousMTU() int {
+	name, key := "", ""
+	switch s.cni {
+	case networkstackv1alpha1.CNICalico:
+		name, key = nameCalico, "installation.calicoNetwork.mtu"
+	case networkstackv1alpha1.CNIFlannel:
+		name, key = nameFlannel, "flannel.mtu"
+	case networkstackv1alpha1.CNIWeaveNet:
+		name, key = nameWeaveNet, "mtu"
+	case networkstackv1alpha1.CNIAWSVPC:
+		name, key = nameAWSVPC, "env.POD_MTU"
+	default:
+		return 0
+	}
+	values, err := ParseValues(s.existing[name].DerivedValues)
+	if err != nil {
+		return 0
+	}
+	v, _ := lookup(values, key)
+	mtu, err := strconv.Atoi(fmt.Sprint(v))
+	if err != nil {
+		return 0
+	}
+	if s.cni == networkstackv1alpha1.CNIFlannel {
+		backend, _ := lookup(values, "flannel.backend")
+		mtu -= flannelTakes(fmt.Sprint(backend))
+	}
+	return mtu
 }
 
 func (s *state) mtuRemedy(maximum, floor int) string {

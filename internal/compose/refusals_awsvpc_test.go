@@ -102,6 +102,14 @@ func awsFindings() []finding {
 		{name: "AWS: nobody knows where", in: eks(func(in *Input) { in.Facts.Cloud = "" }), warnings: []string{
 			"spec.cni.type: no node says that it is an instance of EC2 (spec.providerID), and elsewhere pods get no address [AWSVPC-CLOUD-UNKNOWN]",
 		}},
+		{name: "AWS: nftables of others", in: eks(foundProxyIn("nftables")), errors: []string{
+			`spec.kubeProxy.mode: Invalid value: "Unmanaged": the kube-proxy that is there is in mode NFTables, which breaks the AWS VPC CNI (amazon-vpc-cni-k8s#3563): change it to iptables where it is managed [PROXY-NFTABLES-AWS]`,
+		}},
+		{name: "AWS: iptables of others", in: eks(foundProxyIn("iptables"))},
+		{name: "AWS: nftables of others beside an add-on", in: eks(there(addOn), foundProxyIn("nftables"))},
+		{name: "AWS: PodMonitors by values", in: eks(values(object{"podMonitor": object{"create": true}})), errors: []string{
+			"spec.cni.values: Invalid value: values.podMonitor.create is on, and the cluster has no kind PodMonitor (monitoring.coreos.com): install Prometheus' operator or its definitions, or remove the value [METRICS-MONITORS-UNDEFINED]",
+		}},
 		{name: "AWS: nftables", in: eks(mode(KubeProxyNFTables), func(in *Input) { in.Facts.Installed = nil }), errors: []string{
 			`spec.kubeProxy.mode: Invalid value: "NFTables": cni.type is AWSVPC, which NFTables breaks (amazon-vpc-cni-k8s#3563): choose IPTables [PROXY-NFTABLES-AWS]`,
 		}},

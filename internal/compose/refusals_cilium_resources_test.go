@@ -101,7 +101,7 @@ func ciliumPoolFindings() []finding {
 		"set it, disable natOutgoing of every pool, or name the interfaces in values.egressMasqueradeInterfaces [CILIUM-MULTI-POOL-MASQUERADE]"
 	return []finding{
 		{name: "several pools", in: cilium(multi, replaced, two)},
-		{name: "several pools of both families", in: cilium(dual, multi, replaced)},
+		{name: "several pools of both families", in: cilium(dual, multi, replaced), warnings: []string{masqueradesIPv6}},
 		{name: "several pools without a tunnel", in: cilium(multi, replaced, encapsulation(EncapsulationNone), two)},
 		{name: "several pools with IPsec", in: cilium(multi, replaced, encryption(EncryptionIPsec), two)},
 		{name: "several pools, without masquerading", in: cilium(multi, pools(with(main, noNAT), fastPool(noNAT)))},
@@ -132,10 +132,10 @@ func ciliumPoolFindings() []finding {
 		}},
 		{name: "the pool default lacks a family", in: cilium(dual, multi, replaced, pools(main, poolOf("six", "fd00:10:244::/56"))), errors: []string{
 			"spec.ipPools[0].cidrs: Required value: the pool default has no IPv6 CIDR, so pods that no other pool is for would get no IPv6 address: add one [CILIUM-POOL-DEFAULT]",
-		}, warnings: []string{
+		}, warnings: []string{masqueradesIPv6,
 			"spec.ipPools[1].cidrs: the pool has no IPv4 CIDR: pods must name it in the annotation ipam.cilium.io/ipv6-pool and not in ipam.cilium.io/ip-pool [CILIUM-POOL-FAMILY]",
 		}},
-		{name: "a pool lacks a family", in: cilium(dual, multi, replaced, pools(poolOf("default", "10.244.0.0/16", "fd00:10:244::/56"), fastPool())), warnings: []string{
+		{name: "a pool lacks a family", in: cilium(dual, multi, replaced, pools(poolOf("default", "10.244.0.0/16", "fd00:10:244::/56"), fastPool())), warnings: []string{masqueradesIPv6,
 			"spec.ipPools[1].cidrs: the pool has no IPv6 CIDR: pods must name it in the annotation ipam.cilium.io/ipv4-pool and not in ipam.cilium.io/ip-pool [CILIUM-POOL-FAMILY]",
 		}},
 		{name: "the pool default selects", in: cilium(multi, replaced, pools(with(main, func(p *IPPool) { p.PodSelector, p.Disabled = withLabel("a", "b"), true }))), errors: []string{

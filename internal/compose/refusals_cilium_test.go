@@ -5,6 +5,8 @@ import (
 	"github.com/networkstack/networkstack/internal/facts"
 )
 
+const masqueradesIPv6 = "spec.ipPools: masquerading in eBPF, which bpf.masquerade turns on, is beta for IPv6: disable natOutgoing of pools that have IPv6 and are routed outside, or test it [CILIUM-BPF-MASQUERADE-IPV6]"
+
 func ciliumFindings() []finding {
 	hubble := func(more object) func(*Input) {
 		return values(object{"hubble": MergeValues(object{"enabled": true}, more)})
@@ -107,6 +109,21 @@ func ciliumFindings() []finding {
 		{name: "masquerading in eBPF beside kube-proxy", in: cilium(masquerade(nil)), warnings: []string{
 			"spec.cni.values: values.bpf.masquerade is meant for Cilium in kube-proxy's place, and kubeProxy.mode is Unmanaged: set it to Replaced, or remove the value [CILIUM-BPF-MASQUERADE]",
 		}},
+		{name: "17b masquerading in eBPF of IPv6", in: cilium(replaced, dual, masquerade(nil)), warnings: []string{masqueradesIPv6}},
+		{name: "17b masquerading in eBPF of IPv4", in: cilium(replaced, masquerade(nil))},
+		{name: "ServiceMonitors by values that nothing defines", in: cilium(values(object{
+			"prometheus": object{"enabled": true, "serviceMonitor": object{"enabled": true, "trustCRDsExist": true}},
+			"envoy":      object{"prometheus": object{"serviceMonitor": object{"enabled": true}}},
+			"hubble":     object{"enabled": true, "metrics": object{"enabled": []any{"dns"}, "serviceMonitor": object{"enabled": true}}},
+		})), errors: []string{
+			"spec.cni.values: Invalid value: values.prometheus.serviceMonitor.enabled is on, and the cluster has no kind ServiceMonitor (monitoring.coreos.com): install Prometheus' operator or its definitions, or remove the value [METRICS-MONITORS-UNDEFINED]",
+			"spec.cni.values: Invalid value: values.envoy.prometheus.serviceMonitor.enabled is on, and the cluster has no kind ServiceMonitor (monitoring.coreos.com): install Prometheus' operator or its definitions, or remove the value [METRICS-MONITORS-UNDEFINED]",
+			"spec.cni.values: Invalid value: values.hubble.metrics.serviceMonitor.enabled is on, and the cluster has no kind ServiceMonitor (monitoring.coreos.com): install Prometheus' operator or its definitions, or remove the value [METRICS-MONITORS-UNDEFINED]",
+		}},
+		{name: "ServiceMonitors by values of metrics that are off", in: cilium(values(object{"prometheus": object{"serviceMonitor": object{"enabled": true}}}))},
+		{name: "ServiceMonitors by values that are defined", in: cilium(cluster(func(s *facts.Snapshot) { s.ServiceMonitors = true }), values(object{
+			"prometheus": object{"enabled": true, "serviceMonitor": object{"enabled": true}},
+		}))},
 		{name: "masquerading in eBPF of nothing", in: cilium(replaced, noNAT, masquerade(nil)), errors: []string{
 			"spec.cni.values: Invalid value: values.bpf.masquerade is on, but natOutgoing of every family is Disabled; Cilium's agents stop on start: remove it, or enable natOutgoing [CILIUM-BPF-MASQUERADE-OFF]",
 		}},
@@ -122,7 +139,7 @@ func ciliumFindings() []finding {
 		}},
 		{name: "no conntrack without IPv4", in: cilium(onlyIPv6, replaced, encapsulation(EncapsulationNone), masquerade(noConntrack)), errors: []string{
 			"spec.cni.values: Invalid value: values.installNoConntrackIptablesRules works with IPv4 only; Cilium's agents stop on start: remove it [CILIUM-NO-CONNTRACK]",
-		}},
+		}, warnings: []string{masqueradesIPv6}},
 		{name: "no conntrack beside kube-proxy", in: cilium(noNAT, encapsulation(EncapsulationNone), values(noConntrack)), errors: []string{
 			"spec.cni.values: Invalid value: values.installNoConntrackIptablesRules needs Cilium in kube-proxy's place, and kubeProxy.mode is Unmanaged: set it to Replaced, or remove the value [CILIUM-NO-CONNTRACK]",
 		}},

@@ -129,6 +129,11 @@ func cniFindings() []finding {
 		{name: "Flannel's nftables beside kube-proxy's iptables", in: flannel(withoutKubeProxy, mode(KubeProxyIPTables), values(object{"flannel": object{"enableNFTables": true}})), warnings: []string{
 			"spec.cni.values: values.flannel.enableNFTables goes with kubeProxy.mode NFTables, and it is IPTables: set that, or remove the value [FLANNEL-NFTABLES]",
 		}},
+		{name: "Flannel's nftables beside the iptables of others", in: flannel(foundProxyIn("iptables"), values(object{"flannel": object{"enableNFTables": true}})), warnings: []string{
+			"spec.cni.values: values.flannel.enableNFTables goes with a kube-proxy in mode NFTables, and the one that is there is in IPTables: remove the value [FLANNEL-NFTABLES]",
+		}},
+		{name: "Flannel's nftables beside those of others", in: flannel(foundProxyIn("nftables"), values(object{"flannel": object{"enableNFTables": true}}))},
+		{name: "Flannel's nftables beside who knows what", in: flannel(values(object{"flannel": object{"enableNFTables": true}}))},
 		{name: "Flannel's nftables beside kube-proxy's", in: flannel(withoutKubeProxy, mode(KubeProxyNFTables), values(object{"flannel": object{"enableNFTables": true}}))},
 		{name: "all agents at once", in: flannel(values(object{"updateStrategy": object{"rollingUpdate": object{"maxUnavailable": "100%"}}})), warnings: []string{
 			"spec.cni.values: values.updateStrategy.rollingUpdate.maxUnavailable lets a change stop the agents of all nodes at once: use a number, or a smaller share [ROLLOUT-ALL-AT-ONCE]",

@@ -1,6 +1,8 @@
 package compose
 
 import (
+	"slices"
+
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
 	"github.com/networkstack/networkstack/internal/facts"
 )
@@ -39,6 +41,12 @@ func familyFindings() []finding {
 		}},
 		{name: "10 a family has no pool", in: cilium(cluster(makeDual), spec(func(s *NetworkStackSpec) { s.IPFamilies = []IPFamily{IPv4, IPv6} })), errors: []string{
 			`spec.ipPools: Invalid value: "IPv4, IPv6": no pool has an IPv6 CIDR: add one, or remove IPv6 from ipFamilies [FAMILY-WITHOUT-POOL]`,
+		}},
+		{name: "families: nodes have the other order", in: cilium(dual, cluster(func(s *facts.Snapshot) { slices.Reverse(s.Nodes[1].InternalIPs); slices.Reverse(s.Nodes[2].PodCIDRs) })), warnings: []string{
+			"spec.ipPools: the primary family is IPv4, and the first InternalIP of node n2 is of the other, which pods there take for theirs: list the families in --node-ip of the kubelet in the same order [FAMILY-NODE-ORDER]",
+		}},
+		{name: "families: nodes' ranges have the other order", in: flannel(dual, nodeMTUs(1500, 1500, 1500), cluster(func(s *facts.Snapshot) { slices.Reverse(s.Nodes[1].PodCIDRs); slices.Reverse(s.Nodes[2].PodCIDRs) })), warnings: []string{
+			"spec.ipPools: the primary family is IPv4, and the first of spec.podCIDRs of nodes n2 and n3 is of the other: list the families in --cluster-cidr of kube-controller-manager in the same order, and register such nodes anew [FAMILY-NODE-ORDER]",
 		}},
 		{name: "families: a node lacks an address", in: cilium(dual, cluster(func(s *facts.Snapshot) {
 			s.Nodes = append(s.Nodes, s.Nodes[0], s.Nodes[0])
@@ -81,6 +89,21 @@ func nodeMTUs(sizes ...int) func(*Input) {
 }
 
 func mtuFindings() []finding {
+	onAzure := cluster(func(s *facts.Snapshot) { s.Cloud = facts.CloudAzure })
+	const azureMTU = "spec.mtu: the nodes run on Azure, whose network carries 1400 bytes in one piece whatever the interfaces say, and WireGuard's packets may be larger: state cluster.nodeMTU: 1400, or a smaller mtu [MTU-AZURE]"
+	// changed is a network plugin that is there as it was composed before the edits, on nodes of 1500 bytes.
+	changed := func(cni CNIType, before func(*Input), after ...func(*Input)) Input {
+		nodes := nodeMTUs(1500, 1500, 1500)
+		if before == nil {
+			before = nodes
+		}
+		in := input(cni, append([]func(*Input){nodes}, after...)...)
+		in.Existing = map[string]NetworkComponentSpec{}
+		for _, r := range Compose(input(cni, before)).Releases {
+			in.Existing[r.Name] = r.Spec
+		}
+		return in
+	}
 	return []finding{
 		{name: "20 below 576", in: cilium(mtu(500)), errors: []string{
 			"spec.mtu: Invalid value: 500: must be from 576 to 65536, or 0 to have it derived [MTU-RANGE]",
@@ -113,6 +136,23 @@ func mtuFindings() []finding {
 		{name: "23 no MTU is low enough", in: cilium(dual, mtu(1300), encryption(EncryptionWireGuard), nodeMTUs(1400, 1400, 1400)), errors: []string{
 			"spec.mtu: Invalid value: 1300: 1300 + 145 (VXLAN 50, WireGuard 95) exceeds 1400 of node n1; the maximum is 1255, which is less than the 1280 that IPv6 needs: raise the nodes' MTU, or choose less encapsulation and encryption [MTU-EXCEEDS-NODES]",
 		}},
+		{name: "45 WireGuard on Azure", in: cilium(onAzure, encryption(EncryptionWireGuard), nodeMTUs(1500, 1500, 1500)), warnings: []string{azureMTU}},
+		{name: "45 WireGuard on Azure, of nodes that do not say", in: calico(onAzure, encryption(EncryptionWireGuard)), warnings: []string{azureMTU}},
+		{name: "45 WireGuard on Azure with 1400", in: calico(onAzure, encryption(EncryptionWireGuard), pinned(PinnedFacts{NodeMTU: 1400}))},
+		{name: "45 WireGuard on Azure with what leaves room", in: calico(onAzure, encryption(EncryptionWireGuard), mtu(1340))},
+		{name: "45 no encryption on Azure", in: cilium(onAzure, nodeMTUs(1500, 1500, 1500))},
+		{name: "22 Calico with a smaller MTU", in: changed(CNICalico, nil, mtu(1400)), warnings: []string{
+			"spec.mtu: new pods get 1400, and those that are there keep 1450 until they are re-created; until then their packets of more than that may be lost [MTU-CHANGED]",
+		}},
+		{name: "22 Flannel with WireGuard", in: changed(CNIFlannel, nil, encryption(EncryptionWireGuard)), warnings: []string{
+			"spec.mtu: new pods get 1420, and those that are there keep 1450 until they are re-created; until then their packets of more than that may be lost [MTU-CHANGED]",
+		}},
+		{name: "22 Flannel without encapsulation", in: changed(CNIFlannel, nil, encapsulation(EncapsulationNone)), warnings: []string{
+			"spec.mtu: new pods get 1500, and those that are there keep 1450 until they are re-created; until then they do with less than they could [MTU-CHANGED]",
+		}},
+		{name: "22 Flannel as it was", in: changed(CNIFlannel, nil)},
+		{name: "22 Flannel that has found it out", in: changed(CNIFlannel, nodeMTUs(0, 0, 0))},
+		{name: "22 Cilium, which changes what there is", in: changed(CNICilium, nil, mtu(1400))},
 		{name: "mtu with an external CNI", in: external(mtu(1400)), warnings: []string{
 			"spec.mtu: has no effect: an external CNI has its own MTU [MTU-NO-EFFECT]",
 		}},

@@ -5,7 +5,15 @@ import (
 	"github.com/networkstack/networkstack/internal/facts"
 )
 
+// foundProxyIn is the kube-proxy that is there, in a mode.
+func foundProxyIn(mode string) func(*Input) {
+	return cluster(func(s *facts.Snapshot) { s.Installed[0].Mode = mode })
+}
+
 func kubeProxyFindings() []finding {
+	proxyRanges := func(cidrs ...string) func(*Input) {
+		return cluster(func(s *facts.Snapshot) { s.Installed[0].PodRanges = prefixes(cidrs...) })
+	}
 	version := func(v string) func(*Input) { return cluster(func(s *facts.Snapshot) { s.KubernetesVersion = v }) }
 	proxyVersion := func(v string) func(*Input) { return func(in *Input) { in.Stack.Spec.KubeProxy.Version = v } }
 	proxyValues := func(v any) func(*Input) { return func(in *Input) { in.Stack.Spec.KubeProxy.Values = rawValues(v) } }
@@ -46,6 +54,25 @@ func kubeProxyFindings() []finding {
 		}},
 		{name: "from IPVS to NFTables", in: flannel(was("ipvs"), mode(KubeProxyNFTables))},
 		{name: "from NFTables to IPTables", in: flannel(was("nftables"), mode(KubeProxyIPTables))},
+		{name: "3 from IPVS to Cilium", in: cilium(foundProxyIn("ipvs"), mode(KubeProxyReplaced)), errors: []string{
+			`spec.kubeProxy.mode: Invalid value: "Replaced": DaemonSet kube-system/kube-proxy is a kube-proxy in mode IPVS, which leaves the addresses of all Services on the device kube-ipvs0 of every node, and Cilium is not tested beside it: set NFTables first, and Replaced when that is Ready; or move it to iptables and restart the nodes [PROXY-IPVS-REPLACED]`,
+		}},
+		{name: "3 ours from IPVS to Cilium", in: cilium(was("ipvs"), mode(KubeProxyReplaced)), errors: []string{
+			`spec.kubeProxy.mode: Invalid value: "Replaced": DaemonSet kube-system/kube-proxy is a kube-proxy in mode IPVS, which leaves the addresses of all Services on the device kube-ipvs0 of every node, and Cilium is not tested beside it: set NFTables first, and Replaced when that is Ready; or move it to iptables and restart the nodes [PROXY-IPVS-REPLACED]`,
+		}},
+		{name: "3 from NFTables to Cilium", in: cilium(foundProxyIn("nftables"), mode(KubeProxyReplaced))},
+		{name: "3 IPVS beside Cilium", in: cilium(foundProxyIn("ipvs"))},
+		{name: "3 IPVS that is parked", in: cilium(foundProxyIn("ipvs"), cluster(func(s *facts.Snapshot) { s.Installed[0].Parked = true }), mode(KubeProxyReplaced))},
+		{name: "3 IPVS, and Cilium is in its place already", in: cilium(foundProxyIn("ipvs"), mode(KubeProxyReplaced), func(in *Input) {
+			in.Existing = map[string]NetworkComponentSpec{nameCilium: {Type: "Cilium", DerivedValues: rawValues(object{"kubeProxyReplacement": "true"})}}
+		})},
+		{name: "19 a pool outside of clusterCIDR", in: cilium(proxyRanges("10.244.0.0/16"), cidrs("10.244.0.0/16", "10.245.0.0/16")), warnings: []string{
+			"spec.ipPools[0].cidrs[1]: DaemonSet kube-system/kube-proxy, a kube-proxy, takes only 10.244.0.0/16 for pods' (clusterCIDR), so pods of 10.245.0.0/16 reach Services with their node's address, which NetworkPolicies see: widen it there [PROXY-PODS-OUTSIDE]",
+		}},
+		{name: "19 pools inside of clusterCIDR", in: cilium(proxyRanges("10.244.0.0/15"), cidrs("10.244.0.0/16", "10.245.0.0/16"))},
+		{name: "19 a family that clusterCIDR lacks", in: cilium(dual, proxyRanges("10.244.0.0/16"))},
+		{name: "19 clusterCIDR of a kube-proxy that goes", in: cilium(proxyRanges("10.200.0.0/16"), mode(KubeProxyReplaced))},
+		{name: "19 clusterCIDR with a network plugin of others", in: external(proxyRanges("10.200.0.0/16"))},
 		{name: "IPVS stays", in: flannel(was("ipvs"), mode(KubeProxyIPVS), version("v1.34.1"))},
 		{name: "a mode that nobody knows", in: flannel(was("userspace"), mode(KubeProxyIPTables))},
 		{name: "from IPVS to Unmanaged", in: flannel(was("ipvs"), mode(KubeProxyUnmanaged))},

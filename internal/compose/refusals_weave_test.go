@@ -61,6 +61,13 @@ func weaveFindings() []finding {
 		{name: "Weave 40 nftables", in: weave(mode(KubeProxyNFTables), withoutKubeProxy), errors: []string{
 			`spec.kubeProxy.mode: Invalid value: "NFTables": Weave Net's rules are written for iptables, and nobody has tried them beside kube-proxy's nftables: choose IPTables [WEAVE-NFTABLES]`,
 		}, warnings: legacy},
+		{name: "Weave 40 nftables of others", in: weave(foundProxyIn("nftables")), errors: []string{
+			`spec.kubeProxy.mode: Invalid value: "Unmanaged": the kube-proxy that is there is in mode NFTables, beside which nobody has tried Weave Net's rules: change it to iptables where it is managed, or use another type of cni [WEAVE-NFTABLES]`,
+		}, warnings: legacy},
+		{name: "Weave 40 iptables of others", in: weave(foundProxyIn("iptables")), warnings: legacy},
+		{name: "Weave: another MTU than the agents have", in: weave(there(ours), before(object{"ipallocRange": "10.244.0.0/16", "mtu": int64(1376)}), mtu(1400)), warnings: []string{
+			"spec.mtu: new pods get 1400, and those that are there keep 1376 until they are re-created; until then they do with less than they could [MTU-CHANGED]", weaveLegacy,
+		}},
 		{name: "Weave 40 Windows", in: weave(cluster(func(s *facts.Snapshot) { s.Nodes[2].OS = "windows" })), errors: []string{
 			`spec.cni.type: Invalid value: "WeaveNet": node n3 runs Windows, for which there is no Weave Net: use Calico or Flannel, or remove such nodes [WEAVE-WINDOWS]`,
 		}, warnings: legacy},

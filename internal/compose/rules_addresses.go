@@ -59,6 +59,12 @@ var (
 		Remedy: "Give the kubelet both addresses with --node-ip, or remove the family.",
 		Source: "Kubernetes, IPv4/IPv6 dual-stack: nodes have an address of each family.",
 	})
+	ruleFamilyNodeOrder = warns(AreaFamilies, Rule{
+		ID:     "FAMILY-NODE-ORDER",
+		When:   "With both families, the first internal address of a node, or the first of its podCIDRs that pods take theirs from, is not of the primary family.",
+		Remedy: "List the families in the same order everywhere: --node-ip of the kubelets, --cluster-cidr of kube-controller-manager.",
+		Source: "Kubernetes, IPv4/IPv6 dual-stack: the kubelet orders the addresses of pods by the node's, and what knows one family takes the first.",
+	})
 	ruleFamilyNodePending = warns(AreaFamilies, Rule{
 		ID:     "FAMILY-NODE-PENDING",
 		When:   "A node reports no internal address yet, so its families cannot be checked.",
@@ -297,6 +303,18 @@ var (
 		When:   "mtu is set with an external CNI.",
 		Remedy: "Remove it, and set it where that CNI is configured.",
 		Source: "External network plugins have an MTU of their own.",
+	})
+	ruleMTUAzure = warns(AreaMTU, Rule{
+		ID:     "MTU-AZURE",
+		When:   "The nodes run on Azure, encryption is WireGuard, and its packets may have more than 1400 bytes.",
+		Remedy: "State cluster.nodeMTU: 1400, or a smaller mtu.",
+		Source: "Calico, MTU sizes: the network of Azure carries 1400 bytes in one piece, though its interfaces say 1500; WireGuard's packets are not taken apart.",
+	})
+	ruleMTUChanged = warns(AreaMTU, Rule{
+		ID:     "MTU-CHANGED",
+		When:   "Pods are to get another MTU than those of the installed network plugin have, and it is not Cilium.",
+		Remedy: "Re-create the pods after the roll-out, node by node; raise the MTU of the nodes' network before, and lower it after.",
+		Source: "Calico, Flannel, Weave Net and the AWS VPC CNI give an interface its MTU when a pod starts; Cilium's agents change those that there are.",
 	})
 	ruleMTUFlannelIPv6 = warns(AreaMTU, Rule{
 		ID:     "MTU-FLANNEL-IPV6",

@@ -109,8 +109,8 @@ var (
 	})
 	ruleMetricsUndefined = refuses(AreaAgents, Rule{
 		ID:     "METRICS-MONITORS-UNDEFINED",
-		When:   "serviceMonitors is Enabled, and the cluster lacks the kind ServiceMonitor or PodMonitor that the chart makes.",
-		Remedy: "Install Prometheus' operator or its definitions first, or use Auto.",
+		When:   "serviceMonitors is Enabled, or values ask for monitors, and the cluster lacks the kind ServiceMonitor or PodMonitor that the chart makes.",
+		Remedy: "Install Prometheus' operator or its definitions first, or use Auto, and remove such values.",
 		Source: "Cilium's chart does not render without it, and no object of an unknown kind can be applied.",
 	})
 	ruleMetricsLabels = warns(AreaAgents, Rule{

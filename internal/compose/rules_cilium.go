@@ -130,6 +130,12 @@ var (
 		Remedy: "Set kubeProxy.mode to Replaced, or remove the value.",
 		Source: "Cilium, masquerading: the eBPF way depends on eBPF NodePort.",
 	})
+	ruleBPFMasqueradeIPv6 = warns(AreaCilium, Rule{
+		ID:     "CILIUM-BPF-MASQUERADE-IPV6",
+		When:   "The value bpf.masquerade, which MultiPool and BBR set as well, and natOutgoing of a pool with IPv6 is Enabled.",
+		Remedy: "Disable natOutgoing of pools with IPv6 that are routed outside, or test it.",
+		Source: "Cilium, masquerading, eBPF-based: that of IPv6 is beta.",
+	})
 	ruleBPFMasqueradeOff = refuses(AreaCilium, Rule{
 		ID:     "CILIUM-BPF-MASQUERADE-OFF",
 		When:   "The value bpf.masquerade, and natOutgoing of every family is Disabled.",

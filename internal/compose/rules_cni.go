@@ -146,7 +146,7 @@ var (
 	})
 	ruleFlannelNFTables = warns(AreaFlannel, Rule{
 		ID:     "FLANNEL-NFTABLES",
-		When:   "The value flannel.enableNFTables is set, and kube-proxy's mode is IPTables or IPVS.",
+		When:   "The value flannel.enableNFTables is set, and kube-proxy's mode is IPTables or IPVS, be it managed or found.",
 		Remedy: "Set kubeProxy.mode to NFTables, or remove the value.",
 		Source: "Flannel, configuration: EnableNFTables is experimental, and meant for nodes whose kube-proxy uses nftables.",
 	})

@@ -57,6 +57,12 @@ var (
 		Remedy: "Restart each node after the change.",
 		Source: "kube-proxy (platformCleanup) clears nothing between these modes; a restart does.",
 	})
+	ruleProxyIPVSReplaced = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-IPVS-REPLACED",
+		When:   "kubeProxy.mode is Replaced with Cilium, and the kube-proxy that is there is in mode IPVS.",
+		Remedy: "Set NFTables first, wait for Ready, and set Replaced then; or move kube-proxy to iptables and restart the nodes.",
+		Source: "kubernetes#76022; Cilium neither documents nor tests its replacement beside IPVS, and the device kube-ipvs0 outlives kube-proxy.",
+	})
 	ruleProxyCleanup = warns(AreaKubeProxy, Rule{
 		ID:     "PROXY-CLEANUP-IDLE",
 		When:   "kubeProxy.cleanup is Enabled, and the mode is not Replaced, or k3s or RKE2 may still run a kube-proxy of its own.",
@@ -105,6 +111,12 @@ var (
 		When:   "With an external CNI that is not known, ipPools has several CIDRs of a family.",
 		Remedy: "State one CIDR of each family that holds all pods.",
 		Source: "kube-proxy's clusterCIDR takes one of each family. Without it, clients outside of the cluster cannot use ClusterIPs.",
+	})
+	ruleProxyPodsOutside = warns(AreaKubeProxy, Rule{
+		ID:     "PROXY-PODS-OUTSIDE",
+		When:   "A CIDR of ipPools lies outside of the clusterCIDR by which an unmanaged kube-proxy tells pods from others.",
+		Remedy: "Widen clusterCIDR where kube-proxy is managed, or have it tell pods by the names of their interfaces (detectLocalMode).",
+		Source: "KubeProxyConfiguration, clusterCIDR: traffic to Services from other addresses is masqueraded, so policies see the node.",
 	})
 	ruleProxyPodsUnknown = refuses(AreaKubeProxy, Rule{
 		ID:     "PROXY-PODS-UNKNOWN",
@@ -156,8 +168,8 @@ var (
 	})
 	ruleNFTablesAWS = refuses(AreaKubeProxy, Rule{
 		ID:     "PROXY-NFTABLES-AWS",
-		When:   "Mode NFTables beside the AWS VPC CNI.",
-		Remedy: "Choose IPTables.",
+		When:   "Mode NFTables beside the AWS VPC CNI, or type AWSVPC beside an unmanaged kube-proxy that is in it.",
+		Remedy: "Choose IPTables, or change the mode where kube-proxy is managed.",
 		Source: "amazon-vpc-cni-k8s#3563: pods on secondary network interfaces lose their traffic.",
 	})
 	ruleNFTablesCalico = warns(AreaKubeProxy, Rule{

@@ -79,8 +79,8 @@ var (
 	ruleWeaveNFTables = refuses(AreaWeaveNet, Rule{
 		ID:        "WEAVE-NFTABLES",
 		APIServer: true,
-		When:      "kube-proxy's mode is NFTables with WeaveNet.",
-		Remedy:    "Choose IPTables.",
+		When:      "kube-proxy's mode is NFTables with WeaveNet, or Unmanaged and that of the kube-proxy that is there is nftables.",
+		Remedy:    "Choose IPTables, or change the mode where kube-proxy is managed.",
 		Source:    "Weave Net writes its rules by iptables and marks packets for kube-proxy's chains of it; nobody has tried it beside nftables.",
 	})
 	ruleWeaveWindows = refuses(AreaWeaveNet, Rule{

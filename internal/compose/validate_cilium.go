@@ -174,6 +174,10 @@ func (c ciliumInput) validateMasquerading() {
 	if !c.on(masquerade) {
 		return
 	}
+	if c.has(ipv6) && c.nat[ipv6] {
+		c.warn(ruleBPFMasqueradeIPv6, poolsPath, "masquerading in eBPF, which bpf.masquerade turns on, is beta for IPv6: "+
+			"disable natOutgoing of pools that have IPv6 and are routed outside, or test it")
+	}
 	if !c.replaces() {
 		c.warnValue(ruleBPFMasquerade,
 			"bpf.masquerade is meant for Cilium in kube-proxy's place, and kubeProxy.mode is %s: set it to Replaced, or remove the value",

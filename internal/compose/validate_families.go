@@ -99,6 +99,33 @@ func (s *state) validateServiceFamilies() {
 	if s.families[0] != services[0] {
 		s.refuse(ruleFamilyOrder, field.Invalid(path, value, fmt.Sprintf(
 			"the primary family of pods is %s but that of Services is %s: put %s first", s.families[0], services[0], services[0])))
+		return
+	}
+	s.warnOfNodeOrder()
+}
+
+// warnOfNodeOrder warns of nodes that have the families the other way round: pods there have their addresses in the nodes' order.
+func (s *state) warnOfNodeOrder() {
+	if !s.dualStack() {
+		return
+	}
+	takesRanges := s.cni == networkstackv1alpha1.CNIFlannel || s.poolsFromNodes
+	var addresses, ranges []string
+	for _, n := range s.linux {
+		if len(n.InternalIPs) > 0 && familyOf(n.InternalIPs[0]) != s.primary() {
+			addresses = append(addresses, n.Name)
+		}
+		if takesRanges && len(n.PodCIDRs) > 0 && familyOf(n.PodCIDRs[0].Addr()) != s.primary() {
+			ranges = append(ranges, n.Name)
+		}
+	}
+	if len(addresses) > 0 {
+		s.warn(ruleFamilyNodeOrder, s.familiesPath(), "the primary family is %s, and the first InternalIP of %s is of the other, which pods there take for theirs: "+
+			"list the families in --node-ip of the kubelet in the same order", s.primary(), nodeList(addresses))
+	}
+	if len(ranges) > 0 {
+		s.warn(ruleFamilyNodeOrder, s.familiesPath(), "the primary family is %s, and the first of spec.podCIDRs of %s is of the other: "+
+			"list the families in --cluster-cidr of kube-controller-manager in the same order, and register such nodes anew", s.primary(), nodeList(ranges))
 	}
 }
 

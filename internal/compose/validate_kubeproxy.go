@@ -75,8 +75,10 @@ func (s *state) validateKubeProxy() {
 			"cni.type %s does not program Services, and without kube-proxy no Service works: set cni.type to Cilium or Calico, or choose IPTables or NFTables",
 			s.spec.CNI.Type)))
 	}
+	s.validateReplacedIPVS(modePath)
 	s.validateForeignKubeProxy(modePath)
 	s.validateKubeProxyOfDistribution(modePath)
+	s.warnOfPodsOutside()
 	if !s.managesKubeProxy() {
 		unseen := s.kubeProxyOfDistribution() != "" // it is there, whatever DaemonSets there are
 		if s.withFacts && mode == networkstackv1alpha1.KubeProxyUnmanaged && s.facts.KubeProxy() == nil && !unseen {
@@ -157,6 +159,41 @@ func (s *state) foundProxyMode() networkstackv1alpha1.KubeProxyMode {
 		}
 	}
 	return ""
+}
+
+// leavesNFTables says whether a kube-proxy in nftables mode is left as it was found.
+func (s *state) leavesNFTables() bool {
+	return s.kubeProxyMode == networkstackv1alpha1.KubeProxyUnmanaged && s.foundProxyMode() == networkstackv1alpha1.KubeProxyNFTables
+}
+
+// warnOfPodsOutside warns of pools that the kube-proxy there is does not take for pods': it gives their traffic to Services the node's
+// address, as it does with that of clients outside of the cluster.
+func (s *state) warnOfPodsOutside() {
+	p := s.facts.KubeProxy()
+	if p == nil || p.Parked || s.kubeProxyMode != networkstackv1alpha1.KubeProxyUnmanaged || !s.installsCNI() || s.poolsFromNodes {
+		return
+	}
+	for _, pool := range s.pools {
+		if of := ofFamily(p.PodRanges, pool.family); len(of) > 0 && !setOf(of).ContainsPrefix(pool.prefix) {
+			s.warn(ruleProxyPodsOutside, pool.path,
+				"DaemonSet %s/%s, a kube-proxy, takes only %s for pods' (clusterCIDR), so pods of %s reach Services with their node's address, which NetworkPolicies see: widen it there",
+				p.Namespace, p.Name, joined(of), pool.prefix)
+		}
+	}
+}
+
+// validateReplacedIPVS refuses to start Cilium in kube-proxy's place while one runs in IPVS mode: the addresses of all Services are on
+// each node then, and stay there. Once Cilium is in its place, it is too late to go back for that.
+func (s *state) validateReplacedIPVS(path *field.Path) {
+	before, there := s.existing[nameCilium]
+	if s.cni != networkstackv1alpha1.CNICilium || s.kubeProxyMode != networkstackv1alpha1.KubeProxyReplaced ||
+		s.foundProxyMode() != networkstackv1alpha1.KubeProxyIPVS || there && ReplacesKubeProxy(&before) {
+		return
+	}
+	p := s.facts.KubeProxy()
+	s.refuse(ruleProxyIPVSReplaced, field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
+		"DaemonSet %s/%s is a kube-proxy in mode IPVS, which leaves the addresses of all Services on the device kube-ipvs0 of every node, and Cilium "+
+			"is not tested beside it: set NFTables first, and Replaced when that is Ready; or move it to iptables and restart the nodes", p.Namespace, p.Name)))
 }
 
 // validateModeChange refuses the one change of mode after which kube-proxy leaves what it had set up: it clears what the other

@@ -117,9 +117,13 @@ func (s *state) validateWeaveNet() {
 	if n := c.Namespace; n != "" && n != weaveNamespace {
 		s.refuse(ruleWeaveNamespace, field.Invalid(cniPath.Child("namespace"), n, "Weave Net's agents look for each other in kube-system and nowhere else: remove it"))
 	}
-	if s.kubeProxyMode == networkstackv1alpha1.KubeProxyNFTables {
-		s.refuse(ruleWeaveNFTables, field.Invalid(kubeProxyPath.Child("mode"), s.kubeProxyMode,
+	switch mode := kubeProxyPath.Child("mode"); {
+	case s.kubeProxyMode == networkstackv1alpha1.KubeProxyNFTables:
+		s.refuse(ruleWeaveNFTables, field.Invalid(mode, s.kubeProxyMode,
 			"Weave Net's rules are written for iptables, and nobody has tried them beside kube-proxy's nftables: choose IPTables"))
+	case s.leavesNFTables():
+		s.refuse(ruleWeaveNFTables, field.Invalid(mode, s.kubeProxyMode, "the kube-proxy that is there is in mode NFTables, "+
+			"beside which nobody has tried Weave Net's rules: change it to iptables where it is managed, or use another type of cni"))
 	}
 	if windows := s.windowsNodes(); len(windows) > 0 {
 		s.refuse(ruleWeaveWindows, field.Invalid(path, s.cni, fmt.Sprintf(

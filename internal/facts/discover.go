@@ -153,10 +153,11 @@ func (d *Discoverer) installed(ctx context.Context) ([]Installed, error) {
 			continue
 		}
 		if found.Type == InstalledKubeProxy {
-			var err error
-			if found.Mode, err = d.modeOf(ctx, &list.Items[i]); err != nil {
+			config, err := d.modeOf(ctx, &list.Items[i])
+			if err != nil {
 				return nil, err
 			}
+			found.Mode, found.PodRanges = config.mode, config.pods
 		}
 		out = append(out, found)
 	}

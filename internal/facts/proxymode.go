@@ -3,6 +3,7 @@ package facts
 import (
 	"context"
 	"fmt"
+	"net/netip"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -21,51 +22,67 @@ var proxyConfigs = []struct{ configMap, key string }{
 // defaultProxyMode is kube-proxy's own before 1.40, when the configuration names none.
 const defaultProxyMode = "iptables"
 
+// detectByRange is kube-proxy's own way to tell pods from others.
+const detectByRange = "ClusterCIDR"
+
 // proxyMode is what was read of a kube-proxy's configuration, and of which of its generations. A kube-proxy reads it when it
 // starts, and new pods take a change of the DaemonSet: what was read of a generation holds as long as that is the latest.
 type proxyMode struct {
 	uid        types.UID
 	generation int64
-	mode       string
+	read       proxyConfig
 }
 
-// modeOf is the mode that a kube-proxy is configured for; empty when that cannot be found out.
-func (d *Discoverer) modeOf(ctx context.Context, ds *appsv1.DaemonSet) (string, error) {
+// proxyConfig is what matters of a kube-proxy's configuration.
+type proxyConfig struct {
+	mode string
+	// pods are the ranges by which it tells pods from others; none when it does so in another way.
+	pods []netip.Prefix
+}
+
+// modeOf is what a kube-proxy is configured for; empty when that cannot be found out.
+func (d *Discoverer) modeOf(ctx context.Context, ds *appsv1.DaemonSet) (proxyConfig, error) {
 	if d.Live == nil {
-		return "", nil
+		return proxyConfig{}, nil
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.proxyMode.uid == ds.UID && d.proxyMode.generation == ds.Generation && ds.UID != "" {
-		return d.proxyMode.mode, nil
+		return d.proxyMode.read, nil
 	}
-	mode := ""
+	var read proxyConfig
 	for _, c := range proxyConfigs {
 		var cm corev1.ConfigMap
 		err := d.Live.Get(ctx, client.ObjectKey{Namespace: ds.Namespace, Name: c.configMap}, &cm)
 		if err != nil && !apierrors.IsNotFound(err) {
-			return "", fmt.Errorf("reading ConfigMap %s/%s: %w", ds.Namespace, c.configMap, err)
+			return proxyConfig{}, fmt.Errorf("reading ConfigMap %s/%s: %w", ds.Namespace, c.configMap, err)
 		}
 		if text, ok := cm.Data[c.key]; ok {
-			mode = modeIn(text)
+			read = modeIn(text)
 			break
 		}
 	}
-	d.proxyMode = proxyMode{uid: ds.UID, generation: ds.Generation, mode: mode}
-	return mode, nil
+	d.proxyMode = proxyMode{uid: ds.UID, generation: ds.Generation, read: read}
+	return read, nil
 }
 
-// modeIn is the mode in a KubeProxyConfiguration; empty when it cannot be read.
-func modeIn(text string) string {
+// modeIn is what a KubeProxyConfiguration says; empty when it cannot be read.
+func modeIn(text string) proxyConfig {
 	var config struct {
-		Kind string `json:"kind"`
-		Mode string `json:"mode"`
+		Kind            string `json:"kind"`
+		Mode            string `json:"mode"`
+		ClusterCIDR     string `json:"clusterCIDR"`
+		DetectLocalMode string `json:"detectLocalMode"`
 	}
 	if err := yaml.Unmarshal([]byte(text), &config); err != nil || config.Kind != "KubeProxyConfiguration" {
-		return ""
+		return proxyConfig{}
 	}
-	if config.Mode == "" {
-		return defaultProxyMode
+	out := proxyConfig{mode: config.Mode}
+	if out.mode == "" {
+		out.mode = defaultProxyMode
 	}
-	return config.Mode
+	if config.DetectLocalMode == "" || config.DetectLocalMode == detectByRange {
+		out.pods = parsePrefixes(splitList(config.ClusterCIDR))
+	}
+	return out
 }

@@ -3,6 +3,7 @@ package facts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -25,8 +26,24 @@ func TestModeIn(t *testing.T) {
 		"":                          "",
 		head + "mode: [nftables]\n": "",
 	} {
-		if got := modeIn(text); got != want {
+		if got := modeIn(text).mode; got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestPodRangesIn wants the ranges by which kube-proxy tells pods, and none where it does so otherwise.
+func TestPodRangesIn(t *testing.T) {
+	for text, want := range map[string]string{
+		"clusterCIDR: 10.244.0.0/16":                                         "[10.244.0.0/16]",
+		"clusterCIDR: 10.244.0.0/16,fd00::/56\ndetectLocalMode: ClusterCIDR": "[10.244.0.0/16 fd00::/56]",
+		"clusterCIDR: 10.244.0.0/16\ndetectLocalMode: \"\"":                  "[10.244.0.0/16]",
+		"clusterCIDR: 10.244.0.0/16\ndetectLocalMode: NodeCIDR":              "[]",
+		"clusterCIDR: \"\"": "[]",
+		"mode: ipvs":        "[]",
+	} {
+		if got := fmt.Sprint(modeIn("kind: KubeProxyConfiguration\n" + text).pods); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}
 }
@@ -57,8 +74,8 @@ func TestModeOf(t *testing.T) {
 		generation int64
 		reads      int
 	}{{1, 1}, {1, 1}, {2, 2}} {
-		if got, err := d.modeOf(t.Context(), ds(tc.generation)); got != "ipvs" || err != nil || reads != tc.reads {
-			t.Errorf("generation %d: %q, %v after %d reads", tc.generation, got, err, reads)
+		if got, err := d.modeOf(t.Context(), ds(tc.generation)); got.mode != "ipvs" || err != nil || reads != tc.reads {
+			t.Errorf("generation %d: %v, %v after %d reads", tc.generation, got, err, reads)
 		}
 	}
 	broken = true
@@ -67,10 +84,10 @@ func TestModeOf(t *testing.T) {
 	}
 	broken = false
 	d.Live = live(config("kube-proxy", "kubeconfig", "x"), config("kube-proxy-config", "config", "iptables"))
-	if got, err := d.modeOf(t.Context(), ds(3)); got != "iptables" || err != nil {
-		t.Errorf("EKS: %q, %v", got, err)
+	if got, err := d.modeOf(t.Context(), ds(3)); got.mode != "iptables" || err != nil {
+		t.Errorf("EKS: %v, %v", got, err)
 	}
-	if got, err := (&Discoverer{Live: live()}).modeOf(t.Context(), ds(1)); got != "" || err != nil {
-		t.Errorf("none: %q, %v", got, err)
+	if got, err := (&Discoverer{Live: live()}).modeOf(t.Context(), ds(1)); got.mode != "" || err != nil {
+		t.Errorf("none: %v, %v", got, err)
 	}
 }

@@ -119,6 +119,8 @@ type Installed struct {
 	Found *Found
 	// Mode of a kube-proxy: "iptables", "ipvs" or "nftables"; empty when its configuration was not found.
 	Mode string
+	// PodRanges are those by which a kube-proxy tells pods from others; empty when it does so in another way, or that is not known.
+	PodRanges []netip.Prefix
 	// Parked says that a node selector of ours keeps it off every node.
 	Parked bool
 	// Scheduled says that there are still pods of it, or that its controller has not seen its latest change.

@@ -50,8 +50,10 @@ type combination interface {
 // matrix goes through all combinations of a network plugin's settings.
 type matrix[C combination] struct {
 	cells []C
-	// release is the name of the one that upstream's chart is rendered for.
+	// release is the name of the one that upstream's chart is rendered for, and releases are the names of all that a cell comes to,
+	// where not every cell has that one.
 	release  string
+	releases func(C) []string
 	upstream *chart.Chart
 	// varies tells which objects differ from cell to cell; the others are given to the API server once.
 	varies func(*unstructured.Unstructured) bool
@@ -90,6 +92,17 @@ func (m matrix[C]) run(t *testing.T, server *server) {
 			continue
 		}
 		composed++
+		if m.releases != nil {
+			var names []string
+			for _, r := range result.Releases {
+				names = append(names, r.Name)
+			}
+			if want := m.releases(c); !slices.Equal(names, want) {
+				t.Fatalf("%s: the releases %v, want %v", c, names, want)
+			} else if !slices.Contains(want, m.release) {
+				continue
+			}
+		}
 		i := slices.IndexFunc(result.Releases, func(r compose.Release) bool { return r.Name == m.release })
 		values := string(result.Releases[i].Spec.DerivedValues.Raw)
 		objects, known := rendered[values]
@@ -98,7 +111,7 @@ func (m matrix[C]) run(t *testing.T, server *server) {
 			rendered[values] = objects
 		}
 		for _, o := range objects {
-			if !known && (composed == 1 || m.varies(o)) {
+			if !known && (len(rendered) == 1 || m.varies(o)) {
 				server.apply(o, true)
 			}
 		}
@@ -109,6 +122,7 @@ func (m matrix[C]) run(t *testing.T, server *server) {
 	}
 	t.Logf("%d cells: %d composed to %d renderings, %d refused, %d of these by the API server already",
 		len(m.cells), composed, len(rendered), len(m.cells)-composed, byServer)
+	t.Logf("%d rules refuse", len(refused))
 	for _, rule := range slices.Sorted(maps.Keys(refused)) {
 		t.Logf("%5d × %s", refused[rule], rule)
 	}
