@@ -52,12 +52,12 @@ demo-down: ## Stop what make demo KEEP=1 left running.
 	go run ./hack/demo down
 
 .PHONY: cluster
-cluster: ## Start a local control plane with simulated nodes; prints the KUBECONFIG to use.
-	go run ./hack/cluster up
+cluster: ## Start a local control plane with simulated nodes; prints the KUBECONFIG to use. NAME=… for a second one.
+	go run ./hack/cluster up $(if $(NAME),--name $(NAME))
 
 .PHONY: cluster-down
 cluster-down: ## Stop it and remove all it had.
-	go run ./hack/cluster down
+	go run ./hack/cluster down $(if $(NAME),--name $(NAME))
 
 .PHONY: run
 run: ## Run the operator here against the current KUBECONFIG (first: make install); ARGS='--flag …'.

@@ -24,7 +24,8 @@ const (
 	// LayoutAnnotation is on the DaemonSet of a component that was taken over and is still written as whoever installed it
 	// writes it. Its value names that form.
 	LayoutAnnotation = "networkstack.io/layout"
-	// NodeMTUAnnotation on a Node states the MTU of its underlay interface in bytes. It is read, never written.
+	// NodeMTUAnnotation on a Node states the MTU of its underlay interface in bytes. The node agent or a person
+	// writes it, and the operator reads it.
 	NodeMTUAnnotation = "networkstack.io/mtu"
 	// Finalizer keeps a NetworkStack or NetworkComponent until its deletion policy has been carried out.
 	Finalizer = "networkstack.io/finalizer"

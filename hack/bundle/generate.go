@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -137,6 +138,9 @@ func (in *input) complete(root string, o options) error {
 	return nil
 }
 
+// firstSample is the one that the kustomization of config/samples has.
+const firstSample = "networkstack_flannel.yaml"
+
 // samples are config/samples as a JSON list.
 func samples(dir string) (string, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "networkstack_*.yaml"))
@@ -144,9 +148,14 @@ func samples(dir string) (string, error) {
 		return "", err
 	}
 	var all []any
-	// The kustomization's own sample first.
-	slices.Sort(files)
-	slices.Reverse(files)
+	// The sample that most begin with first: consoles offer that one.
+	first := func(file string) int {
+		if filepath.Base(file) == firstSample {
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(files, func(a, b string) int { return cmp.Or(first(a)-first(b), strings.Compare(a, b)) })
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {

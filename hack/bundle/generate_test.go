@@ -9,6 +9,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 )
 
 const root = "../.."
@@ -62,6 +64,26 @@ func TestInstallStrategy(t *testing.T) {
 		if p, _, err := unstructured.NestedSlice(csv.Object, "spec", "install", "spec", field); err != nil || len(p) != 1 {
 			t.Errorf("want %s for one account, have %v, %v", field, p, err)
 		}
+	}
+}
+
+func TestSamplesBeginWithTheUsualOne(t *testing.T) {
+	t.Parallel()
+	text, err := samples(filepath.Join(root, "config", "samples"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []networkstackv1alpha1.NetworkStack
+	if err := yaml.UnmarshalStrict([]byte(text), &all); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(root, "config", "samples", "kustomization.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 2 || all[0].Spec.CNI.Type != networkstackv1alpha1.CNIFlannel || all[0].Spec.SecondaryNetworks != nil ||
+		!strings.Contains(string(data), "\n- "+firstSample+"\n") {
+		t.Errorf("of %d samples the first is %+v, or %s is not that of the kustomization", len(all), all[0].Spec, firstSample)
 	}
 }
 

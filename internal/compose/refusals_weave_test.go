@@ -27,7 +27,7 @@ func weaveFindings() []finding {
 	rotated := func(path, text string) []string {
 		return []string{weaveLegacy, "spec.cni." + path + ": " + text + " [WEAVE-PASSWORD-CHANGE]"}
 	}
-	rotation := rotated("encryption.rotation", "while another password is rolled out, agents with the old one and with the new one do not talk, and neither do pods on their nodes: change it in a maintenance window, with a larger values.updateStrategy.rollingUpdate.maxUnavailable")
+	rotation := rotated("encryption.rotation", "while another password is rolled out, agents with the old one and with the new one do not talk, and neither do pods on their nodes: change it in a maintenance window, with a larger agents.maxUnavailable")
 	switched := rotated("encryption", "while this is rolled out, agents with another password than the rest, or without one, do not talk to these, and neither do pods on their nodes")
 	password := EncryptionSpec{Type: EncryptionPassword}
 	return []finding{

@@ -171,7 +171,7 @@ func (s *state) validateWeavePassword() {
 	switch {
 	case rotation != "" && name != "":
 		s.warn(ruleWeavePasswordChange, cniPath.Child("encryption", "rotation"),
-			"while another password is rolled out, agents with the old one and with the new one do not talk, and neither do pods on their nodes: change it in a maintenance window, with a larger values.updateStrategy.rollingUpdate.maxUnavailable")
+			"while another password is rolled out, agents with the old one and with the new one do not talk, and neither do pods on their nodes: change it in a maintenance window, with a larger agents.maxUnavailable")
 	case there && s.previousWeave(weaveSecretKey) != name:
 		s.warn(ruleWeavePasswordChange, cniPath.Child("encryption"),
 			"while this is rolled out, agents with another password than the rest, or without one, do not talk to these, and neither do pods on their nodes")
