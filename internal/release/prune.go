@@ -71,6 +71,9 @@ func (s *session) deleteOurs(list kube.ResourceList) error {
 			})...)
 		}
 	}
+	if len(custom) > 0 {
+		s.waitFinalized(custom) // their controllers may be another release's, which goes next
+	}
 	if len(errs) == 0 {
 		for _, i := range namespaces {
 			// The release's own namespace holds the record of this very action.
