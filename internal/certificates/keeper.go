@@ -11,11 +11,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/secrets"
 )
 
 // The values of the label on Secrets of ours.
@@ -84,24 +83,9 @@ func (k *Keeper) Ensure(ctx context.Context, component, namespace string, wanted
 
 // Prune deletes the Secrets that were made for a component and are not among those to keep.
 func (k *Keeper) Prune(ctx context.Context, component, namespace string, keep []networkstackv1alpha1.Certificate) error {
-	var list metav1.PartialObjectMetadataList
-	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
-	if err := k.Live.List(ctx, &list, client.MatchingLabels{networkstackv1alpha1.ComponentLabel: component},
-		client.HasLabels{networkstackv1alpha1.CertificateLabel}); err != nil {
-		return fmt.Errorf("listing the Secrets with certificates: %w", err)
-	}
-	for i := range list.Items {
-		s := &list.Items[i]
-		wanted := func(c networkstackv1alpha1.Certificate) bool { return c.SecretName == s.Name }
-		if s.Namespace == namespace && slices.ContainsFunc(keep, wanted) {
-			continue
-		}
-		s.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-		if err := k.Client.Delete(ctx, s, client.Preconditions{UID: &s.UID}); err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("deleting Secret %s/%s: %w", s.Namespace, s.Name, err)
-		}
-	}
-	return nil
+	return secrets.Prune(ctx, k.Live, k.Client, networkstackv1alpha1.CertificateLabel, component, namespace, func(name string) bool {
+		return slices.ContainsFunc(keep, func(c networkstackv1alpha1.Certificate) bool { return c.SecretName == name })
+	})
 }
 
 // run is one pass over the certificates of a component.
@@ -192,8 +176,7 @@ func (r *run) ours(s *corev1.Secret) bool {
 	return s.Labels[networkstackv1alpha1.ComponentLabel] == r.component && s.Labels[networkstackv1alpha1.CertificateLabel] != ""
 }
 
-// write applies a Secret. One that is new is not applied by force, and one that is not only as long as it is what was
-// judged: somebody may write at the same moment.
+// write applies a Secret in place of what was judged.
 func (r *run) write(ctx context.Context, c *networkstackv1alpha1.Certificate, live *corev1.Secret, data map[string][]byte) (
 	metav1.ObjectMeta, error,
 ) {
@@ -202,35 +185,11 @@ func (r *run) write(ctx context.Context, c *networkstackv1alpha1.Certificate, li
 		label = labelLeaf
 	}
 	s := &corev1.Secret{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: c.SecretName, ResourceVersion: live.ResourceVersion,
 			Labels: map[string]string{networkstackv1alpha1.ComponentLabel: r.component, networkstackv1alpha1.CertificateLabel: label}},
 		Type: corev1.SecretTypeTLS, Data: data,
 	}
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(s)
-	if err != nil {
-		return metav1.ObjectMeta{}, fmt.Errorf("Secret %s/%s cannot be written", r.namespace, c.SecretName) //nolint:staticcheck // a kind
-	}
-	u := &unstructured.Unstructured{Object: content}
-	opts := []client.ApplyOption{client.FieldOwner(networkstackv1alpha1.FieldManager)}
-	if live.ResourceVersion != "" {
-		opts = append(opts, client.ForceOwnership)
-	}
-	if err := r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), opts...); err != nil {
-		return metav1.ObjectMeta{}, writeError(r.namespace+"/"+c.SecretName, err)
-	}
-	return metav1.ObjectMeta{
-		Namespace: u.GetNamespace(), Name: u.GetName(), UID: u.GetUID(), ResourceVersion: u.GetResourceVersion(),
-		Labels: u.GetLabels(), ManagedFields: u.GetManagedFields(),
-	}, nil
-}
-
-// writeError leaves out what the API server says about fields, which may quote them.
-func writeError(secret string, err error) error {
-	if apierrors.IsInvalid(err) || apierrors.IsConflict(err) || apierrors.IsBadRequest(err) {
-		return fmt.Errorf("Secret %s cannot be written: %s", secret, apierrors.ReasonForError(err)) //nolint:staticcheck // a kind
-	}
-	return fmt.Errorf("writing Secret %s: %w", secret, err)
+	return secrets.Apply(ctx, r.Client, s)
 }
 
 func specOf(c *networkstackv1alpha1.Certificate) (Spec, error) {

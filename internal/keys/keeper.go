@@ -9,11 +9,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/secrets"
 )
 
 // SecretError says that a Secret that somebody else made cannot be used.
@@ -71,24 +70,9 @@ func (k *Keeper) Ensure(ctx context.Context, component, namespace string, wanted
 
 // Prune deletes the Secrets that were made for a component and are not among those to keep.
 func (k *Keeper) Prune(ctx context.Context, component, namespace string, keep []networkstackv1alpha1.GeneratedSecret) error {
-	var list metav1.PartialObjectMetadataList
-	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
-	if err := k.Live.List(ctx, &list, client.MatchingLabels{networkstackv1alpha1.ComponentLabel: component},
-		client.HasLabels{networkstackv1alpha1.GeneratedSecretLabel}); err != nil {
-		return fmt.Errorf("listing the generated Secrets: %w", err)
-	}
-	for i := range list.Items {
-		s := &list.Items[i]
-		wanted := func(g networkstackv1alpha1.GeneratedSecret) bool { return g.SecretName == s.Name }
-		if s.Namespace == namespace && slices.ContainsFunc(keep, wanted) {
-			continue
-		}
-		s.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-		if err := k.Client.Delete(ctx, s, client.Preconditions{UID: &s.UID}); err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("deleting Secret %s/%s: %w", s.Namespace, s.Name, err)
-		}
-	}
-	return nil
+	return secrets.Prune(ctx, k.Live, k.Client, networkstackv1alpha1.GeneratedSecretLabel, component, namespace, func(name string) bool {
+		return slices.ContainsFunc(keep, func(g networkstackv1alpha1.GeneratedSecret) bool { return g.SecretName == name })
+	})
 }
 
 func (k *Keeper) ensure(ctx context.Context, component, namespace string, wanted networkstackv1alpha1.GeneratedSecret, last int32,
@@ -155,14 +139,12 @@ func foundIn(s *corev1.Secret, component string) Found {
 	return found
 }
 
-// write applies a Secret. One that is new is not applied by force, and one that is not only as long as it is what was
-// judged: somebody may write at the same moment.
+// write applies a Secret in place of what was judged.
 func (k *Keeper) write(ctx context.Context, component string, at client.ObjectKey, kind networkstackv1alpha1.GeneratedSecretKind,
 	rotation string, live *corev1.Secret, data map[string][]byte,
 ) (metav1.ObjectMeta, error) {
 	key := dataKey(kind)
 	s := &corev1.Secret{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: at.Namespace, Name: at.Name, ResourceVersion: live.ResourceVersion,
 			Labels: map[string]string{networkstackv1alpha1.ComponentLabel: component,
 				networkstackv1alpha1.GeneratedSecretLabel: string(kind)},
@@ -172,28 +154,5 @@ func (k *Keeper) write(ctx context.Context, component string, at client.ObjectKe
 	if rotation != "" {
 		s.Annotations[networkstackv1alpha1.SecretRotationAnnotation] = rotation
 	}
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(s)
-	if err != nil {
-		return metav1.ObjectMeta{}, fmt.Errorf("Secret %s cannot be written", at) //nolint:staticcheck // a kind
-	}
-	u := &unstructured.Unstructured{Object: content}
-	opts := []client.ApplyOption{client.FieldOwner(networkstackv1alpha1.FieldManager)}
-	if live.ResourceVersion != "" {
-		opts = append(opts, client.ForceOwnership)
-	}
-	if err := k.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), opts...); err != nil {
-		return metav1.ObjectMeta{}, writeError(at.String(), err)
-	}
-	return metav1.ObjectMeta{
-		Namespace: u.GetNamespace(), Name: u.GetName(), UID: u.GetUID(), ResourceVersion: u.GetResourceVersion(),
-		Labels: u.GetLabels(), Annotations: u.GetAnnotations(), ManagedFields: u.GetManagedFields(),
-	}, nil
-}
-
-// writeError leaves out what the API server says about fields, which may quote them.
-func writeError(secret string, err error) error {
-	if apierrors.IsInvalid(err) || apierrors.IsConflict(err) || apierrors.IsBadRequest(err) {
-		return fmt.Errorf("Secret %s cannot be written: %s", secret, apierrors.ReasonForError(err)) //nolint:staticcheck // a kind
-	}
-	return fmt.Errorf("writing Secret %s: %w", secret, err)
+	return secrets.Apply(ctx, k.Client, s)
 }

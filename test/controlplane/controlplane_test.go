@@ -57,6 +57,42 @@ func TestControlPlane(t *testing.T) {
 	}
 }
 
+// Nodes come while a DaemonSet waits for them: none of their Pods is overlooked.
+func TestNodesJoin(t *testing.T) {
+	binaries(t)
+	c := ForTest(t, Options{Nodes: 1, Out: t.Output()})
+	client := kubernetes.NewForConfigOrDie(c.RESTConfig())
+	labels := map[string]string{"app": "agent"}
+	_, err := client.AppsV1().DaemonSets("default").Create(t.Context(), &appsv1.DaemonSet{
+		ObjectMeta: metav1.ObjectMeta{Name: "agent"},
+		Spec: appsv1.DaemonSetSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: labels},
+			Spec: corev1.PodSpec{HostNetwork: true, Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+				Containers: []corev1.Container{{Name: "agent", Image: "example.test/agent:v1"}}},
+		}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes := int32(1)
+	for range 5 {
+		if err := c.AddNodes(t.Context(), 20, NodeOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		nodes += 20
+		eventually(t, patience, func() error {
+			ds, err := client.AppsV1().DaemonSets("default").Get(t.Context(), "agent", metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			if s := ds.Status; s.DesiredNumberScheduled != nodes || s.NumberReady != nodes {
+				return fmt.Errorf("%d of %d pods are ready, of %d nodes", s.NumberReady, s.DesiredNumberScheduled, nodes)
+			}
+			return nil
+		})
+	}
+}
+
 func TestSingleStackIPv6(t *testing.T) {
 	c := ForTest(t, Options{ServiceCIDRs: []string{"fd00:10:96::/112"}, Nodes: 1, Out: t.Output()})
 	client := kubernetes.NewForConfigOrDie(c.RESTConfig())

@@ -20,32 +20,23 @@ const awsVersion = "1.22.4"
 
 // awsCell is one combination of the AWS VPC CNI's settings.
 type awsCell struct {
-	families      []IPFamily
-	encapsulation Encapsulation
-	encryption    EncryptionType
-	mode          KubeProxyMode
-	policy        Toggle
-	prefixes      Toggle
-	custom        bool
+	settings
+	policy   Toggle
+	prefixes Toggle
+	custom   bool
 }
 
 func (c awsCell) String() string {
-	return fmt.Sprintf("%v %s %s %s policy=%s prefixes=%s custom=%v", c.families, c.encapsulation, c.encryption, c.mode, c.policy, c.prefixes, c.custom)
+	return fmt.Sprintf("%s policy=%s prefixes=%s custom=%v", c.settings, c.policy, c.prefixes, c.custom)
 }
 
 func awsCells() []awsCell {
 	var out []awsCell
-	for _, families := range [][]IPFamily{{IPv4}, {IPv6}, {IPv4, IPv6}, {IPv6, IPv4}} {
-		for _, encapsulation := range []Encapsulation{"", EncapsulationNone, EncapsulationVXLAN, EncapsulationGeneve, EncapsulationIPIP} {
-			for _, encryption := range []EncryptionType{EncryptionNone, EncryptionWireGuard, EncryptionIPsec} {
-				for _, mode := range []KubeProxyMode{KubeProxyIPTables, KubeProxyNFTables, KubeProxyIPVS, KubeProxyReplaced, KubeProxyUnmanaged} {
-					for _, policy := range []Toggle{"", Enabled} {
-						for _, prefixes := range []Toggle{"", Enabled, Disabled} {
-							for _, custom := range []bool{false, true} {
-								out = append(out, awsCell{families, encapsulation, encryption, mode, policy, prefixes, custom})
-							}
-						}
-					}
+	for _, s := range every([]Encapsulation{"", EncapsulationNone, EncapsulationVXLAN, EncapsulationGeneve, EncapsulationIPIP}, EncryptionNone, EncryptionWireGuard, EncryptionIPsec) {
+		for _, policy := range []Toggle{"", Enabled} {
+			for _, prefixes := range []Toggle{"", Enabled, Disabled} {
+				for _, custom := range []bool{false, true} {
+					out = append(out, awsCell{s, policy, prefixes, custom})
 				}
 			}
 		}
@@ -81,7 +72,7 @@ func (c awsCell) ipv6() bool { return len(c.families) == 1 && c.families[0] == I
 
 // input is the combination on EKS.
 func (c awsCell) input() compose.Input {
-	in := cell{families: c.families, encapsulation: c.encapsulation, encryption: c.encryption, mode: c.mode}.input()
+	in := c.settings.input()
 	s := &in.Stack.Spec
 	s.IPPools = nil
 	s.CNI.Type = CNIAWSVPC

@@ -3,18 +3,14 @@ package matrix_test
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
-	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/compose"
-	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/test/testcharts"
 )
 
@@ -22,36 +18,23 @@ const calicoVersion = "v3.32.1"
 
 // cell is one combination.
 type cell struct {
-	families      []IPFamily
-	encapsulation Encapsulation
-	encryption    EncryptionType
-	mode          KubeProxyMode
-	bgp           Toggle
+	settings
+	bgp Toggle
 }
 
 func (c cell) String() string {
-	return fmt.Sprintf("%v %s %s %s bgp=%s", c.families, c.encapsulation, c.encryption, c.mode, c.bgp)
+	return fmt.Sprintf("%s bgp=%s", c.settings, c.bgp)
 }
 
 func calicoCells() []cell {
 	var out []cell
-	for _, families := range [][]IPFamily{{IPv4}, {IPv6}, {IPv4, IPv6}, {IPv6, IPv4}} {
-		for _, encapsulation := range []Encapsulation{
-			EncapsulationVXLAN, EncapsulationVXLANCrossSubnet, EncapsulationGeneve, EncapsulationIPIP, EncapsulationIPIPCrossSubnet, EncapsulationNone,
-		} {
-			for _, encryption := range []EncryptionType{EncryptionNone, EncryptionWireGuard, EncryptionIPsec} {
-				for _, mode := range []KubeProxyMode{KubeProxyIPTables, KubeProxyNFTables, KubeProxyIPVS, KubeProxyReplaced, KubeProxyUnmanaged} {
-					for _, bgp := range []Toggle{"", Enabled, Disabled} {
-						out = append(out, cell{families, encapsulation, encryption, mode, bgp})
-					}
-				}
-			}
+	for _, s := range every(encapsulations, EncryptionNone, EncryptionWireGuard, EncryptionIPsec) {
+		for _, bgp := range []Toggle{"", Enabled, Disabled} {
+			out = append(out, cell{s, bgp})
 		}
 	}
 	return out
 }
-
-func (c cell) has(f IPFamily) bool { return slices.Contains(c.families, f) }
 
 func (c cell) ipip() bool { return strings.HasPrefix(string(c.encapsulation), "IPIP") }
 
@@ -91,30 +74,14 @@ func (c cell) mtu() int64 {
 	return least
 }
 
-var cidrs = map[IPFamily]string{IPv4: "10.244.0.0/16", IPv6: "fd00:10:244::/56"}
-
 // input is the combination on a cluster of these families.
 func (c cell) input() compose.Input {
-	services := map[IPFamily]string{IPv4: "10.96.0.0/12", IPv6: "fd00:10:96::/112"}
-	nodes := map[IPFamily]string{IPv4: "192.168.10.11", IPv6: "fd00:192::11"}
-	s := &NetworkStack{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}}
-	s.SetGroupVersionKind(GroupVersion.WithKind("NetworkStack"))
-	pool := IPPool{Name: "default"}
-	f := &facts.Snapshot{KubernetesVersion: "v1.36.3", APIServer: Endpoint{Host: "192.168.10.10", Port: 6443}}
-	n := facts.Node{Name: "n1", OS: "linux", KernelVersion: "6.12.0", MTU: 1500}
-	for _, family := range c.families {
-		pool.CIDRs = append(pool.CIDRs, cidrs[family])
-		f.ServiceCIDRs = append(f.ServiceCIDRs, netip.MustParsePrefix(services[family]))
-		n.InternalIPs = append(n.InternalIPs, netip.MustParseAddr(nodes[family]))
-	}
-	f.ServiceIP, f.Nodes = f.ServiceCIDRs[0].Addr().Next(), []facts.Node{n}
-	s.Spec.IPFamilies, s.Spec.IPPools = c.families, []IPPool{pool}
-	s.Spec.CNI = CNISpec{Type: CNICalico, Encapsulation: c.encapsulation, Encryption: &EncryptionSpec{Type: c.encryption}}
+	in := c.settings.input()
+	in.Stack.Spec.CNI.Type = CNICalico
 	if c.bgp != "" {
-		s.Spec.CNI.Calico = &CalicoSpec{BGP: c.bgp}
+		in.Stack.Spec.CNI.Calico = &CalicoSpec{BGP: c.bgp}
 	}
-	s.Spec.KubeProxy = &KubeProxySpec{Mode: c.mode}
-	return compose.Input{Stack: s, Facts: f, Catalog: catalog.Default()}
+	return in
 }
 
 // TestCalico goes through all combinations: what cannot be is refused, at the field that says so, and the rest is composed,

@@ -26,36 +26,23 @@ const nodeRanges CiliumIPAM = "NodeRanges"
 
 // ciliumCell is one combination.
 type ciliumCell struct {
-	families      []IPFamily
-	encapsulation Encapsulation
-	encryption    EncryptionType
-	mode          KubeProxyMode
-	ipam          CiliumIPAM
+	settings
+	ipam CiliumIPAM
 }
 
 func (c ciliumCell) String() string {
-	return fmt.Sprintf("%v %s %s %s %s", c.families, c.encapsulation, c.encryption, c.mode, c.ipam)
+	return fmt.Sprintf("%s %s", c.settings, c.ipam)
 }
 
 func ciliumCells() []ciliumCell {
 	var out []ciliumCell
-	for _, families := range [][]IPFamily{{IPv4}, {IPv6}, {IPv4, IPv6}, {IPv6, IPv4}} {
-		for _, encapsulation := range []Encapsulation{
-			EncapsulationVXLAN, EncapsulationVXLANCrossSubnet, EncapsulationGeneve, EncapsulationIPIP, EncapsulationIPIPCrossSubnet, EncapsulationNone,
-		} {
-			for _, encryption := range []EncryptionType{EncryptionNone, EncryptionWireGuard, EncryptionIPsec} {
-				for _, mode := range []KubeProxyMode{KubeProxyIPTables, KubeProxyNFTables, KubeProxyIPVS, KubeProxyReplaced, KubeProxyUnmanaged} {
-					for _, ipam := range []CiliumIPAM{nodeRanges, CiliumClusterPool, CiliumMultiPool} {
-						out = append(out, ciliumCell{families, encapsulation, encryption, mode, ipam})
-					}
-				}
-			}
+	for _, s := range every(encapsulations, EncryptionNone, EncryptionWireGuard, EncryptionIPsec) {
+		for _, ipam := range []CiliumIPAM{nodeRanges, CiliumClusterPool, CiliumMultiPool} {
+			out = append(out, ciliumCell{s, ipam})
 		}
 	}
 	return out
 }
-
-func (c ciliumCell) has(f IPFamily) bool { return slices.Contains(c.families, f) }
 
 func (c ciliumCell) native() bool { return c.encapsulation == EncapsulationNone }
 

@@ -83,7 +83,7 @@ func (c commonCell) refused() []string {
 }
 
 func (c commonCell) input() compose.Input {
-	in := cell{families: []IPFamily{IPv4}, encryption: EncryptionNone, mode: KubeProxyUnmanaged}.input()
+	in := settings{families: []IPFamily{IPv4}, encryption: EncryptionNone, mode: KubeProxyUnmanaged}.input()
 	s := &in.Stack.Spec
 	s.CNI.Type, s.CNI.NetworkPolicy, s.CNI.Metrics = c.cni, c.policy, c.metrics
 	in.Facts.ServiceMonitors, in.Facts.PodMonitors = c.defined, c.defined

@@ -18,36 +18,23 @@ import (
 
 // flannelCell is one combination of Flannel's settings.
 type flannelCell struct {
-	families      []IPFamily
-	encapsulation Encapsulation
-	encryption    EncryptionType
-	mode          KubeProxyMode
-	policy        Toggle
+	settings
+	policy Toggle
 }
 
 func (c flannelCell) String() string {
-	return fmt.Sprintf("%v %s %s %s policy=%s", c.families, c.encapsulation, c.encryption, c.mode, c.policy)
+	return fmt.Sprintf("%s policy=%s", c.settings, c.policy)
 }
 
 func flannelCells() []flannelCell {
 	var out []flannelCell
-	for _, families := range [][]IPFamily{{IPv4}, {IPv6}, {IPv4, IPv6}, {IPv6, IPv4}} {
-		for _, encapsulation := range []Encapsulation{
-			"", EncapsulationVXLAN, EncapsulationVXLANCrossSubnet, EncapsulationGeneve, EncapsulationIPIP, EncapsulationIPIPCrossSubnet, EncapsulationNone,
-		} {
-			for _, encryption := range []EncryptionType{EncryptionNone, EncryptionWireGuard, EncryptionIPsec} {
-				for _, mode := range []KubeProxyMode{KubeProxyIPTables, KubeProxyNFTables, KubeProxyIPVS, KubeProxyReplaced, KubeProxyUnmanaged} {
-					for _, policy := range []Toggle{"", Enabled, Disabled} {
-						out = append(out, flannelCell{families, encapsulation, encryption, mode, policy})
-					}
-				}
-			}
+	for _, s := range every(append([]Encapsulation{""}, encapsulations...), EncryptionNone, EncryptionWireGuard, EncryptionIPsec) {
+		for _, policy := range []Toggle{"", Enabled, Disabled} {
+			out = append(out, flannelCell{s, policy})
 		}
 	}
 	return out
 }
-
-func (c flannelCell) has(f IPFamily) bool { return slices.Contains(c.families, f) }
 
 func (c flannelCell) wireguard() bool { return c.encryption == EncryptionWireGuard }
 
@@ -68,7 +55,7 @@ func (c flannelCell) refused() []string {
 
 // input is the combination on a cluster whose nodes have ranges of their own.
 func (c flannelCell) input() compose.Input {
-	in := cell{families: c.families, encapsulation: c.encapsulation, encryption: c.encryption, mode: c.mode}.input()
+	in := c.settings.input()
 	in.Stack.Spec.CNI.Type, in.Stack.Spec.CNI.NetworkPolicy = CNIFlannel, c.policy
 	ranges := map[IPFamily]string{IPv4: "10.244.3.0/24", IPv6: "fd00:10:244:3::/64"}
 	for _, f := range c.families {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +33,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
+	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/compose"
+	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/test/controlplane"
 	"github.com/networkstack/networkstack/test/operator"
 )
@@ -45,6 +48,67 @@ type combination interface {
 	refused() []string
 	// check looks in what was rendered for what was asked for.
 	check(*testing.T, []*unstructured.Unstructured)
+}
+
+// settings are what the combinations of most network plugins have.
+type settings struct {
+	families      []IPFamily
+	encapsulation Encapsulation
+	// encryption is left out where it is empty.
+	encryption EncryptionType
+	mode       KubeProxyMode
+}
+
+func (s settings) String() string {
+	return fmt.Sprintf("%v %s %s %s", s.families, s.encapsulation, s.encryption, s.mode)
+}
+
+func (s settings) has(f IPFamily) bool { return slices.Contains(s.families, f) }
+
+// encapsulations are all there are.
+var encapsulations = []Encapsulation{
+	EncapsulationVXLAN, EncapsulationVXLANCrossSubnet, EncapsulationGeneve, EncapsulationIPIP, EncapsulationIPIPCrossSubnet, EncapsulationNone,
+}
+
+// every is all families and modes of kube-proxy with each of these encapsulations and encryptions.
+func every(encapsulations []Encapsulation, encryptions ...EncryptionType) []settings {
+	var out []settings
+	for _, families := range [][]IPFamily{{IPv4}, {IPv6}, {IPv4, IPv6}, {IPv6, IPv4}} {
+		for _, encapsulation := range encapsulations {
+			for _, encryption := range encryptions {
+				for _, mode := range []KubeProxyMode{KubeProxyIPTables, KubeProxyNFTables, KubeProxyIPVS, KubeProxyReplaced, KubeProxyUnmanaged} {
+					out = append(out, settings{families, encapsulation, encryption, mode})
+				}
+			}
+		}
+	}
+	return out
+}
+
+var cidrs = map[IPFamily]string{IPv4: "10.244.0.0/16", IPv6: "fd00:10:244::/56"}
+
+// input is a stack with these settings, of no type yet, on a cluster of these families.
+func (s settings) input() compose.Input {
+	services := map[IPFamily]string{IPv4: "10.96.0.0/12", IPv6: "fd00:10:96::/112"}
+	nodes := map[IPFamily]string{IPv4: "192.168.10.11", IPv6: "fd00:192::11"}
+	stack := &NetworkStack{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}}
+	stack.SetGroupVersionKind(GroupVersion.WithKind("NetworkStack"))
+	pool := IPPool{Name: "default"}
+	f := &facts.Snapshot{KubernetesVersion: "v1.36.3", APIServer: Endpoint{Host: "192.168.10.10", Port: 6443}}
+	n := facts.Node{Name: "n1", OS: "linux", KernelVersion: "6.12.0", MTU: 1500}
+	for _, family := range s.families {
+		pool.CIDRs = append(pool.CIDRs, cidrs[family])
+		f.ServiceCIDRs = append(f.ServiceCIDRs, netip.MustParsePrefix(services[family]))
+		n.InternalIPs = append(n.InternalIPs, netip.MustParseAddr(nodes[family]))
+	}
+	f.ServiceIP, f.Nodes = f.ServiceCIDRs[0].Addr().Next(), []facts.Node{n}
+	stack.Spec.IPFamilies, stack.Spec.IPPools = s.families, []IPPool{pool}
+	stack.Spec.CNI.Encapsulation = s.encapsulation
+	if s.encryption != "" {
+		stack.Spec.CNI.Encryption = &EncryptionSpec{Type: s.encryption}
+	}
+	stack.Spec.KubeProxy = &KubeProxySpec{Mode: s.mode}
+	return compose.Input{Stack: stack, Facts: f, Catalog: catalog.Default()}
 }
 
 // matrix goes through all combinations of a network plugin's settings.

@@ -11,7 +11,7 @@ import (
 func TestCalicoObject(t *testing.T) {
 	server := newStacks(t)
 	good := func() *NetworkStack {
-		return cell{[]IPFamily{IPv4}, "", EncryptionNone, KubeProxyIPTables, ""}.input().Stack
+		return cell{settings{[]IPFamily{IPv4}, "", EncryptionNone, KubeProxyIPTables}, ""}.input().Stack
 	}
 	for _, tc := range []struct {
 		name string

@@ -17,30 +17,20 @@ import (
 
 // uninstalledCell is one combination of settings with a type of network plugin that is not installed here.
 type uninstalledCell struct {
-	cni           CNIType
-	families      []IPFamily
-	encapsulation Encapsulation
-	// encryption is left out where it is empty.
-	encryption EncryptionType
-	mode       KubeProxyMode
-	pools      bool
+	cni CNIType
+	settings
+	pools bool
 }
 
 func (c uninstalledCell) String() string {
-	return fmt.Sprintf("%s %v %s %s %s pools=%v", c.cni, c.families, c.encapsulation, c.encryption, c.mode, c.pools)
+	return fmt.Sprintf("%s %s pools=%v", c.cni, c.settings, c.pools)
 }
 
 func uninstalledCells(cni CNIType) []uninstalledCell {
 	var out []uninstalledCell
-	for _, families := range [][]IPFamily{{IPv4}, {IPv6}, {IPv4, IPv6}, {IPv6, IPv4}} {
-		for _, encapsulation := range []Encapsulation{"", EncapsulationVXLAN, EncapsulationIPIP, EncapsulationNone} {
-			for _, encryption := range []EncryptionType{"", EncryptionNone, EncryptionWireGuard, EncryptionIPsec} {
-				for _, mode := range []KubeProxyMode{KubeProxyIPTables, KubeProxyNFTables, KubeProxyIPVS, KubeProxyReplaced, KubeProxyUnmanaged} {
-					for _, pools := range []bool{false, true} {
-						out = append(out, uninstalledCell{cni, families, encapsulation, encryption, mode, pools})
-					}
-				}
-			}
+	for _, s := range every([]Encapsulation{"", EncapsulationVXLAN, EncapsulationIPIP, EncapsulationNone}, "", EncryptionNone, EncryptionWireGuard, EncryptionIPsec) {
+		for _, pools := range []bool{false, true} {
+			out = append(out, uninstalledCell{cni, s, pools})
 		}
 	}
 	return out
@@ -72,7 +62,7 @@ func (c uninstalledCell) refused() []string {
 
 // input is the combination on a cluster that fits the type.
 func (c uninstalledCell) input() compose.Input {
-	in := cell{families: c.families, encapsulation: c.encapsulation, mode: c.mode}.input()
+	in := c.settings.input()
 	s := &in.Stack.Spec
 	s.CNI.Type, s.CNI.Encryption = c.cni, nil
 	if c.encryption != "" {

@@ -15,28 +15,20 @@ import (
 
 // weaveCell is one combination of Weave Net's settings.
 type weaveCell struct {
-	families      []IPFamily
-	encapsulation Encapsulation
-	encryption    EncryptionType
-	mode          KubeProxyMode
-	policy        Toggle
+	settings
+	policy Toggle
 }
 
 func (c weaveCell) String() string {
-	return fmt.Sprintf("%v %s %s %s policy=%s", c.families, c.encapsulation, c.encryption, c.mode, c.policy)
+	return fmt.Sprintf("%s policy=%s", c.settings, c.policy)
 }
 
 func weaveCells() []weaveCell {
 	var out []weaveCell
-	for _, families := range [][]IPFamily{{IPv4}, {IPv6}, {IPv4, IPv6}, {IPv6, IPv4}} {
-		for _, encapsulation := range []Encapsulation{"", EncapsulationVXLAN, EncapsulationGeneve, EncapsulationIPIP, EncapsulationNone} {
-			for _, encryption := range []EncryptionType{EncryptionNone, EncryptionWireGuard, EncryptionIPsec, EncryptionPassword} {
-				for _, mode := range []KubeProxyMode{KubeProxyIPTables, KubeProxyNFTables, KubeProxyIPVS, KubeProxyReplaced, KubeProxyUnmanaged} {
-					for _, policy := range []Toggle{"", Disabled} {
-						out = append(out, weaveCell{families, encapsulation, encryption, mode, policy})
-					}
-				}
-			}
+	for _, s := range every([]Encapsulation{"", EncapsulationVXLAN, EncapsulationGeneve, EncapsulationIPIP, EncapsulationNone},
+		EncryptionNone, EncryptionWireGuard, EncryptionIPsec, EncryptionPassword) {
+		for _, policy := range []Toggle{"", Disabled} {
+			out = append(out, weaveCell{s, policy})
 		}
 	}
 	return out
@@ -61,7 +53,7 @@ func (c weaveCell) refused() []string {
 }
 
 func (c weaveCell) input() compose.Input {
-	in := cell{families: c.families, encapsulation: c.encapsulation, encryption: c.encryption, mode: c.mode}.input()
+	in := c.settings.input()
 	s := &in.Stack.Spec
 	s.CNI.Type, s.CNI.Calico = CNIWeaveNet, nil
 	s.CNI.WeaveNet = &WeaveNetSpec{AcknowledgeLegacy: true}

@@ -18,21 +18,10 @@ import (
 const readsTarget = 2
 
 func idleCommand() *cobra.Command {
-	window, check := 10*time.Minute, false
-	cmd := &cobra.Command{
-		Use:   "idle",
-		Short: "Counts what the operator asks of the API server with nothing to do",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			missed, err := idle(cmd.Context(), window)
-			if err == nil && missed && check {
-				return errMissed
-			}
-			return err
-		},
-	}
+	window := 10 * time.Minute
+	cmd := measurement("idle", "Counts what the operator asks of the API server with nothing to do",
+		func(ctx context.Context) (bool, error) { return idle(ctx, window) })
 	cmd.Flags().DurationVar(&window, "for", window, "how long")
-	cmd.Flags().BoolVar(&check, "check", false, "fail when a target is missed")
 	return cmd
 }
 

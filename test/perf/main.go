@@ -45,6 +45,28 @@ func command() *cobra.Command {
 	return cmd
 }
 
+// measurement is a command whose table says which targets were missed.
+func measurement(name, short string, run func(context.Context) (missed bool, err error)) *cobra.Command {
+	check := false
+	cmd := &cobra.Command{
+		Use:   name,
+		Short: short,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			missed, err := run(cmd.Context())
+			if err == nil && missed && check {
+				return errMissed
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&check, "check", false, "fail when a target is missed")
+	return cmd
+}
+
+// manyNodes are pod ranges with room for the nodes of a large cluster.
+var manyNodes = []string{"10.128.0.0/12", "fd00:10:244::/48"}
+
 // full are the charts of a full stack, in the order in which they go in. Without upstream's archives it is what the
 // operator carries.
 var full = []string{

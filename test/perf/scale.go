@@ -25,9 +25,6 @@ const (
 	scaleGrowthTarget     = 1.5
 )
 
-// scaleRanges have room for the nodes of a large cluster.
-var scaleRanges = []string{"10.128.0.0/12", "fd00:10:244::/48"}
-
 // scaled is what a stack cost on so many nodes.
 type scaled struct {
 	stack         string
@@ -44,27 +41,15 @@ func (s scaled) perNode() float64 { return float64(s.requests) / float64(s.nodes
 type scaleOptions struct {
 	small, large int
 	idle         time.Duration
-	check        bool
 }
 
 func scaleCommand() *cobra.Command {
 	o := scaleOptions{small: 10, large: 1000, idle: time.Minute}
-	cmd := &cobra.Command{
-		Use:   "scale",
-		Short: "Measures two stacks on few and on many nodes: time to Ready, requests, memory",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			missed, err := o.run(cmd.Context())
-			if err == nil && missed && o.check {
-				return errMissed
-			}
-			return err
-		},
-	}
+	cmd := measurement("scale", "Measures two stacks on few and on many nodes: time to Ready, requests, memory",
+		o.run)
 	cmd.Flags().IntVar(&o.small, "small", o.small, "how many nodes the small cluster has")
 	cmd.Flags().IntVar(&o.large, "nodes", o.large, "how many nodes the large cluster has")
 	cmd.Flags().DurationVar(&o.idle, "idle", o.idle, "how long the operator is left alone once the stack is Ready")
-	cmd.Flags().BoolVar(&o.check, "check", false, "fail when a target is missed")
 	return cmd
 }
 
@@ -120,7 +105,7 @@ func scaleStack(sample string) (*networkstackv1alpha1.NetworkStack, error) {
 	if err != nil {
 		return nil, err
 	}
-	stack.Spec.IPPools[0].CIDRs = scaleRanges
+	stack.Spec.IPPools[0].CIDRs = manyNodes
 	return stack, nil
 }
 
@@ -140,7 +125,7 @@ func (o scaleOptions) measure(ctx context.Context, stack *networkstackv1alpha1.N
 	}
 	fmt.Printf("%s on %d nodes\n", s.stack, nodes)
 	b, err := testbed.Start(ctx, testbed.Options{
-		ControlPlane: controlplane.Options{PodCIDRs: scaleRanges, Nodes: nodes, Node: controlplane.NodeOptions{MTU: 1500}},
+		ControlPlane: controlplane.Options{PodCIDRs: manyNodes, Nodes: nodes, Node: controlplane.NodeOptions{MTU: 1500}},
 		Args:         []string{"--charts", dir},
 	})
 	if err != nil {
