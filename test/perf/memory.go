@@ -41,7 +41,7 @@ func memoryCommand() *cobra.Command {
 	return cmd
 }
 
-func (o memoryOptions) run(ctx context.Context) (missed bool, err error) {
+func (o *memoryOptions) run(ctx context.Context) (missed bool, err error) {
 	b, err := bed(ctx, controlplane.Options{PodCIDRs: manyNodes}, nil)
 	if err != nil {
 		return false, err
@@ -83,7 +83,7 @@ func (o memoryOptions) run(ctx context.Context) (missed bool, err error) {
 	return installed.Resident > settledTarget || installed.Peak > peakTarget || growth > growthTarget, nil
 }
 
-func (o memoryOptions) restart(ctx context.Context, b *testbed.Bed, take func(string) (testbed.Memory, error), what string) (
+func (o *memoryOptions) restart(ctx context.Context, b *testbed.Bed, take func(string) (testbed.Memory, error), what string) (
 	testbed.Memory, error,
 ) {
 	if err := errors.Join(b.StopOperator(), b.StartOperator()); err != nil {
@@ -96,7 +96,7 @@ func (o memoryOptions) restart(ctx context.Context, b *testbed.Bed, take func(st
 }
 
 // enlarge makes objects that are none of the operator's, and nodes.
-func (o memoryOptions) enlarge(ctx context.Context, b *testbed.Bed) error {
+func (o *memoryOptions) enlarge(ctx context.Context, b *testbed.Bed) error {
 	const (
 		workers    = 16
 		namespaces = 50

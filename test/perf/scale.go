@@ -53,7 +53,7 @@ func scaleCommand() *cobra.Command {
 	return cmd
 }
 
-func (o scaleOptions) run(ctx context.Context) (missed bool, err error) {
+func (o *scaleOptions) run(ctx context.Context) (missed bool, err error) {
 	t := table.NewWriter()
 	t.SetOutputMirror(os.Stdout)
 	t.SetStyle(table.StyleLight)
@@ -109,7 +109,7 @@ func scaleStack(sample string) (*networkstackv1alpha1.NetworkStack, error) {
 	return stack, nil
 }
 
-func (o scaleOptions) measure(ctx context.Context, stack *networkstackv1alpha1.NetworkStack, nodes int) (s scaled, err error) {
+func (o *scaleOptions) measure(ctx context.Context, stack *networkstackv1alpha1.NetworkStack, nodes int) (s scaled, err error) {
 	s = scaled{stack: string(stack.Spec.CNI.Type), nodes: nodes}
 	dir, err := testcharts.CacheDir()
 	if err != nil {
