@@ -70,6 +70,14 @@ type NetworkStackSpec struct {
 	// +optional
 	NodeAgent *NodeAgentSpec `json:"nodeAgent,omitempty"`
 
+	// addons are other charts that belong to the platform, such as cert-manager or kube-prometheus-stack. They come after the network. One that
+	// is taken off the list is uninstalled; its CustomResourceDefinitions stay.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	Addons []AddonSpec `json:"addons,omitempty"`
+
 	// sources says where charts and images come from when not from their usual places.
 	// +optional
 	Sources *Sources `json:"sources,omitempty"`

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
@@ -161,6 +163,9 @@ func releaseSpec(c *networkstackv1alpha1.NetworkComponent, values map[string]any
 		Adopt:       adopts(c),
 		Replacement: release.ReplacementPolicy(c.Spec.Replacement),
 		Component:   c.Name, Name: c.Spec.ReleaseName, Namespace: c.Spec.Namespace, NamespaceLabels: c.Spec.NamespaceLabels, Values: values,
+	}
+	if spec.NamespaceLabels == nil && spec.Namespace != metav1.NamespaceSystem {
+		spec.NamespaceLabels = map[string]string{} // it is made where there is none
 	}
 	if c.Spec.Sources != nil {
 		spec.ImageRegistry = c.Spec.Sources.ImageRegistry

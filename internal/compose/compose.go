@@ -81,6 +81,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.validateMetrics()
 	s.validateSecondary()
 	s.validateNodeAgent()
+	s.validateAddons()
 	s.noteDefaults()
 
 	return s, s.releases()

@@ -15,7 +15,8 @@ import (
 
 // Stages of installation. Services come before the network plugin, whose agents may need them. What tells the nodes' MTU comes in
 // between. Multus wraps the network plugin's configuration, and brings the definition that attachments are of. Cilium's
-// custom resources are beside Cilium itself.
+// custom resources are beside Cilium itself. What stands on the network has stages from StagePlatform on: there a release waits for
+// what it needs, and the stages order removal alone.
 const (
 	stageKubeProxy   = 10
 	stageNodeAgent   = 12
@@ -25,6 +26,11 @@ const (
 	stageCleanup     = 25
 	stageSecondary   = 30
 	stageAttachments = 40
+
+	// StagePlatform is the first stage of what stands on the network.
+	StagePlatform = 50
+	// StageAddons is the first stage of add-ons.
+	StageAddons = 100
 )
 
 // sharedNamespace belongs to no component, so it is never labelled.
@@ -67,7 +73,19 @@ func (s *state) releases() []Release {
 		out = append(out, s.cleanupRelease())
 	}
 	out = append(out, s.secondaryReleases()...)
+	out = append(out, s.addonReleases(network(out), out)...)
 	s.validateIgnored(out)
+	return out
+}
+
+// network are the components without which no pod has a network.
+func network(releases []Release) []string {
+	var out []string
+	for i := range releases {
+		if releases[i].Spec.Stage <= stageResources {
+			out = append(out, releases[i].Name)
+		}
+	}
 	return out
 }
 
@@ -79,7 +97,7 @@ func (s *state) cniRelease(name string, b *valuesBuilder) Release {
 	return s.release(name, string(s.cni), stageCNI, cniPath, s.spec.CNI.ComponentSettings, b)
 }
 
-// release puts one component together.
+// release puts one component together, with what the catalogue has of its type.
 func (s *state) release(name, typ string, stage int32, path *field.Path, c networkstackv1alpha1.ComponentSettings,
 	b *valuesBuilder,
 ) Release {
@@ -87,6 +105,13 @@ func (s *state) release(name, typ string, stage int32, path *field.Path, c netwo
 	if !known && s.withFacts {
 		s.refuse(ruleReleaseInternal, field.InternalError(path, fmt.Errorf("the catalogue has no entry for %s: correct the catalogue", typ)))
 	}
+	return s.releaseOf(entry, name, typ, stage, path, c, b)
+}
+
+// releaseOf is release with an entry that is not, or not quite, the catalogue's.
+func (s *state) releaseOf(entry catalog.Entry, name, typ string, stage int32, path *field.Path,
+	c networkstackv1alpha1.ComponentSettings, b *valuesBuilder,
+) Release {
 	user := s.userValues[path.String()]
 	controlled := b.controlledValues()
 	for _, msg := range CheckValues(user, controlled, "values") {

@@ -50,6 +50,8 @@ type Release struct {
 	// Beside are components of lower stages whose readiness it does not wait for, because it is what they wait for themselves.
 	// That they are installed as they are wanted is waited for.
 	Beside []string
+	// Needs are the components that a release of StagePlatform or above waits for, whatever their stages; it waits for no other.
+	Needs []string
 }
 
 // Finding is one reason to refuse a stack, or one remark.

@@ -37,11 +37,12 @@ const (
 	AreaWeaveNet  Area = "Weave Net"
 	AreaAWSVPC    Area = "AWS VPC CNI"
 	AreaSecondary Area = "Secondary networks"
+	AreaAddons    Area = "Add-ons"
 )
 
 var areas = []Area{
 	AreaObject, AreaSources, AreaFamilies, AreaPools, AreaMTU, AreaEndpoint, AreaKubeProxy, AreaCNI, AreaAgents, AreaCloud, AreaAdoption,
-	AreaFlannel, AreaCilium, AreaCalico, AreaWeaveNet, AreaAWSVPC, AreaSecondary,
+	AreaFlannel, AreaCilium, AreaCalico, AreaWeaveNet, AreaAWSVPC, AreaSecondary, AreaAddons,
 }
 
 // Rule is one thing that is refused or warned of. Its ID is part of the API: it is shown with every finding, does not change, and is

@@ -40,8 +40,9 @@ func (s Step) Allowed() bool { return len(s.WaitingFor) == 0 }
 
 // Make plans the way from the installed components to the wanted releases. Installs and upgrades go stage by
 // stage: a stage starts when every component of the stages below it is as wanted and Ready; of those that a release is
-// beside, only as wanted. What is no longer wanted goes last, in reverse, one stage at a time, so that a replacement
-// always runs before what it replaces goes.
+// beside, only as wanted. From compose.StagePlatform on, a release waits for what it needs and for nothing else. What is no longer
+// wanted goes last, in reverse, one stage at a time, when all of its area is settled, so that a replacement always runs before what
+// it replaces goes.
 func Make(wanted []compose.Release, installed []networkstackv1alpha1.NetworkComponent) []Step {
 	have := make(map[string]*networkstackv1alpha1.NetworkComponent, len(installed))
 	for i := range installed {
@@ -57,20 +58,44 @@ func Make(wanted []compose.Release, installed []networkstackv1alpha1.NetworkComp
 		existing := have[r.Name]
 		delete(have, r.Name)
 		step := Step{Name: r.Name, Action: action(existing, &r.Spec), Stage: r.Spec.Stage, Wanted: &r.Spec}
-		if step.Action != Keep {
-			for _, u := range unsettled {
-				beside := u.Action == Keep && slices.Contains(r.Beside, u.Name)
-				if u.Stage < step.Stage && !beside {
-					step.WaitingFor = append(step.WaitingFor, u.Name)
-				}
-			}
-		}
 		steps = append(steps, step)
 		if !settled(existing, step.Action, &r.Spec) {
 			unsettled = append(unsettled, step)
 		}
 	}
+	for i := range steps {
+		if steps[i].Action == Keep {
+			continue
+		}
+		for _, u := range unsettled {
+			if waits(&releases[i], u) {
+				steps[i].WaitingFor = append(steps[i].WaitingFor, u.Name)
+			}
+		}
+	}
 	return append(steps, removals(have, unsettled)...)
+}
+
+// waits says whether a release waits for an unsettled component.
+func waits(r *compose.Release, u Step) bool {
+	if r.Spec.Stage >= compose.StagePlatform {
+		return slices.Contains(r.Needs, u.Name)
+	}
+	beside := u.Action == Keep && slices.Contains(r.Beside, u.Name)
+	return u.Stage < r.Spec.Stage && !beside
+}
+
+// area is what replaces one another: the network, or ten stages of what stands on it. Add-ons replace nothing.
+func area(stage int32) int32 {
+	const stages = 10
+	switch {
+	case stage < compose.StagePlatform:
+		return 0
+	case stage < compose.StageAddons:
+		return stage / stages
+	default:
+		return -1
+	}
 }
 
 func removals(unwanted map[string]*networkstackv1alpha1.NetworkComponent, unsettled []Step) []Step {
@@ -83,7 +108,9 @@ func removals(unwanted map[string]*networkstackv1alpha1.NetworkComponent, unsett
 	})
 	for i := range steps {
 		for _, u := range unsettled {
-			steps[i].WaitingFor = append(steps[i].WaitingFor, u.Name)
+			if own := area(steps[i].Stage); own >= 0 && area(u.Stage) == own {
+				steps[i].WaitingFor = append(steps[i].WaitingFor, u.Name)
+			}
 		}
 		for _, above := range steps[:i] {
 			if above.Stage > steps[i].Stage {

@@ -38,6 +38,12 @@ func beside(r compose.Release, name string) compose.Release {
 	return r
 }
 
+// needs is a release of what stands on the network.
+func needs(r compose.Release, names ...string) compose.Release {
+	r.Needs = names
+	return r
+}
+
 func suspend(s *networkstackv1alpha1.NetworkComponentSpec) { s.Suspend = true }
 
 func version2(s *networkstackv1alpha1.NetworkComponentSpec) { s.Chart.Version = "2.0.0" }
@@ -153,6 +159,27 @@ func TestMake(t *testing.T) {
 				{Name: "c", Action: Remove, Stage: 2}, {Name: "d", Action: Remove, Stage: 2},
 				{Name: "b", Action: Remove, Stage: 1, WaitingFor: []string{"c", "d"}},
 				{Name: "a", Action: Remove, WaitingFor: []string{"c", "d", "b"}},
+			}},
+		{"on the network, a release waits for what it needs and for nothing else",
+			releases{want("cni", 20), needs(want("dns", 50), "cni"), needs(want("ingress", 80), "cni", "certificates"), needs(want("certificates", 100), "cni"),
+				needs(want("mesh", 70), "cni")},
+			components{have("cni", 20), have("dns", 50, unready)},
+			[]Step{
+				{Name: "cni", Action: Keep, Stage: 20}, {Name: "dns", Action: Keep, Stage: 50}, {Name: "mesh", Action: Install, Stage: 70},
+				{Name: "ingress", Action: Install, Stage: 80, WaitingFor: []string{"certificates"}},
+				{Name: "certificates", Action: Install, Stage: 100},
+			}},
+		{"what is needed and leaves is waited for",
+			releases{want("cni", 20), needs(want("mesh", 70), "cni")}, components{have("cni", 20, terminating)},
+			[]Step{{Name: "cni", Action: Install, Stage: 20}, {Name: "mesh", Action: Install, Stage: 70, WaitingFor: []string{"cni"}}}},
+		{"on the network, a removal waits for its own area, and add-ons for nothing",
+			releases{want("cni", 20), want("dns", 50), want("mesh-2", 72)},
+			components{have("cni", 20), have("dns", 50, unready), have("mesh-1", 70), have("addon", 101), have("proxy", 10), have("mesh-2", 72, unready)},
+			[]Step{
+				{Name: "cni", Action: Keep, Stage: 20}, {Name: "dns", Action: Keep, Stage: 50}, {Name: "mesh-2", Action: Keep, Stage: 72},
+				{Name: "addon", Action: Remove, Stage: 101},
+				{Name: "mesh-1", Action: Remove, Stage: 70, WaitingFor: []string{"mesh-2", "addon"}},
+				{Name: "proxy", Action: Remove, Stage: 10, WaitingFor: []string{"addon", "mesh-1"}},
 			}},
 		{"what is leaving already is waited for until it is gone",
 			nil, components{have("a", 0), have("b", 1, terminating)},
