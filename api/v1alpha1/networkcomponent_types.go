@@ -7,12 +7,12 @@ import (
 
 // NetworkComponentSpec is one Helm release of one component, written by the NetworkStack controller.
 type NetworkComponentSpec struct {
-	// type of the component: Flannel, Cilium, Calico, CalicoCRDs, WeaveNet, AWSVPC or KubeProxy.
+	// type of the component: Flannel, Cilium, Calico, CalicoCRDs, WeaveNet, AWSVPC, KubeProxy, Addon and others.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	Type string `json:"type,omitempty"`
 
-	// stage orders the installation: a lower stage is Ready before a higher one starts.
+	// stage orders the installation: a lower stage is Ready before a higher one starts. From 50 on it orders removal alone.
 	// +optional
 	Stage int32 `json:"stage,omitempty"`
 

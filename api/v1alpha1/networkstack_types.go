@@ -90,8 +90,8 @@ type NetworkStackSpec struct {
 	// +optional
 	Upgrade *UpgradeSpec `json:"upgrade,omitempty"`
 
-	// adoption says what to do with a CNI or kube-proxy of the wanted type that is there already and that nobody looks
-	// after: one made by kubeadm, kubectl apply or Helm's command line. Left out, Refuse: it is left alone, and what taking
+	// adoption says what to do with a CNI or kube-proxy of the wanted type, or with an add-on's release, that is there already and that
+	// nobody looks after: one made by kubeadm, kubectl apply or Helm's command line. Left out, Refuse: it is left alone, and what taking
 	// it over would change is in the status of its NetworkComponent. What belongs to another manager is never taken over.
 	// +optional
 	Adoption AdoptionPolicy `json:"adoption,omitempty"`
