@@ -33,7 +33,7 @@ type NetworkComponentSpec struct {
 	Namespace string `json:"namespace,omitempty"`
 
 	// namespaceLabels are set on the namespace when the component has one of its own; absent for
-	// a namespace that is shared, which is then neither created nor labelled.
+	// one that the user chose or that is shared, which is made where there is none, and not labelled.
 	// +optional
 	NamespaceLabels map[string]string `json:"namespaceLabels,omitempty"`
 
