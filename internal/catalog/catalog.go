@@ -30,6 +30,8 @@ type Entry struct {
 	// Awaits are the API groups of kinds that another component's controller defines when it runs. That they are not there yet
 	// is waited for, and no failure.
 	Awaits []string `yaml:"awaits,omitempty"`
+	// Metrics are what of the component serves metrics.
+	Metrics []Metrics `yaml:"metrics,omitempty"`
 }
 
 // Readiness names an object in whose conditions a controller says how it gets on with an object of the release. That one is

@@ -20,7 +20,21 @@ func TestDefault(t *testing.T) {
 	if diff := cmp.Diff(c, Default()); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"AWSVPC", "Calico", "CalicoCRDs", "Cilium", "CiliumResources", "Flannel", "KubeProxy", "KubeProxyCleanup", "Multus", "NetworkAttachments", "NodeAgent", "WeaveNet"}, slices.Sorted(maps.Keys(c))); diff != "" {
+	if diff := cmp.Diff([]string{
+		"AWSVPC",
+		"Calico",
+		"CalicoCRDs",
+		"Cilium",
+		"CiliumResources",
+		"Flannel",
+		"KubeProxy",
+		"KubeProxyCleanup",
+		"Multus",
+		"NetworkAttachments",
+		"NodeAgent",
+		"Observability",
+		"WeaveNet",
+	}, slices.Sorted(maps.Keys(c))); diff != "" {
 		t.Error(diff)
 	}
 	if got := c["Flannel"].NamespaceLabels["pod-security.kubernetes.io/enforce"]; got != "privileged" {
@@ -63,10 +77,11 @@ func TestCalicoCharts(t *testing.T) {
 // TestCopies checks that what a caller does to the catalogue stays with it.
 func TestCopies(t *testing.T) {
 	c := Default()
+	all := len(c)
 	c["Flannel"].NamespaceLabels["x"] = "y"
 	c["Cilium"].Versions[0].Version = "0.0.0"
 	delete(c, "KubeProxy")
-	if again := Default(); len(again) != 12 || again["Flannel"].NamespaceLabels["x"] != "" || again["Cilium"].Default().Version == "0.0.0" {
+	if again := Default(); len(again) != all || again["Flannel"].NamespaceLabels["x"] != "" || again["Cilium"].Default().Version == "0.0.0" {
 		t.Errorf("%v", again)
 	}
 }

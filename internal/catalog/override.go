@@ -92,6 +92,9 @@ func (c Catalog) override(o Entry, d *document) Entry {
 	if o.Awaits != nil {
 		d.at([]any{"awaits"}, "awaits cannot be overridden: remove it")
 	}
+	if o.Metrics != nil {
+		e.Metrics = o.Metrics
+	}
 	repository := o.Repository
 	if repository != "" && !validateRepository(repository, d) {
 		repository = "there" // it is not shown: it may hold credentials

@@ -40,6 +40,8 @@ const (
 	nameAttachments = "network-attachments"
 	// nameCiliumResources is the release with Cilium's custom resources.
 	nameCiliumResources = "cilium-resources"
+	// nameObservability is the release with monitors and dashboards.
+	nameObservability = "observability"
 )
 
 var adoptionPath = specPath.Child("adoption")

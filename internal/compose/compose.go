@@ -64,6 +64,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.validatePoolSettings()
 	s.deriveCalico()
 	s.deriveNetworkPolicy()
+	s.deriveObservability()
 	s.deriveMetrics()
 	s.deriveEndpoint()
 
@@ -81,6 +82,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.validateMetrics()
 	s.validateSecondary()
 	s.validateNodeAgent()
+	s.validateObservability()
 	s.validateAddons()
 	s.noteDefaults()
 
@@ -141,6 +143,8 @@ type state struct {
 	calico        calicoPlan
 	networkPolicy networkstackv1alpha1.Toggle
 	metrics       metricsPlan
+	// monitors and dashboards say whether observability comes to any.
+	monitors, dashboards bool
 	// ciliumPools are the pools, with Cilium's MultiPool.
 	ciliumPools []ciliumPool
 

@@ -57,6 +57,11 @@ func (s *state) deriveMetrics() {
 	}
 	m := s.spec.CNI.Metrics
 	path := metricsPath.Child("endpoints")
+	if m == nil && s.monitors && s.metricsOnRequest() {
+		s.metrics.endpoints = networkstackv1alpha1.Enabled
+		s.note(path, s.metrics.endpoints, "observability.monitors is %s", networkstackv1alpha1.Enabled)
+		return
+	}
 	if m == nil {
 		s.noteUsualMetrics(path)
 		return
@@ -81,6 +86,16 @@ func (s *state) deriveMetrics() {
 	default:
 		s.metrics.monitors = true
 		s.note(path, networkstackv1alpha1.MonitorsEnabled, "Auto, and the cluster has the kind %s", kind)
+	}
+}
+
+// metricsOnRequest says whether the network plugin serves metrics when asked to, by cni.metrics.
+func (s *state) metricsOnRequest() bool {
+	switch s.cni {
+	case networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNICalico, networkstackv1alpha1.CNIAWSVPC:
+		return s.installsCNI()
+	default:
+		return false
 	}
 }
 
@@ -186,7 +201,8 @@ func (s *state) metricsValues(b *valuesBuilder) {
 	on := s.metrics.endpoints == networkstackv1alpha1.Enabled
 	const served, made = "metrics.endpoints is %s", "ServiceMonitors are %s"
 	labels := func(key string) {
-		if l := s.spec.CNI.Metrics.ServiceMonitorLabels; len(l) > 0 && s.metrics.monitors {
+		if m := s.spec.CNI.Metrics; m != nil && len(m.ServiceMonitorLabels) > 0 && s.metrics.monitors {
+			l := m.ServiceMonitorLabels
 			at := metricsPath.Child("serviceMonitorLabels")
 			b.control(key, at.String(), plain(l), "from %s", at)
 		}

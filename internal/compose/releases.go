@@ -28,7 +28,8 @@ const (
 	stageAttachments = 40
 
 	// StagePlatform is the first stage of what stands on the network.
-	StagePlatform = 50
+	StagePlatform      = 50
+	stageObservability = 90
 	// StageAddons is the first stage of add-ons.
 	StageAddons = 100
 )
@@ -73,6 +74,7 @@ func (s *state) releases() []Release {
 		out = append(out, s.cleanupRelease())
 	}
 	out = append(out, s.secondaryReleases()...)
+	out = append(out, s.observabilityReleases(out)...)
 	out = append(out, s.addonReleases(network(out), out)...)
 	s.validateIgnored(out)
 	return out
@@ -112,6 +114,7 @@ func (s *state) release(name, typ string, stage int32, path *field.Path, c netwo
 func (s *state) releaseOf(entry catalog.Entry, name, typ string, stage int32, path *field.Path,
 	c networkstackv1alpha1.ComponentSettings, b *valuesBuilder,
 ) Release {
+	s.turnMetricsOn(entry, b)
 	user := s.userValues[path.String()]
 	controlled := b.controlledValues()
 	for _, msg := range CheckValues(user, controlled, "values") {

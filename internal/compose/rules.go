@@ -38,11 +38,13 @@ const (
 	AreaAWSVPC    Area = "AWS VPC CNI"
 	AreaSecondary Area = "Secondary networks"
 	AreaAddons    Area = "Add-ons"
+
+	AreaObservability Area = "Monitors and dashboards"
 )
 
 var areas = []Area{
 	AreaObject, AreaSources, AreaFamilies, AreaPools, AreaMTU, AreaEndpoint, AreaKubeProxy, AreaCNI, AreaAgents, AreaCloud, AreaAdoption,
-	AreaFlannel, AreaCilium, AreaCalico, AreaWeaveNet, AreaAWSVPC, AreaSecondary, AreaAddons,
+	AreaFlannel, AreaCilium, AreaCalico, AreaWeaveNet, AreaAWSVPC, AreaSecondary, AreaAddons, AreaObservability,
 }
 
 // Rule is one thing that is refused or warned of. Its ID is part of the API: it is shown with every finding, does not change, and is

@@ -158,6 +158,9 @@ func (s *state) validateComponentSettings() {
 	if n := s.spec.NodeAgent; n != nil {
 		s.validateSettings(nodeAgentPath, n.ComponentSettings)
 	}
+	if o := s.spec.Observability; o != nil {
+		s.validateSettings(observabilityPath, o.ComponentSettings)
+	}
 	for i := range s.spec.Addons {
 		s.validateSettings(addonsPath.Index(i), s.spec.Addons[i].ComponentSettings)
 	}

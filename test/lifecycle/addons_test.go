@@ -34,6 +34,7 @@ const (
 // TestAddons installs upstream's charts as add-ons: with a chart that the operator may not install, one that does not come up, one that
 // comes after it, an upgrade, drift and removal. Nobody serves cert-manager's webhook on simulated nodes; nothing here asks it.
 func TestAddons(t *testing.T) {
+	t.Parallel()
 	for name, version := range map[string]string{"cert-manager": "v1.21.1", "sealed-secrets": "2.18.5", "external-dns": "1.21.1", "metrics-server": "3.13.0"} {
 		testcharts.UpstreamDir(t, name, version)
 	}

@@ -23,6 +23,7 @@ import (
 // TestAdoptionOfHelmRelease has a Cilium that somebody installed with Helm's own tool reported, then taken over without a
 // single pod noticing, upgraded and removed.
 func TestAdoptionOfHelmRelease(t *testing.T) {
+	t.Parallel()
 	charts := testcharts.UpstreamDir(t, "cilium", "1.20.0")
 	e := newEnv(t, controlplane.Options{}, "--charts", charts)
 	k, err := kubernetes.NewForConfig(e.cp.RESTConfig())

@@ -19,6 +19,7 @@ import (
 // TestAdoption takes over the kube-proxy of kubeadm and the Flannel of kubectl apply: refused at first, with a report and
 // nothing touched, then taken over without a single pod noticing, and ours from then on.
 func TestAdoption(t *testing.T) {
+	t.Parallel()
 	e := newCluster(t, controlplane.Options{})
 	k, err := kubernetes.NewForConfig(e.cp.RESTConfig())
 	e.check(err)
@@ -168,6 +169,7 @@ func TestAdoption(t *testing.T) {
 
 // A report about what is never taken over does no harm, to nobody: not when adoption is asked for, nor when its component goes.
 func TestAdoptionOfWhatIsManaged(t *testing.T) {
+	t.Parallel()
 	e := newCluster(t, controlplane.Options{})
 	flannel := preinstalled.Manifest("flannel", "")
 	e.check(preinstalled.Kubectl(t.Context(), e.cp.Binaries().Kubectl, e.admin, flannel))

@@ -37,6 +37,7 @@ func calicoEnv(t *testing.T) (*env, *tigera) {
 // TestCalicoStack takes the sample through its life with upstream's charts. The tigera-operator is played by the test: see
 // the type tigera.
 func TestCalicoStack(t *testing.T) {
+	t.Parallel()
 	e, player := calicoEnv(t)
 	stack := sample(t, calicoSample)
 	stack.Spec.DeletionPolicy = networkstackv1alpha1.DeletionDelete
@@ -311,6 +312,7 @@ func calicoDeleted(t *testing.T, e *env, player *tigera, stack *networkstackv1al
 
 // TestCalicoReplacesKubeProxy has Calico program Services by eBPF, beside a kube-proxy that somebody else installed.
 func TestCalicoReplacesKubeProxy(t *testing.T) {
+	t.Parallel()
 	e, _ := calicoEnv(t)
 	proxy := foreignKubeProxy()
 	e.check(e.client.Create(t.Context(), proxy))

@@ -26,6 +26,7 @@ const (
 // TestCertificates takes Hubble's certificates through their life: made, kept over a restart, made again when deleted,
 // renewed in time, and gone with Hubble, and with Cilium.
 func TestCertificates(t *testing.T) {
+	t.Parallel()
 	charts := testcharts.UpstreamDir(t, "cilium", "1.20.0")
 	e := newEnv(t, controlplane.Options{}, "--charts", charts)
 	stack := sample(t, ciliumSample)

@@ -40,6 +40,7 @@ var ciliumKinds = map[string]string{
 // no container runs, so the test plays two parts: Cilium's operator, which defines Cilium's kinds when it runs (here without their
 // schemas), and the agents, which come up once there is the pool default: until then no node has the label that they want.
 func TestCiliumResources(t *testing.T) {
+	t.Parallel()
 	e := newEnv(t, controlplane.Options{}, "--charts", testcharts.UpstreamDir(t, "cilium", "1.20.0"))
 	stack := sample(t, ciliumBGPSample)
 	stack.Spec.DeletionPolicy = networkstackv1alpha1.DeletionDelete

@@ -20,6 +20,7 @@ import (
 // TestCiliumStack installs the second sample with upstream's chart beside a kube-proxy that somebody else installed,
 // upgrades it, and brings kube-proxy back.
 func TestCiliumStack(t *testing.T) {
+	t.Parallel()
 	charts := testcharts.UpstreamDir(t, "cilium", "1.20.0")
 	for _, older := range ciliumOlder {
 		_ = testcharts.Upstream(t, "cilium", older)

@@ -16,6 +16,7 @@ import (
 // TestGKE has nodes and an agent that look like those of GKE with Dataplane V2: they are recognised by what the caches keep,
 // nothing is installed, and the stack is as ready as the agent is.
 func TestGKE(t *testing.T) {
+	t.Parallel()
 	e := newEnv(t, controlplane.Options{Node: controlplane.NodeOptions{
 		Labels:   map[string]string{"cloud.google.com/gke-nodepool": "default"},
 		Override: func(_ int, node *corev1.Node) { node.Spec.ProviderID = "gce://project/europe-west1-b/" + node.Name },

@@ -25,6 +25,7 @@ var (
 
 // TestDrift covers what may be drift and what is done about it, beyond the single changes of TestFlannelStack.
 func TestDrift(t *testing.T) {
+	t.Parallel()
 	e := newEnv(t, controlplane.Options{})
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "networkstack-system", Name: "values"},
 		Data: map[string][]byte{"values.yaml": []byte("flannel: {args: [--ip-masq, --kube-subnet-mgr, --public-ip-x=open-sesame]}\n")}}

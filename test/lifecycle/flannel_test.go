@@ -23,6 +23,7 @@ import (
 
 // TestFlannelStack takes the demo's sample through its life: install, change, drift, suspension, deletion.
 func TestFlannelStack(t *testing.T) {
+	t.Parallel()
 	e := newEnv(t, controlplane.Options{})
 	stack := sample(t, flannelSample)
 

@@ -19,6 +19,7 @@ const idleSecondsVariable = "NETWORKSTACK_IDLE_SECONDS"
 
 // TestIdle counts, in the API server's audit log, what an operator with nothing to do asks of it.
 func TestIdle(t *testing.T) {
+	t.Parallel()
 	window := 30 * time.Second
 	if text := os.Getenv(idleSecondsVariable); text != "" {
 		seconds, err := strconv.Atoi(text)

@@ -19,6 +19,7 @@ import (
 // TestKilledOperator kills the operator (SIGKILL) at random moments of installing, changing and deleting. The next one
 // must carry on from whatever was left, and leave no release pending and nothing behind.
 func TestKilledOperator(t *testing.T) {
+	t.Parallel()
 	const kills = 10
 	e := newEnv(t, controlplane.Options{})
 	seed := uint64(time.Now().UnixNano())

@@ -23,6 +23,7 @@ const multusSample = "networkstack_multus.yaml"
 // TestMultusStack takes secondary networks through their life: Flannel, then Multus, then the attachments; changes of these; drift;
 // removal in reverse.
 func TestMultusStack(t *testing.T) {
+	t.Parallel()
 	e := newEnv(t, controlplane.Options{})
 	stack := sample(t, multusSample)
 	e.apply(stack)
@@ -252,6 +253,7 @@ func (e *env) stackObject(name string) *networkstackv1alpha1.NetworkStack {
 // TestMultusAdoption takes over a Multus of kubectl apply: refused at first and untouched, then ours and nothing of the old one left
 // in it. One that is external keeps what it has, and gets attachments.
 func TestMultusAdoption(t *testing.T) {
+	t.Parallel()
 	e := newCluster(t, controlplane.Options{})
 	e.check(preinstalled.Kubectl(t.Context(), e.cp.Binaries().Kubectl, e.admin, preinstalled.Manifest("multus", "")))
 	e.startOperator()

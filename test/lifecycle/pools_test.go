@@ -28,6 +28,7 @@ import (
 // the nodes by the real kube-controller-manager. Cilium's operator is played by the test: it defines CiliumNode, as far as the
 // operator looks at it, and writes the ranges. Calico's pools are in TestCalicoStack.
 func TestPools(t *testing.T) {
+	t.Parallel()
 	charts := testcharts.UpstreamDir(t, "cilium", "1.20.0")
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

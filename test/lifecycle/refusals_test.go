@@ -15,6 +15,7 @@ import (
 // TestRefusals gives a real cluster what it must not be given. What needs the object alone is refused by the API server
 // itself; what needs the cluster, by the operator. Every error is named, and nothing in the cluster changes.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	e := newEnv(t, controlplane.Options{ServiceCIDRs: []string{"10.96.0.0/16"}, Node: controlplane.NodeOptions{
 		MTU: 1500,
 		Override: func(i int, node *corev1.Node) {

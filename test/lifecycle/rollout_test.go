@@ -19,6 +19,7 @@ import (
 // TestStalledRollout rolls out an image that cannot be pulled: it is reported with node and reason, the clock goes on when
 // the operator is killed, nothing is taken back, and putting the spec right is all it takes.
 func TestStalledRollout(t *testing.T) {
+	t.Parallel()
 	e := newEnv(t, controlplane.Options{})
 	stack := sample(t, flannelSample)
 	e.apply(stack)

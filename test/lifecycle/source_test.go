@@ -22,6 +22,7 @@ import (
 // TestChartSource has a chart repository that does not answer, then does: the stack says which URL and why, tries again
 // by itself, and leaves what is installed alone.
 func TestChartSource(t *testing.T) {
+	t.Parallel()
 	var away atomic.Bool
 	away.Store(true)
 	dir := t.TempDir()

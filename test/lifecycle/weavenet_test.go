@@ -23,6 +23,7 @@ var weaveNet = metav1.ObjectMeta{Namespace: "kube-system", Name: "weave-net"}
 // TestWeaveNetStack takes the sample through its life, and with it a Secret that the operator makes: kept over a restart,
 // rotated on request, made anew when it is deleted, in no place where it does not belong, and gone with the rest.
 func TestWeaveNetStack(t *testing.T) {
+	t.Parallel()
 	e := newEnv(t, controlplane.Options{ServiceCIDRs: []string{"10.96.0.0/16"}, PodCIDRs: []string{"10.244.0.0/16"}})
 	stack := sample(t, weaveSample)
 	stack.Spec.DeletionPolicy = networkstackv1alpha1.DeletionDelete

@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
-	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/compose"
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/test/testcharts"
@@ -87,7 +86,7 @@ func (c ciliumCell) input() compose.Input {
 	default:
 	}
 	s.Spec.KubeProxy = &KubeProxySpec{Mode: c.mode}
-	return compose.Input{Stack: s, Facts: f, Catalog: catalog.Default()}
+	return compose.Input{Stack: s, Facts: f, Catalog: shipped}
 }
 
 // TestCilium goes through all combinations: what cannot be is refused, at the field that says so, and the rest is composed,

@@ -85,6 +85,9 @@ func every(encapsulations []Encapsulation, encryptions ...EncryptionType) []sett
 	return out
 }
 
+// shipped is the operator's catalogue, which composing does not change.
+var shipped = catalog.Default()
+
 var cidrs = map[IPFamily]string{IPv4: "10.244.0.0/16", IPv6: "fd00:10:244::/56"}
 
 // input is a stack with these settings, of no type yet, on a cluster of these families.
@@ -108,7 +111,7 @@ func (s settings) input() compose.Input {
 		stack.Spec.CNI.Encryption = &EncryptionSpec{Type: s.encryption}
 	}
 	stack.Spec.KubeProxy = &KubeProxySpec{Mode: s.mode}
-	return compose.Input{Stack: stack, Facts: f, Catalog: catalog.Default()}
+	return compose.Input{Stack: stack, Facts: f, Catalog: shipped}
 }
 
 // matrix goes through all combinations of a network plugin's settings.

@@ -1,0 +1,256 @@
+package compose
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/catalog"
+)
+
+// TypeObservability is the component type of monitors and dashboards, and its name in the catalogue.
+const TypeObservability = "Observability"
+
+var observabilityPath = specPath.Child("observability")
+
+// deriveObservability settles whether there are monitors and dashboards.
+func (s *state) deriveObservability() {
+	o := s.spec.Observability
+	if o == nil {
+		return
+	}
+	s.monitors = s.monitorMode(o.Monitors, observabilityPath.Child("monitors"), s.facts.ServiceMonitors, "the cluster has the kind ServiceMonitor",
+		"the cluster has no kind ServiceMonitor")
+	s.dashboards = s.monitorMode(o.Dashboards, observabilityPath.Child("dashboards"), s.monitors, "there are monitors", "there are no monitors")
+}
+
+// monitorMode is what a mode comes to.
+func (s *state) monitorMode(mode networkstackv1alpha1.MonitorMode, path *field.Path, auto bool, yes, no string) bool {
+	switch mode {
+	case networkstackv1alpha1.MonitorsEnabled:
+		return true
+	case networkstackv1alpha1.MonitorsDisabled:
+		return false
+	default:
+		reason := no
+		if auto {
+			reason = yes
+		}
+		s.note(path, toggle(auto), "Auto, and %s", reason)
+		return auto
+	}
+}
+
+// validateObservability refuses monitors that nothing defines, and says so where nothing comes of them.
+func (s *state) validateObservability() {
+	o := s.spec.Observability
+	if o == nil {
+		return
+	}
+	for _, m := range []struct {
+		name string
+		mode networkstackv1alpha1.MonitorMode
+	}{{"monitors", o.Monitors}, {"dashboards", o.Dashboards}} {
+		optionalOneOf(s, observabilityPath.Child(m.name), m.mode,
+			networkstackv1alpha1.MonitorsAuto, networkstackv1alpha1.MonitorsEnabled, networkstackv1alpha1.MonitorsDisabled)
+	}
+	path := observabilityPath.Child("monitors")
+	defined := !s.withFacts || s.facts.ServiceMonitors
+	switch {
+	case defined || o.Monitors == networkstackv1alpha1.MonitorsDisabled:
+	case o.Monitors == networkstackv1alpha1.MonitorsEnabled:
+		s.refuse(ruleMonitorsUndefined, field.Invalid(path, o.Monitors, "the cluster has no kind ServiceMonitor (monitoring.coreos.com): "+
+			"install Prometheus' operator or its definitions, for example as an add-on, or use Auto"))
+	default:
+		s.warn(ruleMonitorsAbsent, path, "nothing is monitored until the cluster has the kind ServiceMonitor (monitoring.coreos.com): "+
+			"install Prometheus' operator, for example as an add-on")
+	}
+	labels := observabilityPath.Child("monitorLabels")
+	s.validateLabels(labels, o.MonitorLabels)
+	if len(o.MonitorLabels) > 0 && o.Monitors == networkstackv1alpha1.MonitorsDisabled {
+		s.warn(ruleMetricsLabels, labels, "has no effect, for no ServiceMonitors are made: remove it")
+	}
+}
+
+// turnMetricsOn has a component serve its metrics, unless a field of the spec has said something of that already.
+func (s *state) turnMetricsOn(entry catalog.Entry, b *valuesBuilder) {
+	if !s.monitors {
+		return
+	}
+	for i := range entry.Metrics {
+		m := &entry.Metrics[i]
+		if m.Switch == "" || m.Served || m.Manual {
+			continue
+		}
+		if _, set := lookup(b.values, m.Switch); !set {
+			b.set(m.Switch, true, "observability.monitors is %s", networkstackv1alpha1.Enabled)
+		}
+	}
+}
+
+// observabilityReleases are the monitors and dashboards of the components that serve metrics.
+func (s *state) observabilityReleases(releases []Release) []Release {
+	if !s.monitors && !s.dashboards {
+		return nil
+	}
+	var monitors, dashboards []any
+	var needs, silent []string
+	for i := range releases {
+		r := &releases[i]
+		targets := s.targets(r)
+		if len(targets) == 0 {
+			silent = append(silent, r.Name)
+			continue
+		}
+		needs = append(needs, r.Name)
+		for _, t := range targets {
+			monitors = append(monitors, t.monitor())
+		}
+		dashboards = append(dashboards, map[string]any{"name": r.Name, "json": dashboard(r.Name, targets)})
+	}
+	if len(silent) > 0 {
+		s.note(observabilityPath, "without "+strings.Join(silent, ", "), "these serve no metrics, or have monitors of their own")
+	}
+	if len(needs) == 0 {
+		s.warn(ruleMonitorsNothing, observabilityPath, "has no effect: no component of this stack serves metrics that are not monitored already")
+		return nil
+	}
+	b := newValues(nameObservability)
+	if s.monitors {
+		b.reserve("monitors", observabilityPath.Child("monitors").String())
+		b.values["monitors"] = monitors
+		b.reserve("monitorLabels", observabilityPath.Child("monitorLabels").String())
+		if labels := s.spec.Observability.MonitorLabels; len(labels) > 0 {
+			b.values["monitorLabels"] = plain(labels)
+		}
+	}
+	if s.dashboards {
+		b.reserve("dashboards", observabilityPath.Child("dashboards").String())
+		b.values["dashboards"] = dashboards
+	}
+	s.note(observabilityPath.Child("monitors"), strings.Join(needs, ", "), "the components that serve metrics")
+	r := s.release(nameObservability, TypeObservability, stageObservability, observabilityPath, s.spec.Observability.ComponentSettings, b)
+	r.Needs = needs // the namespaces of what is monitored are there then
+	return []Release{r}
+}
+
+// target is a part of a component that is monitored.
+type target struct {
+	catalog.Metrics
+	job, namespace string
+	port           int64
+}
+
+// targets are the parts of a release that serve metrics and that nothing else monitors.
+func (s *state) targets(r *Release) []target {
+	if r.Spec.Type == string(s.cni) && (s.metrics.monitors || s.metrics.endpoints == networkstackv1alpha1.Disabled) {
+		return nil // its chart makes them, or there is nothing
+	}
+	derived, _ := ParseValues(r.Spec.DerivedValues)
+	user, _ := ParseValues(r.Spec.Values)
+	values := MergeValues(derived, user)
+	var out []target
+	for _, m := range s.catalog[r.Spec.Type].Metrics {
+		if !served(&m, values) {
+			continue
+		}
+		t := target{Metrics: m, job: r.Name, namespace: cmp.Or(m.Namespace, r.Spec.Namespace), port: int64(m.Port)}
+		if m.Name != "" {
+			t.job += "-" + m.Name
+		}
+		if v, _ := lookup(values, m.PortValue); m.PortValue != "" {
+			if port, whole := v.(int64); whole {
+				t.port = port
+			}
+		}
+		t.Selector = maps.Clone(m.Selector)
+		for k, v := range t.Selector {
+			t.Selector[k] = strings.ReplaceAll(v, "$release", r.Spec.ReleaseName)
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// served says whether the values have metrics served where somebody else than the node itself can read them.
+func served(m *catalog.Metrics, values map[string]any) bool {
+	if m.Switch == "" {
+		return true
+	}
+	v, set := lookup(values, m.Switch)
+	if !set || v == nil {
+		return m.Served
+	}
+	switch v := v.(type) {
+	case bool:
+		return v
+	case []any:
+		return len(v) > 0
+	case string:
+		host, _, err := net.SplitHostPort(v)
+		ip := net.ParseIP(host)
+		return err == nil && host != "localhost" && (ip == nil || !ip.IsLoopback())
+	default:
+		return true
+	}
+}
+
+// monitor is what the chart makes a Service and a ServiceMonitor of.
+func (t target) monitor() map[string]any {
+	return map[string]any{
+		"name": t.job, "namespace": t.namespace, "selector": plain(t.Selector), "port": t.port,
+		"path": cmp.Or(t.Path, "/metrics"), "scheme": cmp.Or(t.Scheme, "http"),
+	}
+}
+
+// commonPanels are graphs of what every exporter of Prometheus' client libraries tells.
+var commonPanels = []catalog.Panel{
+	{Title: "Targets that answer", Expr: "sum(up{$job})"},
+	{Title: "CPU", Expr: "rate(process_cpu_seconds_total{$job}[5m])", Legend: "{{pod}}", Unit: "percentunit"},
+	{Title: "Resident memory", Expr: "process_resident_memory_bytes{$job}", Legend: "{{pod}}", Unit: "bytes"},
+}
+
+// dashboard is a dashboard of Grafana, with a row for each part.
+func dashboard(component string, targets []target) string {
+	const width, height, columns = 8, 7, 3
+	var panels []any
+	y := 0
+	source := map[string]any{"type": "prometheus", "uid": "${datasource}"}
+	for _, t := range targets {
+		panels = append(panels, map[string]any{"type": "row", "title": t.job, "collapsed": false, "panels": []any{}, "id": len(panels) + 1,
+			"gridPos": map[string]any{"x": 0, "y": y, "w": width * columns, "h": 1}})
+		y++
+		all := slices.Concat(t.Panels, commonPanels)
+		for i, p := range all {
+			panels = append(panels, map[string]any{
+				"type": "timeseries", "title": p.Title, "id": len(panels) + 1, "datasource": source,
+				"gridPos":     map[string]any{"x": i % columns * width, "y": y + i/columns*height, "w": width, "h": height},
+				"fieldConfig": map[string]any{"defaults": map[string]any{"unit": cmp.Or(p.Unit, "short")}, "overrides": []any{}},
+				"targets": []any{map[string]any{"refId": "A", "datasource": source, "legendFormat": p.Legend,
+					"expr": strings.ReplaceAll(p.Expr, "$job", fmt.Sprintf("job=%q", t.job))}},
+			})
+		}
+		y += (len(all) + columns - 1) / columns * height
+	}
+	out, err := json.Marshal(map[string]any{
+		"title": "NetworkStack / " + component, "uid": "networkstack-" + component, "tags": []string{"networkstack"},
+		"schemaVersion": dashboardSchema, "timezone": "browser", "refresh": "30s", "panels": panels,
+		"time": map[string]any{"from": "now-1h", "to": "now"},
+		"templating": map[string]any{"list": []any{
+			map[string]any{"name": "datasource", "type": "datasource", "query": "prometheus", "label": "Data source"}}},
+	})
+	if err != nil {
+		panic("marshalling a dashboard: " + err.Error())
+	}
+	return string(out)
+}
+
+// dashboardSchema is the version of Grafana's dashboard model that the dashboards are written in (Grafana 10 and newer).
+const dashboardSchema = 38

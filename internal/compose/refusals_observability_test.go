@@ -1,0 +1,115 @@
+package compose
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
+	"github.com/networkstack/networkstack/internal/catalog"
+)
+
+// observed has these wishes, and a catalogue that knows what serves metrics.
+func observed(o ObservabilitySpec) func(*Input) {
+	return func(in *Input) { in.Stack.Spec.Observability, in.Catalog = &o, catalog.Default() }
+}
+
+const monitorsAbsent = "spec.observability.monitors: nothing is monitored until the cluster has the kind ServiceMonitor (monitoring.coreos.com): " +
+	"install Prometheus' operator, for example as an add-on [MONITORS-ABSENT]"
+
+func observabilityFindings() []finding {
+	return []finding{
+		{name: "observability", in: cilium(observed(ObservabilitySpec{}), prometheus)},
+		{name: "observability that nobody reads yet", in: cilium(observed(ObservabilitySpec{})), warnings: []string{monitorsAbsent}},
+		{name: "observability of nothing", in: flannel(observed(ObservabilitySpec{}), prometheus), warnings: []string{
+			"spec.observability: has no effect: no component of this stack serves metrics that are not monitored already [MONITORS-NOTHING]",
+		}},
+		{name: "monitors of no kind", in: cilium(observed(ObservabilitySpec{Monitors: MonitorsEnabled})), errors: []string{
+			`spec.observability.monitors: Invalid value: "Enabled": the cluster has no kind ServiceMonitor (monitoring.coreos.com): install Prometheus' operator or its definitions, for example as an add-on, or use Auto [MONITORS-UNDEFINED]`,
+		}},
+		{name: "monitors and dashboards in no mode", in: cilium(observed(ObservabilitySpec{Monitors: "On", Dashboards: "Off"}), prometheus), errors: []string{
+			`spec.observability.monitors: Unsupported value: "On": supported values: "Auto", "Enabled", "Disabled" [STACK-UNKNOWN-VALUE]`,
+			`spec.observability.dashboards: Unsupported value: "Off": supported values: "Auto", "Enabled", "Disabled" [STACK-UNKNOWN-VALUE]`,
+		}},
+		{name: "labels of monitors that there are not", in: cilium(observed(ObservabilitySpec{
+			Monitors: MonitorsDisabled, Dashboards: MonitorsEnabled, MonitorLabels: map[string]string{"release": "monitoring"}})), warnings: []string{
+			"spec.observability.monitorLabels: has no effect, for no ServiceMonitors are made: remove it [METRICS-LABELS-UNUSED]",
+		}},
+	}
+}
+
+// TestObservability wants what serves metrics monitored once, at the port where it serves them.
+func TestObservability(t *testing.T) {
+	monitorsOf := func(name string) func(*NetworkStackSpec) { // of which nothing is said in cni.metrics
+		return func(s *NetworkStackSpec) {
+			s.CNI.Values = rawValues(object{"prometheus": object{"port": 9000}, "hubble": object{"metrics": object{"enabled": []any{name}}}})
+		}
+	}
+	metrics := func(m MetricsSpec) func(*Input) { return spec(func(s *NetworkStackSpec) { s.CNI.Metrics = &m }) }
+	proxyMetrics := func(address string) func(*Input) {
+		return spec(func(s *NetworkStackSpec) {
+			s.KubeProxy, s.Adoption = &KubeProxySpec{Mode: KubeProxyIPTables}, AdoptionAdopt
+			s.KubeProxy.Values = rawValues(object{"metricsBindAddress": address})
+		})
+	}
+	for _, tc := range []struct {
+		name  string
+		in    Input
+		want  []string // job@namespace:port
+		needs []string
+	}{
+		{"Cilium, as its chart is", cilium(), []string{"cilium-agent@kube-system:9962", "cilium-operator@kube-system:9963", "cilium-envoy@kube-system:9964"}, []string{"cilium"}},
+		{"Cilium, with values", cilium(spec(monitorsOf("dns"))), []string{
+			"cilium-agent@kube-system:9000", "cilium-operator@kube-system:9963", "cilium-envoy@kube-system:9964", "cilium-hubble@kube-system:9965"}, []string{"cilium"}},
+		{"Cilium, with monitors of its chart", cilium(metrics(MetricsSpec{})), nil, nil},
+		{"Cilium, without metrics", cilium(metrics(MetricsSpec{Endpoints: Disabled})), nil, nil},
+		{"Calico", calico(), []string{"calico-felix@calico-system:9091", "calico-typha@calico-system:9093"}, []string{"calico"}},
+		{"kube-proxy, on the loopback address", flannel(proxyMetrics("127.0.0.1:10249")), nil, nil},
+		{"kube-proxy, on every address", flannel(proxyMetrics("0.0.0.0:10249")), []string{"kube-proxy@kube-system:10249"}, []string{"kube-proxy"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			observed(ObservabilitySpec{MonitorLabels: map[string]string{"release": "x"}})(&tc.in)
+			prometheus(&tc.in)
+			r := Compose(tc.in)
+			if len(r.Errors) > 0 {
+				t.Fatal(messages(r.Errors))
+			}
+			var got, needs []string
+			for _, release := range r.Releases {
+				if release.Spec.Type != TypeObservability {
+					continue
+				}
+				needs = release.Needs
+				var values struct {
+					Monitors []struct {
+						Name, Namespace string
+						Port            json.Number
+						Selector        map[string]string
+					}
+					MonitorLabels map[string]string
+					Dashboards    []struct{ Name, JSON string }
+				}
+				if err := json.Unmarshal(release.Spec.DerivedValues.Raw, &values); err != nil {
+					t.Fatal(err)
+				}
+				for _, m := range values.Monitors {
+					got = append(got, m.Name+"@"+m.Namespace+":"+m.Port.String())
+					if !strings.Contains(values.Dashboards[0].JSON, `job=\"`+m.Name+`\"`) {
+						t.Errorf("the dashboard has nothing of %s", m.Name)
+					}
+				}
+				if len(values.Dashboards) != 1 || values.MonitorLabels["release"] != "x" || strings.Contains(values.Dashboards[0].JSON, "$job") {
+					t.Errorf("%+v", values)
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("monitors: %s", diff)
+			}
+			if diff := cmp.Diff(tc.needs, needs); diff != "" {
+				t.Errorf("needs: %s", diff)
+			}
+		})
+	}
+}
