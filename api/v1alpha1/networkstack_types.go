@@ -70,12 +70,13 @@ type NetworkStackSpec struct {
 	// +optional
 	NodeAgent *NodeAgentSpec `json:"nodeAgent,omitempty"`
 
-	// observability says what Prometheus and Grafana get of the components. Left out, nothing beyond what the components' own fields say.
+	// observability says what Prometheus and Grafana get of the components. Left out, nothing beyond what the components' own
+	// fields say.
 	// +optional
 	Observability *ObservabilitySpec `json:"observability,omitempty"`
 
-	// addons are other charts that belong to the platform, such as cert-manager or kube-prometheus-stack. They come after the network. One that
-	// is taken off the list is uninstalled; its CustomResourceDefinitions stay.
+	// addons are other charts that belong to the platform, such as cert-manager or kube-prometheus-stack. They come after the
+	// network. One that is taken off the list is uninstalled; its CustomResourceDefinitions stay.
 	// +optional
 	// +listType=map
 	// +listMapKey=name

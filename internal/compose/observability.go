@@ -26,9 +26,10 @@ func (s *state) deriveObservability() {
 	if o == nil {
 		return
 	}
-	s.monitors = s.monitorMode(o.Monitors, observabilityPath.Child("monitors"), s.facts.ServiceMonitors, "the cluster has the kind ServiceMonitor",
-		"the cluster has no kind ServiceMonitor")
-	s.dashboards = s.monitorMode(o.Dashboards, observabilityPath.Child("dashboards"), s.monitors, "there are monitors", "there are no monitors")
+	s.monitors = s.monitorMode(o.Monitors, observabilityPath.Child("monitors"), s.facts.ServiceMonitors,
+		"the cluster has the kind ServiceMonitor", "the cluster has no kind ServiceMonitor")
+	s.dashboards = s.monitorMode(o.Dashboards, observabilityPath.Child("dashboards"), s.monitors,
+		"there are monitors", "there are no monitors")
 }
 
 // monitorMode is what a mode comes to.
