@@ -68,6 +68,11 @@ func TestOverride(t *testing.T) {
 			e.Versions = []Version{{Version: "1.20.0", Digest: newDigest, KubernetesMin: "1.33", KubernetesMax: "1.36"}}
 			s.Catalog["Cilium"] = e
 		}},
+		{"metrics", map[string]string{"x.yaml": "type: Flannel\nmetrics: [{name: agent, selector: {a: b}, port: 9000}]"}, func(s *Set) {
+			e := s.Catalog["Flannel"]
+			e.DefaultVersion, e.Metrics = "0.28.9", []Metrics{{Name: "agent", Selector: map[string]string{"a": "b"}, Port: 9000}}
+			s.Catalog["Flannel"] = e
+		}},
 		{"upgrades and readiness", map[string]string{"x.yaml": "type: Calico\nupgrades: [{minorsUp: 1}]\nreadiness:\n" +
 			"- {group: g, version: v1, of: A, kind: B, name: b, wantTrue: [Ready]}\n- {group: g, version: v1, of: A, kind: B, name: c, wantTrue: [Ready]}"}, func(s *Set) {
 			e := s.Catalog["Calico"]
@@ -166,6 +171,15 @@ func TestOverrideRefused(t *testing.T) {
 		{"credentials, without encryption", map[string]string{"a.yaml": "type: Cilium\nrepository: http://user:secret@example.com/%zz\nversions: [{version: 1.20.3}]"}, []string{
 			"a.yaml, line 2: must be an https:// (or http://) Helm repository or an oci:// registry path: correct it",
 			"a.yaml, line 2: version 1.20.3 of Cilium would be taken from there unchecked: add it to versions with the digest of its archive there",
+		}},
+		{"metrics that nobody could read", map[string]string{"a.yaml": "type: Cilium\nmetrics:\n- {name: A, port: 0, path: metrics, scheme: ftp}\n- {name: A, selector: {a: b}, port: 1}"}, []string{
+			`a.yaml, line 3: "A" is no name: use at most 32 lower-case letters, digits and "-"`,
+			"a.yaml, line 3: selects every pod: state the labels of those that serve the metrics",
+			"a.yaml, line 3: 0 is no port: use 1 to 65535",
+			`a.yaml, line 3: "metrics" is no path: begin with "/"`,
+			`a.yaml, line 3: "ftp" is neither http nor https`,
+			`a.yaml, line 4: "A" is no name: use at most 32 lower-case letters, digits and "-"`,
+			`a.yaml, line 4: "A" is there twice: give each part a name of its own`,
 		}},
 		{"kinds that are awaited", map[string]string{"a.yaml": "type: Cilium\nawaits: [cilium.io]"}, []string{
 			"a.yaml, line 2: awaits cannot be overridden: remove it",
