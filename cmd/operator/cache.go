@@ -72,8 +72,10 @@ func trimNode(obj any) (any, error) {
 	n.ManagedFields = nil
 	n.Labels = shared(n.Labels)
 	annotations := map[string]string{}
-	if mtu, ok := n.Annotations[networkstackv1alpha1.NodeMTUAnnotation]; ok {
-		annotations[networkstackv1alpha1.NodeMTUAnnotation] = mtu
+	for _, key := range facts.AgentAnnotations {
+		if value, ok := n.Annotations[key]; ok {
+			annotations[key] = unique.Make(value).Value()
+		}
 	}
 	for key, value := range n.Annotations {
 		if facts.IsNodeArgs(key) {
@@ -127,9 +129,17 @@ func trimDaemonSet(obj any) (any, error) {
 	pod := &ds.Spec.Template.Spec
 	containers := make([]corev1.Container, 0, len(pod.Containers))
 	for _, c := range pod.Containers {
-		containers = append(containers, corev1.Container{Name: c.Name, Image: c.Image})
+		var ports []corev1.ContainerPort
+		for _, p := range c.Ports {
+			if p.HostPort != 0 {
+				ports = append(ports, corev1.ContainerPort{HostPort: p.HostPort, Protocol: p.Protocol})
+			}
+		}
+		containers = append(containers, corev1.Container{Name: c.Name, Image: c.Image, Ports: ports})
 	}
-	ds.Spec.Template = corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: containers, NodeSelector: pod.NodeSelector}}
+	ds.Spec.Template = corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+		Containers: containers, NodeSelector: pod.NodeSelector, HostNetwork: pod.HostNetwork,
+	}}
 	return ds, nil
 }
 

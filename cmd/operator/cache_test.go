@@ -119,7 +119,7 @@ func TestCacheOfNamedObjects(t *testing.T) {
 func TestTrimNode(t *testing.T) {
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
 		Name: "a", UID: "1", ResourceVersion: "7", Labels: map[string]string{"a": "b", "kubernetes.azure.com/cluster": "x"},
-		Annotations: map[string]string{networkstackv1alpha1.NodeMTUAnnotation: "1500", "other": "x",
+		Annotations: map[string]string{networkstackv1alpha1.NodeMTUAnnotation: "1500", networkstackv1alpha1.NodeIPVSAnnotation: "2", "other": "x",
 			"k3s.io/node-args": `["server","--flannel-backend","none","--token","secret"]`},
 		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubelet"}},
 	}}
@@ -132,7 +132,7 @@ func TestTrimNode(t *testing.T) {
 
 	want := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "1", ResourceVersion: "7",
 		Labels:      map[string]string{"a": "b", "kubernetes.azure.com/cluster": "x"},
-		Annotations: map[string]string{networkstackv1alpha1.NodeMTUAnnotation: "1500", "k3s.io/node-args": `["server","--flannel-backend","none"]`}}}
+		Annotations: map[string]string{networkstackv1alpha1.NodeMTUAnnotation: "1500", networkstackv1alpha1.NodeIPVSAnnotation: "2", "k3s.io/node-args": `["server","--flannel-backend","none"]`}}}
 	want.Spec = corev1.NodeSpec{PodCIDR: "10.0.0.0/24", PodCIDRs: []string{"10.0.0.0/24"}, ProviderID: "azure://", Taints: []corev1.Taint{{Key: "x"}}}
 	want.Status = corev1.NodeStatus{Addresses: n.Status.Addresses, NodeInfo: n.Status.NodeInfo,
 		Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}
@@ -157,8 +157,10 @@ func TestTrimDaemonSet(t *testing.T) {
 	}}
 	pod := &ds.Spec.Template
 	pod.Labels = map[string]string{"a": "b"}
+	pod.Spec.HostNetwork = true
 	pod.Spec.NodeSelector = map[string]string{corev1.LabelOSStable: "linux"}
-	pod.Spec.Containers = []corev1.Container{{Name: "cilium-agent", Image: "cilium:1", Command: []string{"x"}, Env: []corev1.EnvVar{{Name: "TOKEN", Value: "secret"}}}}
+	pod.Spec.Containers = []corev1.Container{{Name: "cilium-agent", Image: "cilium:1", Command: []string{"x"}, Env: []corev1.EnvVar{{Name: "TOKEN", Value: "secret"}},
+		Ports: []corev1.ContainerPort{{Name: "health", HostPort: 9879, ContainerPort: 9879, Protocol: "TCP"}, {Name: "inside", ContainerPort: 80}}}}
 	pod.Spec.InitContainers = []corev1.Container{{Name: "init"}}
 	pod.Spec.Volumes = []corev1.Volume{{Name: "v"}}
 	ds.Status = appsv1.DaemonSetStatus{ObservedGeneration: 3, DesiredNumberScheduled: 2, NumberAvailable: 1, UpdatedNumberScheduled: 2}
@@ -168,8 +170,8 @@ func TestTrimDaemonSet(t *testing.T) {
 		Annotations: map[string]string{"meta.helm.sh/release-name": "cilium"},
 		// Who wrote says whether somebody else looks after it.
 		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "helm", Operation: "Update"}}}}
-	want.Spec.Template.Spec.NodeSelector = pod.Spec.NodeSelector
-	want.Spec.Template.Spec.Containers = []corev1.Container{{Name: "cilium-agent", Image: "cilium:1"}}
+	want.Spec.Template.Spec.NodeSelector, want.Spec.Template.Spec.HostNetwork = pod.Spec.NodeSelector, true
+	want.Spec.Template.Spec.Containers = []corev1.Container{{Name: "cilium-agent", Image: "cilium:1", Ports: []corev1.ContainerPort{{HostPort: 9879, Protocol: "TCP"}}}}
 	want.Status = ds.Status
 	trims(t, trimDaemonSet, ds, want)
 }

@@ -23,6 +23,12 @@ var (
 		Remedy:    "Remove it, or set type to Password.",
 		Source:    "The operator's API: nothing would read it.",
 	})
+	ruleCNIOwnKeys = refuses(AreaCNI, Rule{
+		ID:     "CNI-OWN-KEYS",
+		When:   "The user's own Secret with IPsec keys, or with Weave Net's password, does not exist or does not hold what the agents read. It is looked at again every minute.",
+		Remedy: "Correct it, or remove secretName to have one made.",
+		Source: "Cilium, IPsec encryption (LoadIPSecKeys): the agents stop on start; pods that mount a Secret that there is not do not start. What the Secret holds is never told.",
+	})
 	ruleCNIRotation = refuses(AreaCNI, Rule{
 		ID:        "CNI-ROTATION",
 		APIServer: true,
@@ -131,6 +137,12 @@ var (
 		When:   "nodeMaskSizes is other than the ranges that the nodes have.",
 		Remedy: "Set it on kube-controller-manager (--node-cidr-mask-size), or remove the field.",
 		Source: "Flannel takes Node.spec.podCIDRs, which kube-controller-manager gives.",
+	})
+	ruleFlannelBridges = warns(AreaFlannel, Rule{
+		ID:     "FLANNEL-BRIDGES",
+		When:   "A node lacks the kernel's module br_netfilter, or has net.bridge.bridge-nf-call-iptables off. The node agent tells.",
+		Remedy: "Load it at boot (/etc/modules-load.d), and set that to 1. kubeadm asks for it no longer since 1.30.",
+		Source: "Flannel, README: flanneld stops without the module; traffic between pods of one node passes its bridge alone, and neither kube-proxy nor policies see it.",
 	})
 	ruleFlannelArgs = refuses(AreaFlannel, Rule{
 		ID:     "FLANNEL-ARGS",

@@ -28,6 +28,12 @@ var (
 		Remedy: "Write the host alone; the port has a field of its own.",
 		Source: "It becomes k8sServiceHost of Cilium, or a part of kube-proxy's kubeconfig.",
 	})
+	ruleEndpointCertificate = refuses(AreaEndpoint, Rule{
+		ID:     "ENDPOINT-CERTIFICATE",
+		When:   "The certificate that the API server shows at that address is not made for it. It is looked at from the operator's node, and again every minute.",
+		Remedy: "Use an address that is in the certificate, or add this one to it.",
+		Source: "TLS: Cilium, Calico and kube-proxy verify the API server by the name that they were told.",
+	})
 	ruleEndpointIsService = refuses(AreaEndpoint, Rule{
 		ID:     "ENDPOINT-IS-SERVICE",
 		When:   "The host of the API server is the address or the name of a Service, such as that of default/kubernetes.",
@@ -166,6 +172,12 @@ var (
 		Remedy: "See to it that it is 5.13 or newer.",
 		Source: "KEP-3866.",
 	})
+	ruleNFTablesIPVS = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-NFTABLES-IPVS",
+		When:   "kube-proxy is to go to mode NFTables, and a node has virtual servers of IPVS that somebody else made. The node agent tells, if it runs before.",
+		Remedy: "Take them away, or choose IPTables.",
+		Source: "kube-proxy (platformCleanup): in nftables mode it flushes IPVS when it starts.",
+	})
 	ruleNFTablesAWS = refuses(AreaKubeProxy, Rule{
 		ID:     "PROXY-NFTABLES-AWS",
 		When:   "Mode NFTables beside the AWS VPC CNI, or type AWSVPC beside an unmanaged kube-proxy that is in it.",
@@ -177,6 +189,24 @@ var (
 		When:   "Mode NFTables beside a Calico that somebody else installed.",
 		Remedy: "Set linuxDataplane of that Calico to Nftables, or choose IPTables.",
 		Source: "Calico, nftables data plane: it and kube-proxy use the same. With the iptables one traffic breaks (calico#8025).",
+	})
+	ruleProxyStrictARP = warns(AreaKubeProxy, Rule{
+		ID:     "PROXY-STRICT-ARP",
+		When:   "kube-proxy's mode is IPVS without ipvs.strictARP, and MetalLB or kube-vip is there.",
+		Remedy: "Set values.ipvs.strictARP to true, or the same where kube-proxy is managed.",
+		Source: "MetalLB, installation, preparation; KubeProxyConfiguration, ipvs.strictARP: else every node answers ARP for what one of them announces.",
+	})
+	ruleProxyConntrack = warns(AreaKubeProxy, Rule{
+		ID:     "PROXY-CONNTRACK",
+		When:   "The values set limits of connection tracking, and a node is a container of another machine (kind).",
+		Remedy: "Set conntrack.maxPerCore and conntrack.min to 0, or leave them out.",
+		Source: "KubeProxyConfiguration, conntrack: kube-proxy exits when it may not write the sysctls.",
+	})
+	ruleProxyFeatureGates = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-FEATURE-GATES",
+		When:   "The values of kube-proxy have featureGates, or --feature-gates among extraArgs.",
+		Remedy: "Remove them.",
+		Source: "kube-proxy takes its gates from its configuration alone, and the operator's rules go by the defaults of each version.",
 	})
 	ruleNodePortAddresses = refuses(AreaKubeProxy, Rule{
 		ID:     "PROXY-NODEPORT-ADDRESSES",

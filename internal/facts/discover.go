@@ -41,6 +41,7 @@ type Discoverer struct {
 	version     string
 	versionRead time.Time
 	proxyMode   proxyMode
+	ownKeys     ownKeys
 }
 
 // Discover takes a Snapshot of the cluster. An error means that a source could not be read at all;
@@ -58,10 +59,10 @@ func (d *Discoverer) Discover(ctx context.Context) (*Snapshot, error) {
 	if s.Nodes, err = d.nodes(ctx); err != nil {
 		return nil, fmt.Errorf("listing nodes: %w", err)
 	}
-	if s.Installed, err = d.installed(ctx); err != nil {
+	if s.Installed, err = d.installed(ctx, s); err != nil {
 		return nil, fmt.Errorf("listing DaemonSets: %w", err)
 	}
-	if s.ServiceCIDRs, s.ServiceCIDRSource, err = d.serviceCIDRs(ctx, kubeadm); err != nil {
+	if err = d.serviceCIDRs(ctx, s, kubeadm); err != nil {
 		return nil, fmt.Errorf("listing ServiceCIDRs: %w", err)
 	}
 	if s.ServiceIP, err = d.serviceIP(ctx); err != nil {
@@ -116,6 +117,7 @@ func nodeFrom(n *corev1.Node) Node {
 		Name: n.Name, OS: n.Status.NodeInfo.OperatingSystem, KernelVersion: n.Status.NodeInfo.KernelVersion,
 		Cloud: cloudOfNode(n), Distribution: distributionOfNode(n), Server: serverArgs(n),
 		Labels: n.Labels, Taints: Taints(n),
+		Nested: ProviderScheme(n.Spec.ProviderID) == nestedScheme,
 	}
 	for _, a := range n.Status.Addresses {
 		if a.Type != corev1.NodeInternalIP {
@@ -138,16 +140,32 @@ func nodeFrom(n *corev1.Node) Node {
 	if mtu, err := strconv.Atoi(n.Annotations[networkstackv1alpha1.NodeMTUAnnotation]); err == nil && mtu > 0 {
 		out.MTU = mtu
 	}
+	if services, err := strconv.Atoi(n.Annotations[networkstackv1alpha1.NodeIPVSAnnotation]); err == nil && services > 0 {
+		out.IPVSServices = services
+	}
+	if bridges, err := strconv.ParseBool(n.Annotations[networkstackv1alpha1.NodeBridgesAnnotation]); err == nil {
+		out.Bridges = &bridges
+	}
 	return out
 }
 
-func (d *Discoverer) installed(ctx context.Context) ([]Installed, error) {
+// AgentAnnotations are those of a node that tell what only the node knows.
+var AgentAnnotations = []string{
+	networkstackv1alpha1.NodeMTUAnnotation, networkstackv1alpha1.NodeIPVSAnnotation, networkstackv1alpha1.NodeBridgesAnnotation,
+}
+
+// installed finds network agents, and notes by the way what else the DaemonSets tell.
+func (d *Discoverer) installed(ctx context.Context, s *Snapshot) ([]Installed, error) {
 	var list appsv1.DaemonSetList
 	if err := d.Reader.List(ctx, &list); err != nil {
 		return nil, err
 	}
 	var out []Installed
 	for i := range list.Items {
+		if n, ok := neighbour(&list.Items[i]); ok {
+			s.Neighbours = append(s.Neighbours, n)
+		}
+		s.HostPorts = append(s.HostPorts, hostPorts(&list.Items[i])...)
 		found, ok := recognise(&list.Items[i])
 		if !ok {
 			continue
@@ -157,10 +175,17 @@ func (d *Discoverer) installed(ctx context.Context) ([]Installed, error) {
 			if err != nil {
 				return nil, err
 			}
-			found.Mode, found.PodRanges = config.mode, config.pods
+			found.Mode, found.PodRanges, found.StrictARP = config.mode, config.pods, config.strictARP
 		}
 		out = append(out, found)
 	}
+	slices.SortFunc(s.Neighbours, func(a, b Neighbour) int {
+		return cmp.Or(cmp.Compare(a.Of, b.Of), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	slices.SortFunc(s.HostPorts, func(a, b HostPort) int {
+		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol),
+			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
 	slices.SortFunc(out, func(a, b Installed) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
@@ -188,25 +213,34 @@ func (d *Discoverer) claimCalico(ctx context.Context, found []Installed) error {
 	return nil
 }
 
+// defaultServiceCIDR is the ServiceCIDR that the API server makes of its flags.
+const defaultServiceCIDR = "kubernetes"
+
 // serviceCIDRs prefers the ServiceCIDR objects, which follow the API server's flags, over kubeadm's
 // configuration, which only tells what was true at installation.
-func (d *Discoverer) serviceCIDRs(ctx context.Context, kubeadm kubeadmConfiguration) ([]netip.Prefix, string, error) {
+func (d *Discoverer) serviceCIDRs(ctx context.Context, s *Snapshot, kubeadm kubeadmConfiguration) error {
 	var list networkingv1.ServiceCIDRList
-	err := d.Reader.List(ctx, &list)
-	if err != nil && !meta.IsNoMatchError(err) && !apierrors.IsNotFound(err) {
-		return nil, "", err
+	if err := d.Reader.List(ctx, &list); err != nil && !meta.IsNoMatchError(err) && !apierrors.IsNotFound(err) {
+		return err
 	}
-	if err == nil {
-		for i := range list.Items {
-			if list.Items[i].Name == "kubernetes" {
-				return parsePrefixes(list.Items[i].Spec.CIDRs), "ServiceCIDR/kubernetes", nil
-			}
+	slices.SortFunc(list.Items, func(a, b networkingv1.ServiceCIDR) int { return cmp.Compare(a.Name, b.Name) })
+	for i := range list.Items {
+		name, cidrs := "ServiceCIDR/"+list.Items[i].Name, parsePrefixes(list.Items[i].Spec.CIDRs)
+		if list.Items[i].Name == defaultServiceCIDR {
+			s.ServiceCIDRs, s.ServiceCIDRSource = cidrs, name
+			continue
+		}
+		for _, p := range cidrs {
+			s.MoreServiceCIDRs = append(s.MoreServiceCIDRs, ServiceRange{Prefix: p, Source: name})
 		}
 	}
-	if cidrs := parsePrefixes(splitList(kubeadm.Networking.ServiceSubnet)); len(cidrs) > 0 {
-		return cidrs, "kube-system/kubeadm-config networking.serviceSubnet", nil
+	if s.ServiceCIDRSource != "" {
+		return nil
 	}
-	return nil, "", nil
+	if cidrs := parsePrefixes(splitList(kubeadm.Networking.ServiceSubnet)); len(cidrs) > 0 {
+		s.ServiceCIDRs, s.ServiceCIDRSource = cidrs, "kube-system/kubeadm-config networking.serviceSubnet"
+	}
+	return nil
 }
 
 func (d *Discoverer) serviceIP(ctx context.Context) (netip.Addr, error) {

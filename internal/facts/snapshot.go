@@ -19,12 +19,16 @@ type Snapshot struct {
 	ServiceCIDRs []netip.Prefix
 	// ServiceCIDRSource says where they were found, such as "ServiceCIDR/kubernetes".
 	ServiceCIDRSource string
+	// MoreServiceCIDRs are ranges of Services that were added to those as objects, ordered by object.
+	MoreServiceCIDRs []ServiceRange
 	// ServiceIP is the ClusterIP of the Service default/kubernetes.
 	ServiceIP netip.Addr
 	// APIServer is an address of the API server that works without any Service; the zero value when none is known.
 	APIServer networkstackv1alpha1.Endpoint
 	// APIServerSource says where it was found, such as "kube-system/kubeadm-config controlPlaneEndpoint".
 	APIServerSource string
+	// Certificate is what the API server shows at the address that is used; nil when that is not known.
+	Certificate *ServerCertificate
 	// DNSDomain is the cluster's DNS domain; empty when unknown.
 	DNSDomain string
 	// Cloud is where the nodes run; empty when they do not say, or do not agree.
@@ -39,12 +43,24 @@ type Snapshot struct {
 	Allocations Allocations
 	// Nodes are the cluster's nodes, ordered by name.
 	Nodes []Node
+	// OwnKeys is the user's own Secret with the keys of the network plugin's encryption; nil where there is none, or it was not looked at.
+	OwnKeys *OwnKeys
 	// NetworkPolicies is the number of them, at most ManyPolicies, where nothing enforces them; else they are not counted.
 	NetworkPolicies int
 	// ServiceMonitors and PodMonitors say whether the cluster has these kinds of Prometheus' operator.
 	ServiceMonitors, PodMonitors bool
+	// Neighbours are what else of others matters, and HostPorts the ports of nodes that DaemonSets of others take, both ordered.
+	Neighbours []Neighbour
+	HostPorts  []HostPort
 	// Installed are the network plugins, the kube-proxy and the agents for secondary networks found, ordered by workload.
 	Installed []Installed
+}
+
+// ServiceRange is a range of Services and where it was found.
+type ServiceRange struct {
+	Prefix netip.Prefix
+	// Source is such as "ServiceCIDR/more".
+	Source string
 }
 
 // Node is what matters of a node.
@@ -64,6 +80,13 @@ type Node struct {
 	Distribution Distribution
 	// Server is how k3s or RKE2 runs on a server; nil on others, and where it does not say.
 	Server *ServerArgs
+	// IPVSServices is how many virtual servers of IPVS somebody else than kube-proxy has there, 9 for more; 0 when it is not known.
+	IPVSServices int
+	// Bridges says that what passes through a bridge passes iptables and nftables: the kernel's module br_netfilter; nil when it is
+	// not known.
+	Bridges *bool
+	// Nested says that the node is a container of another machine's, whose kernel it may not configure.
+	Nested bool
 	// Labels and Taints are those that decide which pods of a DaemonSet it gets. Taints that Kubernetes itself puts on a node
 	// for a while, and that such pods tolerate anyway, are left out.
 	Labels map[string]string
@@ -121,6 +144,8 @@ type Installed struct {
 	Mode string
 	// PodRanges are those by which a kube-proxy tells pods from others; empty when it does so in another way, or that is not known.
 	PodRanges []netip.Prefix
+	// StrictARP says that a kube-proxy in IPVS mode leaves ARP for addresses of Services to others.
+	StrictARP bool
 	// Parked says that a node selector of ours keeps it off every node.
 	Parked bool
 	// Scheduled says that there are still pods of it, or that its controller has not seen its latest change.

@@ -48,6 +48,8 @@ type Reconciler struct {
 	Recorder      events.EventRecorder
 	// Allocations watches what network plugins have given out of their pools.
 	Allocations *facts.AllocationWatch
+	// Certificates looks at that of the API server; nil for not at all.
+	Certificates *facts.CertificateWatch
 	// Wakes has all stacks reconciled.
 	Wakes Wakes
 
@@ -55,6 +57,11 @@ type Reconciler struct {
 	// written is when the status was last written, by the stack's UID, and inEffect the stack whose pools are looked at.
 	written  map[types.UID]time.Time
 	inEffect types.UID
+	// asked is for the certificate of which address a first installation is held back, and since when.
+	asked struct {
+		endpoint networkstackv1alpha1.Endpoint
+		at       time.Time
+	}
 	// announced is the revision of the catalogue that was told of last.
 	announced atomic.Int64
 	policies  policies
@@ -132,6 +139,8 @@ type scope struct {
 	clearing  bool
 	parkErr   error
 	requeueIn time.Duration
+	// waits says that nothing is decided before what is being looked at is known.
+	waits bool
 }
 
 // Reconcile takes one step with one stack and writes its status.
@@ -172,6 +181,10 @@ func (r *Reconciler) step(ctx context.Context, stack *networkstackv1alpha1.Netwo
 		}
 	}
 	r.advance(ctx, s)
+	if s.waits {
+		// There is nothing to tell yet, and a status without a result could be taken for a good one.
+		return ctrl.Result{RequeueAfter: s.requeueIn}, nil
+	}
 	result, err := r.publish(ctx, s)
 	return result, errors.Join(err, s.writeErr, s.parkErr)
 }
@@ -216,6 +229,13 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		return
 	}
 	if s.factsErr = r.examine(ctx, in); s.factsErr != nil {
+		s.requeueIn = factsRetry
+		return
+	}
+	if s.waits = r.lookAtCertificate(ctx, s, in); s.waits {
+		return
+	}
+	if s.factsErr = r.readOwnKeys(ctx, s, in); s.factsErr != nil {
 		s.requeueIn = factsRetry
 		return
 	}
