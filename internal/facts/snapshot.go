@@ -43,6 +43,8 @@ type Snapshot struct {
 	NetworkPolicies int
 	// ServiceMonitors and PodMonitors say whether the cluster has these kinds of Prometheus' operator.
 	ServiceMonitors, PodMonitors bool
+	// GatewayAPI is what there is of the Gateway API.
+	GatewayAPI GatewayAPI
 	// Installed are the network plugins, the kube-proxy and the agents for secondary networks found, ordered by workload.
 	Installed []Installed
 }
