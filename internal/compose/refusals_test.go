@@ -19,7 +19,8 @@ type finding struct {
 func findings() []finding {
 	return slices.Concat(addressFindings(), familyFindings(), mtuFindings(), kubeProxyFindings(), cniFindings(), ciliumFindings(),
 		objectFindings(), adoptionFindings(), calicoFindings(), secondaryFindings(), cloudFindings(), awsFindings(),
-		weaveFindings(), nodeAgentFindings(), agentFindings(), policyFindings(), metricsFindings(), neighbourFindings(), ciliumPoolFindings(), ciliumBGPFindings(),
+		weaveFindings(), nodeAgentFindings(), agentFindings(), policyFindings(), metricsFindings(), neighbourFindings(),
+		ciliumPoolFindings(), ciliumBGPFindings(), loadBalancerFindings(), gatewayFindings(),
 		observabilityFindings(), addonFindings())
 }
 
