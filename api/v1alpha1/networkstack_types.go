@@ -12,7 +12,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.cni.calico) || !has(self.cni.calico.dataplane) || !has(self.kubeProxy) || self.kubeProxy.mode in ['Replaced', 'Unmanaged'] || (self.cni.calico.dataplane == 'NFTables') == (self.kubeProxy.mode == 'NFTables')",fieldPath=".cni.calico.dataplane",message="Calico and kube-proxy must both use nftables, or neither: make dataplane and kubeProxy.mode agree, or remove dataplane"
 // +kubebuilder:validation:XValidation:rule="self.cni.type == 'Calico' || !has(self.ipPools) || self.ipPools.all(p, !has(p.blockSizes) && !has(p.encapsulation) && !has(p.nodeSelector))",fieldPath=".ipPools",message="blockSizes, encapsulation and nodeSelector of a pool are Calico's: remove them, or set cni.type to Calico"
 // +kubebuilder:validation:XValidation:rule="self.cni.type == 'Calico' || (has(self.cni.cilium) && has(self.cni.cilium.ipam) && self.cni.cilium.ipam == 'MultiPool') || !has(self.ipPools) || self.ipPools.all(p, !has(p.bgpExport) && (!has(p.disabled) || !p.disabled))",fieldPath=".ipPools",message="bgpExport and disabled of a pool are for Calico, and for Cilium with cni.cilium.ipam MultiPool: remove them"
-// +kubebuilder:validation:XValidation:rule="(has(self.cni.cilium) && has(self.cni.cilium.ipam) && self.cni.cilium.ipam == 'MultiPool') || !has(self.ipPools) || self.ipPools.all(p, !has(p.podSelector) && !has(p.namespaceSelector))",fieldPath=".ipPools",message="podSelector and namespaceSelector of a pool are for Cilium with cni.cilium.ipam MultiPool: remove them, or set it"
+// +kubebuilder:validation:XValidation:rule="(has(self.cni.cilium) && has(self.cni.cilium.ipam) && self.cni.cilium.ipam == 'MultiPool') || !has(self.ipPools) || self.ipPools.all(p, !has(p.podSelector) && !has(p.namespaceSelector))",fieldPath=".ipPools",message="podSelector and namespaceSelector of a pool are for Cilium with cni.cilium.ipam MultiPool: remove them, or set it; with Calico, name the pool in the annotation cni.projectcalico.org/ipv4pools of namespaces or pods"
 // +kubebuilder:validation:XValidation:rule="!(has(self.cni.cilium) && has(self.cni.cilium.ipam) && self.cni.cilium.ipam == 'MultiPool') || has(self.ipPools) && self.ipPools.exists(p, p.name == 'default')",fieldPath=".ipPools",message="with MultiPool a pool has to be named default: Cilium's own pods, and all that no other pool is for, get their addresses of it"
 // +kubebuilder:validation:XValidation:rule="!(has(self.cni.cilium) && has(self.cni.cilium.ipam) && self.cni.cilium.ipam == 'MultiPool') || !has(self.ipPools) || self.ipPools.all(p, p.name != 'default' || !has(p.podSelector) && !has(p.namespaceSelector) && (!has(p.disabled) || !p.disabled))",fieldPath=".ipPools",message="the pool default is for all pods that no other pool is for: remove its podSelector, namespaceSelector and disabled"
 // +kubebuilder:validation:XValidation:rule="self.cni.type != 'Calico' || !has(self.ipPools) || self.ipPools.all(p, !has(p.nodeMaskSizes))",fieldPath=".ipPools",message="Calico gives nodes blocks as they need them, not one range each: use blockSizes in place of nodeMaskSizes"
@@ -45,7 +45,7 @@ type NetworkStackSpec struct {
 	// known, minus the overhead of encapsulation and encryption.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=65536
+	// +kubebuilder:validation:Maximum=65520
 	// +kubebuilder:validation:XValidation:rule="self == 0 || self >= 576",message="an MTU below 576 cannot carry IPv4: use 576 or more, or 0 to have it derived"
 	MTU int32 `json:"mtu,omitempty"`
 

@@ -348,3 +348,15 @@ func TestAwaiting(t *testing.T) {
 		}
 	}
 }
+
+// TestAwaitIn wants kinds to be looked for often as long as they usually take, and less often when they take long.
+func TestAwaitIn(t *testing.T) {
+	for since, want := range map[time.Duration]time.Duration{
+		0: 3 * time.Second, time.Minute: 3 * time.Second, 2 * time.Minute: 6 * time.Second, 5 * time.Minute: 15 * time.Second,
+		24 * time.Hour: 15 * time.Second,
+	} {
+		if got := awaitIn(since); got != want {
+			t.Errorf("after %s the wait is %s, not %s", since, got, want)
+		}
+	}
+}

@@ -21,8 +21,11 @@ const (
 	longWait  = 5 * time.Minute
 	// passingWait is a compromise between an API server that has trouble enough and a network that waits for it.
 	passingWait = 10 * time.Second
-	// awaitingWait is about what a controller takes to define its kinds.
-	awaitingWait = 3 * time.Second
+	// awaitingWait is about what a controller takes to define its kinds. Who has waited for long waits longer, by a twentieth of
+	// the time that went by (awaitingShare), up to longestAwaiting.
+	awaitingWait    = 3 * time.Second
+	awaitingShare   = 20
+	longestAwaiting = 15 * time.Second
 	// permanentWait is short enough for a person who has just put things right.
 	permanentWait = time.Minute
 )
@@ -49,6 +52,11 @@ func (v verdict) wait(failures int32) time.Duration {
 		wait *= 2
 	}
 	return min(wait, longWait)
+}
+
+// awaitIn is the wait before it is looked again whether kinds are there that have been waited for since a while.
+func awaitIn(since time.Duration) time.Duration {
+	return min(max(since/awaitingShare, awaitingWait), longestAwaiting)
 }
 
 // retryIn is the wait after an error: the verdict's, but not long when only the API server has to come back.

@@ -369,11 +369,12 @@ func (r *Reconciler) await(rec *record, c *networkstackv1alpha1.NetworkComponent
 		return false
 	}
 	if !repeated || !classify(rec.failure).awaiting {
+		rec.awaitingSince = time.Now()
 		r.event(c, "Normal", classify(err).reason, "Apply", "%s", err)
 	}
 	rec.failures = 0
 	rec.failure, rec.failedFor = err, j.inputs
-	rec.next = time.Now().Add(retryIn(err, 0))
+	rec.next = time.Now().Add(awaitIn(time.Since(rec.awaitingSince)))
 	return true
 }
 

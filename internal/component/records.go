@@ -43,6 +43,8 @@ type record struct {
 	failedFor string
 	failures  int32
 	next      time.Time
+	// awaitingSince is when it was first found that kinds are not there yet which another component brings.
+	awaitingSince time.Time
 	// stuck are the objects that could not be restored, so that they alone are waited for.
 	stuck []release.Object
 

@@ -208,6 +208,7 @@ func (s *state) parseServiceCIDRs() {
 			s.refuse(ruleServiceRangeTwice, field.Invalid(path.Index(i), text, fmt.Sprintf(
 				"there is an %s range already; list at most one IPv4 and one IPv6 range", familyOf(p.Addr()))))
 		default:
+			s.validateServiceRangeSize(path.Index(i), p)
 			pinned = append(pinned, p)
 		}
 	}
@@ -224,6 +225,52 @@ func (s *state) parseServiceCIDRs() {
 		}
 	}
 	s.serviceSource = s.facts.ServiceCIDRSource
+}
+
+// Prefix lengths of Service ranges: the longest that hold eight addresses, the shortest of API servers that keep their books in one
+// bitmap of 20 bits, and the shortest IPv6 ones of those that do not.
+const (
+	longestServiceIPv4, longestServiceIPv6 = 29, 125
+	bitmapServiceIPv4, bitmapServiceIPv6   = 12, 108
+	shortestServiceIPv6                    = 64
+)
+
+// validateServiceRangeSize refuses a range that no API server of this version serves.
+func (s *state) validateServiceRangeSize(path *field.Path, p netip.Prefix) {
+	shortest, longest := bitmapServiceIPv4, longestServiceIPv4
+	if p.Addr().Is6() {
+		shortest, longest = bitmapServiceIPv6, longestServiceIPv6
+	}
+	who := "an API server before 1.34"
+	if v := parseVersion(s.facts.KubernetesVersion); v == nil || atLeast(v, 1, 34) {
+		who, shortest = "the API server", 0
+		if p.Addr().Is6() {
+			shortest = shortestServiceIPv6
+		}
+	}
+	switch {
+	case p.Bits() < shortest:
+		s.refuse(ruleServiceRangeSize, field.Invalid(path, p.String(), fmt.Sprintf(
+			"is larger than /%d, and %s takes no such range: write its --service-cluster-ip-range, or remove it to have the ranges discovered", shortest, who)))
+	case p.Bits() > longest:
+		s.refuse(ruleServiceRangeSize, field.Invalid(path, p.String(),
+			"has fewer than 8 addresses, and the API server takes no such range: write its --service-cluster-ip-range, or remove it to have the ranges discovered"))
+	}
+}
+
+// serviceRanges are all ranges of Services, those that were added to the API server's as objects among them.
+func (s *state) serviceRanges() []facts.ServiceRange {
+	var out []facts.ServiceRange
+	for _, p := range s.services {
+		out = append(out, facts.ServiceRange{Prefix: p, Source: s.serviceSource})
+	}
+	for _, r := range s.facts.MoreServiceCIDRs {
+		if r.Prefix.IsValid() {
+			r.Prefix = r.Prefix.Masked()
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // deriveFamilies follows the spec, else the pools, else the Service ranges, else the nodes.

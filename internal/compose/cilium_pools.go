@@ -138,6 +138,10 @@ func (s *state) validateMultiPoolSettings(p networkstackv1alpha1.IPPool, path *f
 	}{{"podSelector", p.PodSelector}, {"namespaceSelector", p.NamespaceSelector}} {
 		switch {
 		case sel.selector == nil:
+		case s.cni == networkstackv1alpha1.CNICalico:
+			s.refuse(ruleCiliumPoolField, field.Forbidden(path.Child(sel.name), fmt.Sprintf(
+				"Calico's pools do not select pods by labels: remove it, and name the pool's IPPools (kubectl get ippools) in the annotation "+
+					"cni.projectcalico.org/ipv4pools, or ipv6pools, of %s", map[string]string{"podSelector": "such pods", "namespaceSelector": "such namespaces"}[sel.name])))
 		case !s.multiPool():
 			s.refuse(ruleCiliumPoolField, field.Forbidden(path.Child(sel.name),
 				"is a setting of Cilium's MultiPool: remove it, or set cni.cilium.ipam to MultiPool"))

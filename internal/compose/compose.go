@@ -49,6 +49,11 @@ func run(in Input, withFacts bool) (*state, []Release) {
 		s.refuse(ruleStackMissing, field.Required(specPath, "there is no NetworkStack"))
 		return s, nil
 	}
+	if in.OtherStack != "" {
+		s.refuse(ruleStackSecond, field.Forbidden(field.NewPath("metadata", "name"), fmt.Sprintf(
+			"NetworkStack %q is older and takes effect: edit that one, and delete this one", in.OtherStack)))
+		return s, nil
+	}
 
 	s.validateEnums()
 	s.validateComponentSettings()

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/facts"
 )
 
 // defaultAPIPort is kube-apiserver's --secure-port.
@@ -90,9 +91,10 @@ func (s *state) validateEndpoint() {
 		refuse("is a Service address (of default/kubernetes) and will vanish with kube-proxy")
 		return
 	}
-	i := slices.IndexFunc(s.services, func(p netip.Prefix) bool { return p.Contains(addr) })
+	ranges := s.serviceRanges()
+	i := slices.IndexFunc(ranges, func(r facts.ServiceRange) bool { return r.Prefix.Contains(addr) })
 	if i >= 0 {
-		refuse("lies in the Service range %s%s and will vanish with kube-proxy", s.services[i], parenthesised(s.serviceSource))
+		refuse("lies in the Service range %s%s and will vanish with kube-proxy", ranges[i].Prefix, parenthesised(ranges[i].Source))
 	}
 }
 

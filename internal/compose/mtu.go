@@ -17,6 +17,8 @@ const (
 	minIPv4MTU = 576
 	minIPv6MTU = 1280
 	maxMTU     = 65536
+	// maxPodMTU is the most that Linux takes for a route.
+	maxPodMTU = 65520
 	// maxAzureMTU is what the network of Azure carries in one piece.
 	maxAzureMTU = 1400
 )
@@ -180,9 +182,9 @@ func (s *state) deriveMTU() {
 		floor = minIPv6MTU
 	}
 	switch {
-	case given != 0 && (given < minIPv4MTU || given > maxMTU):
+	case given != 0 && (given < minIPv4MTU || given > maxPodMTU):
 		s.refuse(ruleMTURange, field.Invalid(path, given,
-			fmt.Sprintf("must be from %d to %d, or 0 to have it derived", minIPv4MTU, maxMTU)))
+			fmt.Sprintf("must be from %d to %d, or 0 to have it derived", minIPv4MTU, maxPodMTU)))
 		return
 	case given != 0 && given < floor:
 		s.refuse(ruleMTUBelowIPv6, field.Invalid(path, given, fmt.Sprintf(

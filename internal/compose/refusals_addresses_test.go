@@ -1,6 +1,8 @@
 package compose
 
 import (
+	"net/netip"
+
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
 	"github.com/networkstack/networkstack/internal/facts"
 )
@@ -14,6 +16,11 @@ func pools(p ...IPPool) func(*Input) {
 }
 
 func noPools(in *Input) { in.Stack.Spec.IPPools = nil }
+
+// moreServices adds a range of Services as an object.
+func moreServices(s *facts.Snapshot) {
+	s.MoreServiceCIDRs = []facts.ServiceRange{{Prefix: netip.MustParsePrefix("10.244.8.0/22"), Source: "ServiceCIDR/more"}}
+}
 
 func addressFindings() []finding {
 	masks := func(v4, v6 int32) *NodeMaskSizes {
@@ -50,6 +57,14 @@ func addressFindings() []finding {
 		}},
 		{name: "05 pool overlaps Services", in: cilium(cidrs("10.96.0.0/16")), errors: []string{
 			`spec.ipPools[0].cidrs[0]: Invalid value: "10.96.0.0/16": overlaps the Service range 10.96.0.0/12 (ServiceCIDR/kubernetes): choose another range [POOL-OVERLAPS-SERVICES]`,
+		}},
+		{name: "05 pool overlaps Services that were added", in: cilium(cluster(moreServices)), errors: []string{
+			`spec.ipPools[0].cidrs[0]: Invalid value: "10.244.0.0/16": overlaps the Service range 10.244.8.0/22 (ServiceCIDR/more): choose another range [POOL-OVERLAPS-SERVICES]`,
+		}},
+		{name: "05 pool beside Services that were added", in: cilium(cluster(moreServices), cidrs("10.245.0.0/16"))},
+		{name: "05 the API server's address among Services that were added", in: cilium(cluster(moreServices), cidrs("10.245.0.0/16"),
+			pinned(PinnedFacts{APIServer: &Endpoint{Host: "10.244.8.1"}})), errors: []string{
+			`spec.cluster.apiServer.host: Invalid value: "10.244.8.1": lies in the Service range 10.244.8.0/22 (ServiceCIDR/more) and will vanish with kube-proxy; give the real endpoint: a load balancer, a virtual IP or a node-local proxy [ENDPOINT-IS-SERVICE]`,
 		}},
 		{name: "05 pool overlaps pinned Services", in: cilium(pinned(PinnedFacts{ServiceCIDRs: []string{"10.244.128.0/20"}})), errors: []string{
 			`spec.ipPools[0].cidrs[0]: Invalid value: "10.244.0.0/16": overlaps the Service range 10.244.128.0/20 (spec.cluster.serviceCIDRs): choose another range [POOL-OVERLAPS-SERVICES]`,

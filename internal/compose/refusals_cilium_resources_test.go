@@ -145,6 +145,10 @@ func ciliumPoolFindings() []finding {
 		{name: "a pool selects, and there is one only", in: cilium(pools(main, fastPool())), errors: []string{
 			"spec.ipPools[1].namespaceSelector: Forbidden: is a setting of Cilium's MultiPool: remove it, or set cni.cilium.ipam to MultiPool [CILIUM-POOL-FIELD]",
 		}},
+		{name: "a pool of Calico's selects", in: calico(pools(main, with(fastPool(), func(p *IPPool) { p.NodeMaskSizes, p.PodSelector = nil, withLabel("a", "b") }))), errors: []string{
+			"spec.ipPools[1].podSelector: Forbidden: Calico's pools do not select pods by labels: remove it, and name the pool's IPPools (kubectl get ippools) in the annotation cni.projectcalico.org/ipv4pools, or ipv6pools, of such pods [CILIUM-POOL-FIELD]",
+			"spec.ipPools[1].namespaceSelector: Forbidden: Calico's pools do not select pods by labels: remove it, and name the pool's IPPools (kubectl get ippools) in the annotation cni.projectcalico.org/ipv4pools, or ipv6pools, of such namespaces [CILIUM-POOL-FIELD]",
+		}},
 		{name: "a pool selects in a way that nobody knows", in: cilium(multi, replaced, pools(main, fastPool(func(p *IPPool) { p.PodSelector = unreadable }))), errors: []string{
 			`spec.ipPools[1].podSelector: Invalid value: "Near" is not a valid label selector operator: write labels and operators as Kubernetes does [CILIUM-SELECTOR]`,
 		}},

@@ -215,8 +215,12 @@ func ciliumFindings() []finding {
 		}},
 		{name: "an installed Cilium, a family less", in: installed(as(dual), onlyIPv6), errors: []string{
 			`spec.ipPools: Invalid value: "": 10.244.0.0/16 is in use and cannot be changed or removed: restore it, and add CIDRs beside it [CILIUM-POOL-CHANGED]`,
+		}, warnings: []string{
+			"spec.ipPools: pods that run have IPv4 addresses, which are no longer wanted, until they are re-created [FAMILY-CHANGED]",
 		}},
-		{name: "an installed Cilium, a family more", in: installed(nil, dual)},
+		{name: "an installed Cilium, a family more", in: installed(nil, dual), warnings: []string{
+			"spec.ipPools: pods that run get their IPv6 addresses only when they are re-created, and Services theirs by ipFamilyPolicy [FAMILY-CHANGED]",
+		}},
 		{name: "an installed Cilium, pools for the first time", in: installed(as(noPools)), errors: []string{
 			"spec.ipPools: Forbidden: the pods of this Cilium have addresses of their nodes' spec.podCIDRs, which cannot be changed in place: remove ipPools [CILIUM-POOL-CHANGED]",
 		}},

@@ -2,15 +2,69 @@ package compose
 
 import (
 	"slices"
+	"strings"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
 	"github.com/networkstack/networkstack/internal/facts"
 )
 
+// after is the same kind of stack, edited, where another one was installed before.
+func after(before Input, edits ...func(*Input)) Input {
+	typ := before.Stack.Spec.CNI.Type
+	in := input(typ, edits...)
+	in.Existing = map[string]NetworkComponentSpec{}
+	for _, r := range Compose(before).Releases {
+		in.Existing[r.Name] = r.Spec
+	}
+	workload := map[CNIType]string{CNICilium: "kube-system/cilium", CNIFlannel: "kube-flannel/kube-flannel-ds", CNICalico: "calico-system/calico-node"}[typ]
+	namespace, name, _ := strings.Cut(workload, "/")
+	in.Facts.Installed = append(in.Facts.Installed, facts.Installed{
+		Type: facts.InstalledType(typ), Namespace: namespace, Name: name, Component: strings.ToLower(string(typ)),
+	})
+	return in
+}
+
 func familyFindings() []finding {
 	return []finding{
 		{name: "08 Services dual-stack, pods not", in: cilium(cluster(makeDual)), errors: []string{
 			`spec.ipPools: Invalid value: "IPv4": Services are dual-stack but pods are IPv4 only: add IPv6 to ipFamilies and to a pool [FAMILY-SERVICES-DUAL]`,
+		}},
+		{name: "08 Services dual-stack, and Weave Net is not", in: weave(cluster(makeDual)), errors: []string{
+			`spec.ipPools: Invalid value: "IPv4": Services are dual-stack but pods are IPv4 only: Weave Net carries IPv4 alone, so use type Cilium, Calico or Flannel, or take the IPv6 range from --service-cluster-ip-range of kube-apiserver and kube-controller-manager, which the operator cannot [FAMILY-SERVICES-DUAL]`,
+		}, warnings: []string{weaveLegacy}},
+		{name: "08 Services dual-stack, and the AWS VPC CNI is not", in: eks(cluster(makeDual), spec(func(s *NetworkStackSpec) { s.IPFamilies = []IPFamily{IPv4} })), errors: []string{
+			`spec.ipFamilies: Invalid value: "IPv4": Services are dual-stack but pods are IPv4 only: the AWS VPC CNI gives pods one family, so use type Cilium, Calico or Flannel, or take the IPv6 range from --service-cluster-ip-range of kube-apiserver and kube-controller-manager, which the operator cannot [FAMILY-SERVICES-DUAL]`,
+		}},
+		{name: "08 Services are IPv6, and Weave Net is not", in: weave(cluster(makeIPv6), cluster(func(s *facts.Snapshot) {
+			for i := range s.Nodes {
+				s.Nodes[i].InternalIPs = addrs("192.168.10.11")
+			}
+		})), errors: []string{
+			`spec.ipPools: Invalid value: "IPv4": pods are IPv4 but Services are IPv6: Weave Net carries IPv4 alone, so use type Cilium, Calico or Flannel [FAMILY-SERVICES-DIFFER]`,
+		}, warnings: []string{weaveLegacy}},
+		{name: "11 Cilium gets a family", in: after(cilium(), dual), warnings: []string{
+			"spec.ipPools: pods that run get their IPv6 addresses only when they are re-created, and Services theirs by ipFamilyPolicy [FAMILY-CHANGED]",
+		}},
+		{name: "11 Flannel gets a family", in: after(flannel(), dual, nodeMTUs(1500, 1500, 1500)), warnings: []string{
+			"spec.ipPools: pods that run get their IPv6 addresses only when they are re-created, and Services theirs by ipFamilyPolicy [FAMILY-CHANGED]",
+		}},
+		{name: "11 Calico gets a family", in: after(calico(), dual), warnings: []string{
+			"spec.ipPools: pods that run get their IPv6 addresses only when they are re-created, and Services theirs by ipFamilyPolicy [FAMILY-CHANGED]",
+		}},
+		{name: "11 Flannel loses a family", in: after(flannel(dual, nodeMTUs(1500, 1500, 1500)), nodeMTUs(1500, 1500, 1500)), warnings: []string{
+			"spec.ipPools: pods that run have IPv6 addresses, which are no longer wanted, until they are re-created [FAMILY-CHANGED]",
+			"spec.mtu: new pods get 1450, and those that are there keep 1430 until they are re-created; until then they do with less than they could [MTU-CHANGED]",
+		}},
+		{name: "11 no family comes or goes", in: after(flannel(dual, nodeMTUs(1500, 1500, 1500)), dual, nodeMTUs(1500, 1500, 1500))},
+		{name: "18 a Service range too large for an old API server", in: cilium(cluster(func(s *facts.Snapshot) { s.KubernetesVersion = "v1.33.4" }), pinned(PinnedFacts{ServiceCIDRs: []string{"10.96.0.0/11"}})), errors: []string{
+			`spec.cluster.serviceCIDRs[0]: Invalid value: "10.96.0.0/11": is larger than /12, and an API server before 1.34 takes no such range: write its --service-cluster-ip-range, or remove it to have the ranges discovered [SERVICE-RANGE-SIZE]`,
+		}},
+		{name: "18 such a range for a new API server", in: cilium(pinned(PinnedFacts{ServiceCIDRs: []string{"10.96.0.0/11"}}))},
+		{name: "18 a Service range too large for any", in: cilium(dual, pinned(PinnedFacts{ServiceCIDRs: []string{"10.96.0.0/12", "fd00:10:96::/63"}})), errors: []string{
+			`spec.cluster.serviceCIDRs[1]: Invalid value: "fd00:10:96::/63": is larger than /64, and the API server takes no such range: write its --service-cluster-ip-range, or remove it to have the ranges discovered [SERVICE-RANGE-SIZE]`,
+		}},
+		{name: "18 a Service range too small", in: cilium(pinned(PinnedFacts{ServiceCIDRs: []string{"10.96.0.0/30"}})), errors: []string{
+			`spec.cluster.serviceCIDRs[0]: Invalid value: "10.96.0.0/30": has fewer than 8 addresses, and the API server takes no such range: write its --service-cluster-ip-range, or remove it to have the ranges discovered [SERVICE-RANGE-SIZE]`,
 		}},
 		{name: "08 families differ", in: cilium(onlyIPv6, cluster(func(s *facts.Snapshot) {
 			s.ServiceCIDRs = prefixes("10.96.0.0/12")
@@ -106,10 +160,10 @@ func mtuFindings() []finding {
 	}
 	return []finding{
 		{name: "20 below 576", in: cilium(mtu(500)), errors: []string{
-			"spec.mtu: Invalid value: 500: must be from 576 to 65536, or 0 to have it derived [MTU-RANGE]",
+			"spec.mtu: Invalid value: 500: must be from 576 to 65520, or 0 to have it derived [MTU-RANGE]",
 		}},
-		{name: "20 above 65536", in: cilium(mtu(70000)), errors: []string{
-			"spec.mtu: Invalid value: 70000: must be from 576 to 65536, or 0 to have it derived [MTU-RANGE]",
+		{name: "20 above 65520", in: cilium(mtu(65521)), errors: []string{
+			"spec.mtu: Invalid value: 65521: must be from 576 to 65520, or 0 to have it derived [MTU-RANGE]",
 		}},
 		{name: "20 below 1280 with IPv6 listed", in: cilium(dual, mtu(1200), spec(func(s *NetworkStackSpec) { s.IPFamilies = []IPFamily{IPv4, IPv6} })), errors: []string{
 			"spec.mtu: Invalid value: 1200: IPv6 needs an MTU of at least 1280: raise mtu, or remove IPv6 from ipFamilies [MTU-BELOW-IPV6]",

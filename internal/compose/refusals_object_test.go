@@ -8,6 +8,9 @@ import (
 
 func objectFindings() []finding {
 	return []finding{
+		{name: "01 a second stack", in: cilium(func(in *Input) { in.OtherStack = "first" }), errors: []string{
+			`metadata.name: Forbidden: NetworkStack "first" is older and takes effect: edit that one, and delete this one [STACK-SECOND]`,
+		}},
 		{name: "no stack", in: Input{}, errors: []string{
 			"spec: Required value: there is no NetworkStack [STACK-MISSING]",
 		}},
@@ -104,7 +107,7 @@ func objectFindings() []finding {
 		}), errors: []string{
 			`spec.ipPools[0].cidrs[1]: Invalid value: "10.244.0.5/16": has host bits set; did you mean "10.244.0.0/16"? [CIDR-FORM]`,
 			`spec.ipPools[0].cidrs[0]: Invalid value: "10.96.0.0/16": overlaps the Service range 10.96.0.0/12 (ServiceCIDR/kubernetes): choose another range [POOL-OVERLAPS-SERVICES]`,
-			"spec.mtu: Invalid value: 500: must be from 576 to 65536, or 0 to have it derived [MTU-RANGE]",
+			"spec.mtu: Invalid value: 500: must be from 576 to 65520, or 0 to have it derived [MTU-RANGE]",
 			`spec.cluster.apiServer.host: Invalid value: "10.96.0.1": is a Service address (of default/kubernetes) and will vanish with kube-proxy; give the real endpoint: a load balancer, a virtual IP or a node-local proxy [ENDPOINT-IS-SERVICE]`,
 			"spec.cni.values: Forbidden: values.MTU is controlled by spec.mtu; remove it [VALUES-CONTROLLED]",
 		}},

@@ -15,6 +15,8 @@ type Input struct {
 	Stack   *networkstackv1alpha1.NetworkStack
 	Facts   *facts.Snapshot
 	Catalog catalog.Catalog
+	// OtherStack is a NetworkStack that is older, and takes effect in place of this one; empty when there is none.
+	OtherStack string
 	// OperatorImage is the operator's own image, which agents of its own run; empty when it is not known.
 	OperatorImage string
 	// Existing are the specs of the components there are, by name. What was settled when one of them was taken over stays.

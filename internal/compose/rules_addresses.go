@@ -44,7 +44,7 @@ var (
 	ruleFamilyServicesDual = refuses(AreaFamilies, Rule{
 		ID:     "FAMILY-SERVICES-DUAL",
 		When:   "Services are dual-stack and pods are not.",
-		Remedy: "Add the other family to ipFamilies and to a pool.",
+		Remedy: "Add the other family to ipFamilies and to a pool; with a network plugin of one family (Weave Net, the AWS VPC CNI), use another one, or take the other range from the API server's --service-cluster-ip-range.",
 		Source: "Kubernetes, IPv4/IPv6 dual-stack: Services of the other family would have no endpoints.",
 	})
 	ruleFamilyOrder = refuses(AreaFamilies, Rule{
@@ -83,6 +83,18 @@ var (
 		When:   "The Service default/kubernetes has an address outside of cluster.serviceCIDRs.",
 		Remedy: "Correct cluster.serviceCIDRs, or remove it to have the ranges discovered.",
 		Source: "Kubernetes gives that Service the first address of the primary range.",
+	})
+	ruleServiceRangeSize = refuses(AreaFamilies, Rule{
+		ID:     "SERVICE-RANGE-SIZE",
+		When:   "A range of cluster.serviceCIDRs is one that no API server of this version takes: fewer than 8 addresses, IPv6 larger than /64, and before 1.34 larger than /12 (IPv4) or /108 (IPv6).",
+		Remedy: "Write the API server's --service-cluster-ip-range, or remove it to have the ranges discovered.",
+		Source: "kube-apiserver, validation of its options, and its allocator of Service addresses (DisableAllocatorDualWrite).",
+	})
+	ruleFamilyChanged = warns(AreaFamilies, Rule{
+		ID:     "FAMILY-CHANGED",
+		When:   "Pods are to have other IP families than those of the installed network plugin.",
+		Remedy: "Re-create the pods after the roll-out, node by node; Services keep their families until their ipFamilyPolicy is changed.",
+		Source: "Kubernetes, IPv4/IPv6 dual-stack: a pod has the addresses that it got when it started.",
 	})
 	ruleWindowsDualStack = refuses(AreaFamilies, Rule{
 		ID:     "WINDOWS-DUAL-STACK",
@@ -268,9 +280,9 @@ var (
 	ruleMTURange = refuses(AreaMTU, Rule{
 		ID:        "MTU-RANGE",
 		APIServer: true,
-		When:      "mtu is neither 0 nor from 576 to 65536.",
+		When:      "mtu is neither 0 nor from 576 to 65520.",
 		Remedy:    "Use a number of that range, or 0 to have it derived.",
-		Source:    "RFC 791: every IPv4 host takes 576 bytes. The upper bound is the loopback interface's.",
+		Source:    "RFC 791: every IPv4 host takes 576 bytes. Linux gives no route more than 65520.",
 	})
 	ruleMTUNodeRange = refuses(AreaMTU, Rule{
 		ID:        "MTU-NODE-RANGE",

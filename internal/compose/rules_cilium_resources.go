@@ -20,8 +20,8 @@ var (
 		ID:        "CILIUM-POOL-FIELD",
 		APIServer: true,
 		When:      "A pool has podSelector or namespaceSelector, and cni.cilium.ipam is not MultiPool.",
-		Remedy:    "Remove it, or set ipam to MultiPool.",
-		Source:    "Other network plugins, and Cilium's cluster-pool, do not choose a pool by the pod.",
+		Remedy:    "Remove it, or set ipam to MultiPool; with Calico, name the pool in the annotation cni.projectcalico.org/ipv4pools of namespaces or pods.",
+		Source:    "Other network plugins, and Cilium's cluster-pool, do not choose a pool by the labels of pods.",
 	})
 	ruleCiliumDefaultPool = refuses(AreaCilium, Rule{
 		ID:        "CILIUM-POOL-DEFAULT-FIELD",

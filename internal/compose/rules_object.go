@@ -8,6 +8,12 @@ var (
 		Remedy: "Create one, named cluster.",
 		Source: "The operator's API.",
 	})
+	ruleStackSecond = refuses(AreaObject, Rule{
+		ID:     "STACK-SECOND",
+		When:   "There is an older NetworkStack.",
+		Remedy: "Edit that one, and delete this one.",
+		Source: "The operator's API: a cluster has one network.",
+	})
 	ruleUnknownValue = refuses(AreaObject, Rule{
 		ID:        "STACK-UNKNOWN-VALUE",
 		APIServer: true,

@@ -17,6 +17,7 @@ func (s *state) validateFamilies() {
 		return
 	}
 	s.validateServiceFamilies()
+	s.warnOfFamilyChange()
 	s.validateNodeFamilies()
 	s.validateWindows()
 }
@@ -85,15 +86,18 @@ func (s *state) validateServiceFamilies() {
 				"the API server has no %s Service range: add one to --service-cluster-ip-range of kube-apiserver and kube-controller-manager, which the operator cannot, or remove %s",
 				f, f)))
 		} else {
+			remedy := "make the families of the pods those of the Services"
+			if s.cni == networkstackv1alpha1.CNIWeaveNet {
+				remedy = "Weave Net carries IPv4 alone, so use type Cilium, Calico or Flannel"
+			}
 			s.refuse(ruleFamilyServicesDiffer, field.Invalid(path, value, fmt.Sprintf(
-				"pods are %s but Services are %s: make the families of the pods those of the Services", f, familyWords(services))))
+				"pods are %s but Services are %s: %s", f, familyWords(services), remedy)))
 		}
 		return
 	}
 	if len(services) > len(s.families) {
 		s.refuse(ruleFamilyServicesDual, field.Invalid(path, value, fmt.Sprintf(
-			"Services are dual-stack but pods are %s only: add %s to ipFamilies and to a pool",
-			s.families[0], otherFamily(s.families[0]))))
+			"Services are dual-stack but pods are %s only: %s", s.families[0], s.dualStackRemedy())))
 		return
 	}
 	if s.families[0] != services[0] {
@@ -102,6 +106,71 @@ func (s *state) validateServiceFamilies() {
 		return
 	}
 	s.warnOfNodeOrder()
+}
+
+// dualStackRemedy is what can be done about Services of both families where pods have one.
+func (s *state) dualStackRemedy() string {
+	other := otherFamily(s.families[0])
+	oneFamily := map[networkstackv1alpha1.CNIType]string{
+		networkstackv1alpha1.CNIWeaveNet: "Weave Net carries IPv4 alone",
+		networkstackv1alpha1.CNIAWSVPC:   "the AWS VPC CNI gives pods one family",
+	}
+	if why := oneFamily[s.cni]; why != "" {
+		return fmt.Sprintf("%s, so use type Cilium, Calico or Flannel, or take the %s range from --service-cluster-ip-range of kube-apiserver and "+
+			"kube-controller-manager, which the operator cannot", why, other)
+	}
+	return fmt.Sprintf("add %s to ipFamilies and to a pool", other)
+}
+
+// warnOfFamilyChange warns of families that come to an installed network plugin, or go: pods keep the addresses that they have.
+func (s *state) warnOfFamilyChange() {
+	before := s.previousFamilies()
+	if len(before) == 0 || !s.installsCNI() {
+		return
+	}
+	for _, f := range []networkstackv1alpha1.IPFamily{ipv4, ipv6} {
+		switch had := slices.Contains(before, f); {
+		case had == s.has(f):
+		case had:
+			s.warn(ruleFamilyChanged, s.familiesPath(), "pods that run have %s addresses, which are no longer wanted, until they are re-created", f)
+		default:
+			s.warn(ruleFamilyChanged, s.familiesPath(), "pods that run get their %s addresses only when they are re-created, and Services theirs by ipFamilyPolicy", f)
+		}
+	}
+}
+
+// previousFamilies are those of the network plugin's component that is there; none when that does not say.
+func (s *state) previousFamilies() []networkstackv1alpha1.IPFamily {
+	var out []networkstackv1alpha1.IPFamily
+	note := func(f networkstackv1alpha1.IPFamily, has bool) {
+		if has && !slices.Contains(out, f) {
+			out = append(out, f)
+		}
+	}
+	switch s.cni {
+	case networkstackv1alpha1.CNICilium, networkstackv1alpha1.CNIFlannel:
+		name, keys := nameCilium, []string{"ipv4.enabled", "ipv6.enabled"}
+		if s.cni == networkstackv1alpha1.CNIFlannel {
+			name, keys = nameFlannel, []string{"podCidr", "podCidrv6"}
+		}
+		values, err := ParseValues(s.existing[name].DerivedValues)
+		if err != nil {
+			return nil
+		}
+		for i, f := range []networkstackv1alpha1.IPFamily{ipv4, ipv6} {
+			v, _ := lookup(values, keys[i])
+			note(f, v != nil && v != false && v != "")
+		}
+	case networkstackv1alpha1.CNICalico:
+		for cidr := range s.previousCalicoPools() {
+			if p, err := netip.ParsePrefix(cidr); err == nil {
+				note(familyOf(p.Addr()), true)
+			}
+		}
+	default:
+		// The others have one family, which is never changed.
+	}
+	return out
 }
 
 // warnOfNodeOrder warns of nodes that have the families the other way round: pods there have their addresses in the nodes' order.

@@ -137,10 +137,10 @@ func (s *state) validatePoolAgainstCluster(p pool) {
 		}
 		remedy = "the range was derived from the nodes' podCIDRs; state ipPools"
 	}
-	for _, svc := range s.services {
-		if p.prefix.Overlaps(svc) {
+	for _, svc := range s.serviceRanges() {
+		if p.prefix.Overlaps(svc.Prefix) {
 			s.refuse(rulePoolOverlapsServices, field.Invalid(p.path, p.prefix.String(), fmt.Sprintf(
-				"overlaps the Service range %s%s: %s", svc, parenthesised(s.serviceSource), remedy)))
+				"overlaps the Service range %s%s: %s", svc.Prefix, parenthesised(svc.Source), remedy)))
 		}
 	}
 	if ip := s.facts.ServiceIP.Unmap(); len(s.services) == 0 && ip.IsValid() && p.prefix.Contains(ip) {

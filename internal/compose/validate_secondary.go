@@ -417,9 +417,9 @@ func (s *state) overlapsPods(p netip.Prefix) *pool {
 
 // overlapsServices names the Services that a network overlaps; empty when it does not.
 func (s *state) overlapsServices(p netip.Prefix) string {
-	for _, svc := range s.services {
-		if svc.Overlaps(p) {
-			return fmt.Sprintf("the Service range %s%s", svc, parenthesised(s.serviceSource))
+	for _, svc := range s.serviceRanges() {
+		if svc.Prefix.Overlaps(p) {
+			return fmt.Sprintf("the Service range %s%s", svc.Prefix, parenthesised(svc.Source))
 		}
 	}
 	if ip := s.facts.ServiceIP.Unmap(); len(s.services) == 0 && ip.IsValid() && p.Contains(ip) {

@@ -61,7 +61,7 @@ func (d *Discoverer) Discover(ctx context.Context) (*Snapshot, error) {
 	if s.Installed, err = d.installed(ctx); err != nil {
 		return nil, fmt.Errorf("listing DaemonSets: %w", err)
 	}
-	if s.ServiceCIDRs, s.ServiceCIDRSource, err = d.serviceCIDRs(ctx, kubeadm); err != nil {
+	if err = d.serviceCIDRs(ctx, s, kubeadm); err != nil {
 		return nil, fmt.Errorf("listing ServiceCIDRs: %w", err)
 	}
 	if s.ServiceIP, err = d.serviceIP(ctx); err != nil {
@@ -188,25 +188,34 @@ func (d *Discoverer) claimCalico(ctx context.Context, found []Installed) error {
 	return nil
 }
 
+// defaultServiceCIDR is the ServiceCIDR that the API server makes of its flags.
+const defaultServiceCIDR = "kubernetes"
+
 // serviceCIDRs prefers the ServiceCIDR objects, which follow the API server's flags, over kubeadm's
 // configuration, which only tells what was true at installation.
-func (d *Discoverer) serviceCIDRs(ctx context.Context, kubeadm kubeadmConfiguration) ([]netip.Prefix, string, error) {
+func (d *Discoverer) serviceCIDRs(ctx context.Context, s *Snapshot, kubeadm kubeadmConfiguration) error {
 	var list networkingv1.ServiceCIDRList
-	err := d.Reader.List(ctx, &list)
-	if err != nil && !meta.IsNoMatchError(err) && !apierrors.IsNotFound(err) {
-		return nil, "", err
+	if err := d.Reader.List(ctx, &list); err != nil && !meta.IsNoMatchError(err) && !apierrors.IsNotFound(err) {
+		return err
 	}
-	if err == nil {
-		for i := range list.Items {
-			if list.Items[i].Name == "kubernetes" {
-				return parsePrefixes(list.Items[i].Spec.CIDRs), "ServiceCIDR/kubernetes", nil
-			}
+	slices.SortFunc(list.Items, func(a, b networkingv1.ServiceCIDR) int { return cmp.Compare(a.Name, b.Name) })
+	for i := range list.Items {
+		name, cidrs := "ServiceCIDR/"+list.Items[i].Name, parsePrefixes(list.Items[i].Spec.CIDRs)
+		if list.Items[i].Name == defaultServiceCIDR {
+			s.ServiceCIDRs, s.ServiceCIDRSource = cidrs, name
+			continue
+		}
+		for _, p := range cidrs {
+			s.MoreServiceCIDRs = append(s.MoreServiceCIDRs, ServiceRange{Prefix: p, Source: name})
 		}
 	}
-	if cidrs := parsePrefixes(splitList(kubeadm.Networking.ServiceSubnet)); len(cidrs) > 0 {
-		return cidrs, "kube-system/kubeadm-config networking.serviceSubnet", nil
+	if s.ServiceCIDRSource != "" {
+		return nil
 	}
-	return nil, "", nil
+	if cidrs := parsePrefixes(splitList(kubeadm.Networking.ServiceSubnet)); len(cidrs) > 0 {
+		s.ServiceCIDRs, s.ServiceCIDRSource = cidrs, "kube-system/kubeadm-config networking.serviceSubnet"
+	}
+	return nil
 }
 
 func (d *Discoverer) serviceIP(ctx context.Context) (netip.Addr, error) {

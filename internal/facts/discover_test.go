@@ -197,20 +197,29 @@ func TestDiscoverServiceCIDRs(t *testing.T) {
 		objects []client.Object
 		want    []string
 		source  string
+		more    []string
 	}{
 		{name: "nothing known"},
 		{"object before kubeadm", []client.Object{serviceCIDR("kubernetes", "10.96.0.0/12", "fd00:96::/112"), kubeadm},
-			[]string{"10.96.0.0/12", "fd00:96::/112"}, fromObject},
+			[]string{"10.96.0.0/12", "fd00:96::/112"}, fromObject, nil},
 		// Ranges added later are not those of the API server's flags.
-		{"an added range does not count", []client.Object{serviceCIDR("added", "10.50.0.0/16"), kubeadm}, []string{"10.200.0.0/16", "fd00:200::/112"}, fromKubeadm},
-		{"added range beside the first", []client.Object{serviceCIDR("added", "10.50.0.0/16"), serviceCIDR("kubernetes", "10.96.0.0/12")}, []string{"10.96.0.0/12"}, fromObject},
-		{"kubeadm", []client.Object{kubeadm}, []string{"10.200.0.0/16", "fd00:200::/112"}, fromKubeadm},
-		{"kubeadm's nonsense", []client.Object{kubeadmConfig("networking: {serviceSubnet: 'ten, ,'}")}, nil, ""},
+		{"an added range does not count", []client.Object{serviceCIDR("added", "10.50.0.0/16"), kubeadm}, []string{"10.200.0.0/16", "fd00:200::/112"}, fromKubeadm, []string{"ServiceCIDR/added 10.50.0.0/16"}},
+		{"added ranges beside the first", []client.Object{serviceCIDR("b", "10.60.0.0/16", "fd00:60::/112"), serviceCIDR("added", "10.50.0.0/16"), serviceCIDR("kubernetes", "10.96.0.0/12")}, []string{"10.96.0.0/12"}, fromObject,
+			[]string{"ServiceCIDR/added 10.50.0.0/16", "ServiceCIDR/b 10.60.0.0/16", "ServiceCIDR/b fd00:60::/112"}},
+		{"kubeadm", []client.Object{kubeadm}, []string{"10.200.0.0/16", "fd00:200::/112"}, fromKubeadm, nil},
+		{"kubeadm's nonsense", []client.Object{kubeadmConfig("networking: {serviceSubnet: 'ten, ,'}")}, nil, "", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := discover(t, tc.objects...)
 			if diff := cmp.Diff(prefixes(tc.want...), s.ServiceCIDRs, byValue); diff != "" || s.ServiceCIDRSource != tc.source {
 				t.Errorf("source %q, want %q; -want +got:\n%s", s.ServiceCIDRSource, tc.source, diff)
+			}
+			var more []string
+			for _, r := range s.MoreServiceCIDRs {
+				more = append(more, r.Source+" "+r.Prefix.String())
+			}
+			if diff := cmp.Diff(tc.more, more); diff != "" {
+				t.Errorf("added ranges: -want +got:\n%s", diff)
 			}
 		})
 	}

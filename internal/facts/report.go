@@ -53,6 +53,9 @@ func Report(s *Snapshot) *networkstackv1alpha1.FactsStatus {
 	for _, p := range s.ServiceCIDRs {
 		out.ServiceCIDRs = append(out.ServiceCIDRs, p.String())
 	}
+	for _, r := range s.MoreServiceCIDRs {
+		out.ServiceCIDRs = append(out.ServiceCIDRs, r.Prefix.String())
+	}
 	for _, p := range PodCIDRs(s.Nodes) {
 		out.PodCIDRs = append(out.PodCIDRs, p.String())
 	}

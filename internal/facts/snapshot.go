@@ -19,6 +19,8 @@ type Snapshot struct {
 	ServiceCIDRs []netip.Prefix
 	// ServiceCIDRSource says where they were found, such as "ServiceCIDR/kubernetes".
 	ServiceCIDRSource string
+	// MoreServiceCIDRs are ranges of Services that were added to those as objects, ordered by object.
+	MoreServiceCIDRs []ServiceRange
 	// ServiceIP is the ClusterIP of the Service default/kubernetes.
 	ServiceIP netip.Addr
 	// APIServer is an address of the API server that works without any Service; the zero value when none is known.
@@ -45,6 +47,13 @@ type Snapshot struct {
 	ServiceMonitors, PodMonitors bool
 	// Installed are the network plugins, the kube-proxy and the agents for secondary networks found, ordered by workload.
 	Installed []Installed
+}
+
+// ServiceRange is a range of Services and where it was found.
+type ServiceRange struct {
+	Prefix netip.Prefix
+	// Source is such as "ServiceCIDR/more".
+	Source string
 }
 
 // Node is what matters of a node.

@@ -131,7 +131,7 @@ func fillConditions(s *scope, out *networkstackv1alpha1.NetworkStackStatus, read
 	case !s.stack.DeletionTimestamp.IsZero():
 		status.Working(conditions, generation, networkstackv1alpha1.ReasonDeleting, deletionText(s))
 	case s.conflict != "":
-		message := fmt.Sprintf("NetworkStack %q is older and takes effect: edit that one, and delete this one", s.conflict)
+		message := strings.Join(lines(compose.Compose(compose.Input{Stack: s.stack, OtherStack: s.conflict}).Errors), "\n")
 		accepted(metav1.ConditionFalse, networkstackv1alpha1.ReasonConflict, message)
 		status.Stuck(conditions, generation, networkstackv1alpha1.ReasonConflict, message)
 	case s.stack.Spec.Suspend:

@@ -155,8 +155,8 @@ func TestFillConditions(t *testing.T) {
 		want  map[string]string
 	}{
 		{"conflict", scope{stack: stackOf(), conflict: "older"},
-			build(`-Conflict: NetworkStack "older" is older and takes effect: edit that one, and delete this one`,
-				`-Conflict: NetworkStack "older" is older and takes effect: edit that one, and delete this one`, "Stalled")},
+			build(`-Conflict: metadata.name: Forbidden: NetworkStack "older" is older and takes effect: edit that one, and delete this one [STACK-SECOND]`,
+				`-Conflict: metadata.name: Forbidden: NetworkStack "older" is older and takes effect: edit that one, and delete this one [STACK-SECOND]`, "Stalled")},
 		{"suspended", scope{stack: stackOf(suspended)},
 			build("", "-Suspended: suspended: nothing is installed, upgraded, corrected or removed", "")},
 		// What would be done is worked out all the same.
