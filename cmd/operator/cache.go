@@ -127,7 +127,13 @@ func trimDaemonSet(obj any) (any, error) {
 	pod := &ds.Spec.Template.Spec
 	containers := make([]corev1.Container, 0, len(pod.Containers))
 	for _, c := range pod.Containers {
-		containers = append(containers, corev1.Container{Name: c.Name, Image: c.Image})
+		var ports []corev1.ContainerPort
+		for _, p := range c.Ports {
+			if p.HostPort != 0 {
+				ports = append(ports, corev1.ContainerPort{HostPort: p.HostPort, Protocol: p.Protocol})
+			}
+		}
+		containers = append(containers, corev1.Container{Name: c.Name, Image: c.Image, Ports: ports})
 	}
 	ds.Spec.Template = corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: containers, NodeSelector: pod.NodeSelector}}
 	return ds, nil

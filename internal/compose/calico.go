@@ -227,6 +227,7 @@ func (s *state) calicoValues() *valuesBuilder {
 	for _, key := range []string{"bpfEnabled", "nftablesMode"} {
 		b.reserve("defaultFelixConfiguration."+key, "spec.cni.calico.dataplane") // the tigera-operator sets them
 	}
+	s.deriveSwarm(b)
 	if s.spec.Sources != nil && s.spec.Sources.ImageRegistry != "" {
 		b.control("installation.registry", "spec.sources.imageRegistry", s.spec.Sources.ImageRegistry+"/",
 			"the tigera-operator takes Calico's images from there")

@@ -259,6 +259,9 @@ func (s *state) ciliumEncryption(b *valuesBuilder) {
 }
 
 func (s *state) ciliumOperations(b *valuesBuilder) {
+	if minor, why := s.firstCilium(); minor != "" {
+		b.set(ciliumCompatibility, minor, "%s, whose defaults stay", why)
+	}
 	b.set("rollOutCiliumPods", true, "a change of configuration reaches the agents only when they restart")
 	b.set("operator.rollOutPods", true, "a change of configuration reaches the operator only when it restarts")
 	// Two replicas may not share a node (required anti-affinity), so a second one would stay Pending.
@@ -268,6 +271,32 @@ func (s *state) ciliumOperations(b *valuesBuilder) {
 		b.set("operator.replicas", 2, "the replicas run on different nodes")
 	}
 	s.ciliumHubble(b)
+}
+
+// ciliumCompatibility is where the chart is told whose defaults to keep.
+const ciliumCompatibility = "upgradeCompatibility"
+
+// firstCilium is the minor version that Cilium was installed with first, as far as it is known, and how that is known.
+func (s *state) firstCilium() (minor, why string) {
+	previous := s.existing[nameCilium]
+	if values, err := ParseValues(previous.DerivedValues); err == nil {
+		if v := text(values, ciliumCompatibility); v != "" {
+			return v, "the version that Cilium was installed with first"
+		}
+	}
+	if v := parseVersion(previous.Chart.Version); v != nil {
+		return minorOf(v), "the version that Cilium was installed with"
+	}
+	i := slices.IndexFunc(s.facts.Installed, func(i facts.Installed) bool { return i.Type == facts.InstalledCilium })
+	if i >= 0 {
+		if v := imageVersion(s.facts.Installed[i].Image); v != nil {
+			return minorOf(v), "the version of the Cilium that was found"
+		}
+	}
+	if v := parseVersion(s.cniVersion); v != nil {
+		return minorOf(v), "the version that Cilium is installed with first"
+	}
+	return "", ""
 }
 
 // ReplacesKubeProxy says whether a component, as it is written, programs Services in kube-proxy's place.

@@ -89,6 +89,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.validateNodeAgent()
 	s.validateObservability()
 	s.validateAddons()
+	s.validateNeighbours()
 	s.noteDefaults()
 
 	return s, s.releases()

@@ -16,11 +16,11 @@ import (
 func TestDerivedValues(t *testing.T) {
 	// What every Cilium release has whatever the stack; the user may replace it.
 	ciliumRest := object{
-		"rollOutCiliumPods": true,
-		"operator":          object{"rollOutPods": true, "replicas": int64(2)},
-		"hubble":            object{"enabled": false, "peerService": object{"clusterDomain": "cluster.local"}},
-		"encryption":        object{"enabled": false},
-		"ipv4":              object{"enabled": true}, "ipv6": object{"enabled": false},
+		"rollOutCiliumPods": true, "upgradeCompatibility": "1.20",
+		"operator":   object{"rollOutPods": true, "replicas": int64(2)},
+		"hubble":     object{"enabled": false, "peerService": object{"clusterDomain": "cluster.local"}},
+		"encryption": object{"enabled": false},
+		"ipv4":       object{"enabled": true}, "ipv6": object{"enabled": false},
 		"enableIPv4Masquerade": true,
 		"routingMode":          "tunnel", "tunnelProtocol": "vxlan", "underlayProtocol": "ipv4",
 		"kubeProxyReplacement": "false",

@@ -53,6 +53,7 @@ func (s *state) kubeProxyValues() *valuesBuilder {
 		return b
 	}
 	b.set("bindAddress", bindAll(s.primary()), "the primary family is %s", s.primary())
+	s.deriveConntrack(b)
 	s.detectLocal(b)
 	return b
 }

@@ -227,6 +227,13 @@ func ciliumFindings() []finding {
 		{name: "an installed Cilium, no pools any more", in: installed(nil, noPools), errors: []string{
 			"spec.ipPools: Required value: the pods of this Cilium have addresses of ipPools, which cannot be changed in place: restore them [CILIUM-POOL-CHANGED]",
 		}},
+		{name: "an installed Cilium, compatible with another version", in: installed(nil, values(object{"upgradeCompatibility": "1.17"})), warnings: []string{
+			"spec.cni.values: values.upgradeCompatibility goes from 1.20 to 1.17, and with it defaults that were kept: read what Cilium's upgrade notes say of them; restore 1.20 to keep them [CILIUM-COMPATIBILITY]",
+		}},
+		{name: "an installed Cilium, no longer compatible with another version", in: installed(as(values(object{"upgradeCompatibility": "1.17"}))), warnings: []string{
+			"spec.cni.values: values.upgradeCompatibility goes from 1.17 to 1.20, and with it defaults that were kept: read what Cilium's upgrade notes say of them; restore 1.17 to keep them [CILIUM-COMPATIBILITY]",
+		}},
+		{name: "an installed Cilium, compatible as before", in: installed(as(values(object{"upgradeCompatibility": "1.17"})), values(object{"upgradeCompatibility": "1.17"}))},
 		{name: "an installed Cilium, another data path", in: installed(nil, values(netkit)), errors: []string{
 			"spec.cni.values: Invalid value: values.bpf.datapathMode cannot be changed while Cilium is installed: pods that are there keep what they have; restore veth [CILIUM-VALUE-CHANGED]",
 		}},

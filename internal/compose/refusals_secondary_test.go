@@ -158,6 +158,9 @@ func secondaryFindings() []finding {
 		{name: "a Cilium without cni", in: cilium(secondary(), values(object{"cni": nil})), errors: []string{
 			"spec.cni.values: Invalid value: values.cni.exclusive may only be false: secondaryNetworks are wanted, and an exclusive Cilium puts the configuration of other plugins aside; remove values.cni [SECONDARY-CILIUM-EXCLUSIVE]",
 		}},
+		{name: "an exclusive Cilium beside a Multus of others", in: cilium(exclusive(true), found(foreignMultus)), errors: []string{
+			"spec.cni.values: Invalid value: values.cni.exclusive may only be false: DaemonSet kube-system/kube-multus-ds is a Multus, and an exclusive Cilium puts its configuration aside; remove values.cni.exclusive [SECONDARY-CILIUM-EXCLUSIVE]",
+		}},
 		{name: "an exclusive Cilium alone", in: cilium(exclusive(true))},
 		{name: "an exclusive Cilium beside a Multus that has yet to go", in: cilium(exclusive(true), func(in *Input) { in.Existing = map[string]NetworkComponentSpec{"multus": {Type: TypeMultus}} }), errors: []string{
 			"spec.cni.values: Invalid value: values.cni.exclusive may only be false: Multus is still there, and an exclusive Cilium puts the configuration of other plugins aside; remove values.cni.exclusive [SECONDARY-CILIUM-EXCLUSIVE]",

@@ -19,7 +19,7 @@ type finding struct {
 func findings() []finding {
 	return slices.Concat(addressFindings(), familyFindings(), mtuFindings(), kubeProxyFindings(), cniFindings(), ciliumFindings(),
 		objectFindings(), adoptionFindings(), calicoFindings(), secondaryFindings(), cloudFindings(), awsFindings(),
-		weaveFindings(), nodeAgentFindings(), agentFindings(), policyFindings(), metricsFindings(), ciliumPoolFindings(), ciliumBGPFindings(),
+		weaveFindings(), nodeAgentFindings(), agentFindings(), policyFindings(), metricsFindings(), neighbourFindings(), ciliumPoolFindings(), ciliumBGPFindings(),
 		observabilityFindings(), addonFindings())
 }
 

@@ -76,6 +76,7 @@ func (s *state) releases() []Release {
 	out = append(out, s.secondaryReleases()...)
 	out = append(out, s.observabilityReleases(out)...)
 	out = append(out, s.addonReleases(network(out), out)...)
+	s.validateHostPorts(out)
 	s.validateIgnored(out)
 	return out
 }

@@ -2,6 +2,18 @@ package compose
 
 // Rules about the agents of network plugins and kube-proxy, and what they enforce and report.
 var (
+	ruleHostPortTaken = refuses(AreaAgents, Rule{
+		ID:     "HOST-PORT-TAKEN",
+		When:   "The values give two of the components the same port of the nodes.",
+		Remedy: "Give one of them another port.",
+		Source: "Both run in the network of each node: the second one to come cannot open the port, or is not scheduled.",
+	})
+	ruleHostPortFound = warns(AreaAgents, Rule{
+		ID:     "HOST-PORT-FOUND",
+		When:   "A component takes a port of the nodes that a DaemonSet of others declares.",
+		Remedy: "Give one of them another port, or keep that DaemonSet away from the nodes.",
+		Source: "Kubernetes schedules no two pods with the same host port on a node.",
+	})
 	ruleAgentsResources = refuses(AreaAgents, Rule{
 		ID:     "AGENTS-RESOURCES",
 		When:   "The agents' resources have a negative or unknown entry, or request more than the limit.",

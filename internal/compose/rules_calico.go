@@ -49,6 +49,12 @@ var (
 		Remedy: "Use VXLAN.",
 		Source: "Calico, Azure: its network drops packets of IPIP.",
 	})
+	ruleCalicoWireGuardMigration = warns(AreaCalico, Rule{
+		ID:     "CALICO-WIREGUARD-KUBEVIRT",
+		When:   "Encryption WireGuard with Calico, and KubeVirt is there.",
+		Remedy: "Do not migrate machines live, remove encryption, or use type Cilium.",
+		Source: "Calico 3.32, live migration of KubeVirt's machines: not together with WireGuard.",
+	})
 	ruleCalicoWireGuardGKE = refuses(AreaCalico, Rule{
 		ID:     "CALICO-WIREGUARD-GKE",
 		When:   "Encryption WireGuard with Calico on GKE.",

@@ -112,6 +112,12 @@ var (
 		Remedy: "Give SCTP Services the same port as their pods.",
 		Source: "Cilium, Kubernetes Without kube-proxy, limitations: ports of SCTP are not rewritten.",
 	})
+	ruleCiliumMounts = warns(AreaCilium, Rule{
+		ID:     "CILIUM-SOCKET-MOUNTS",
+		When:   "Cilium balances at the socket (kubeProxy.mode Replaced), something mounts volumes by NFS or SMB from Services (Longhorn, Portworx, CSI drivers), and a node has a kernel older than 6.7 that is not known to have the fixes.",
+		Remedy: "See to it that the kernel has them, or upgrade it.",
+		Source: "Cilium, Kubernetes Without kube-proxy, limitations, with the kernels of Ubuntu and RHEL; cilium#21541.",
+	})
 	ruleEgressGateway = refuses(AreaCilium, Rule{
 		ID:     "CILIUM-EGRESS-GATEWAY",
 		When:   "The value egressGateway.enabled without kubeProxy.mode Replaced or without the value bpf.masquerade.",
@@ -213,6 +219,12 @@ var (
 		When:   "A CIDR, or with MultiPool a disabled pool, of which nodes have ranges is taken from an installed Cilium.",
 		Remedy: "Restore it, drain and delete the nodes that the message names so that they are registered anew (with MultiPool, re-create the pods), and remove it then.",
 		Source: "Cilium, cluster-pool IPAM: a node keeps its range, which nobody would route any more. What is given out is read from the CiliumNodes.",
+	})
+	ruleCiliumCompatibility = warns(AreaCilium, Rule{
+		ID:     "CILIUM-COMPATIBILITY",
+		When:   "The value upgradeCompatibility of an installed Cilium changes. Left out, it is derived: the minor version that was installed first.",
+		Remedy: "Read Cilium's upgrade notes, or restore the value.",
+		Source: "Cilium, upgrade guide: the chart keeps the defaults of the version that it names.",
 	})
 	ruleCiliumValueChanged = refuses(AreaCilium, Rule{
 		ID:     "CILIUM-VALUE-CHANGED",

@@ -23,7 +23,7 @@ var (
 	})
 	ruleSecondaryExclusive = refuses(AreaSecondary, Rule{
 		ID:     "SECONDARY-CILIUM-EXCLUSIVE",
-		When:   "Secondary networks are wanted, and Cilium's value cni.exclusive is set to something else than false.",
+		When:   "Secondary networks are wanted, or a Multus is there, and Cilium's value cni.exclusive is set to something else than false.",
 		Remedy: "Remove the value; the operator sets it to false.",
 		Source: "Cilium renames the configuration of every other plugin to *.cilium_bak (multus-cni#972, rke2#9074).",
 	})

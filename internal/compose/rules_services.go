@@ -178,6 +178,18 @@ var (
 		Remedy: "Set linuxDataplane of that Calico to Nftables, or choose IPTables.",
 		Source: "Calico, nftables data plane: it and kube-proxy use the same. With the iptables one traffic breaks (calico#8025).",
 	})
+	ruleProxyStrictARP = warns(AreaKubeProxy, Rule{
+		ID:     "PROXY-STRICT-ARP",
+		When:   "kube-proxy's mode is IPVS without ipvs.strictARP, and MetalLB or kube-vip is there.",
+		Remedy: "Set values.ipvs.strictARP to true, or the same where kube-proxy is managed.",
+		Source: "MetalLB, installation, preparation; KubeProxyConfiguration, ipvs.strictARP: else every node answers ARP for what one of them announces.",
+	})
+	ruleProxyConntrack = warns(AreaKubeProxy, Rule{
+		ID:     "PROXY-CONNTRACK",
+		When:   "The values set limits of connection tracking, and a node is a container of another machine (kind).",
+		Remedy: "Set conntrack.maxPerCore and conntrack.min to 0, or leave them out.",
+		Source: "KubeProxyConfiguration, conntrack: kube-proxy exits when it may not write the sysctls.",
+	})
 	ruleNodePortAddresses = refuses(AreaKubeProxy, Rule{
 		ID:     "PROXY-NODEPORT-ADDRESSES",
 		When:   "nodePortAddresses has \"primary\" beside CIDRs.",

@@ -3,7 +3,9 @@ package compose
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"go4.org/netipx"
@@ -55,6 +57,10 @@ func (s *state) secondaryNetworks() (why string, wanted bool) {
 	}
 	if _, there := s.existing[nameMultus]; there {
 		return "Multus is still there, and an exclusive Cilium puts the configuration of other plugins aside", true
+	}
+	if i := slices.IndexFunc(s.facts.Installed, func(i facts.Installed) bool { return i.Type == facts.InstalledMultus }); i >= 0 {
+		return fmt.Sprintf("DaemonSet %s/%s is a Multus, and an exclusive Cilium puts its configuration aside",
+			s.facts.Installed[i].Namespace, s.facts.Installed[i].Name), true
 	}
 	return "", false
 }

@@ -235,6 +235,7 @@ func TestCiliumIsNotExclusive(t *testing.T) {
 		"alone":                    {cilium(), false},
 		"with Multus":              {cilium(secondary()), true},
 		"with an external Multus":  {cilium(secondary(), externalMultus), true},
+		"with Multus of others":    {cilium(found(foreignMultus)), true},
 		"with Multus yet to go":    {cilium(existing), true},
 		"with Multus, said by all": {cilium(secondary(), values(object{"cni": object{"exclusive": false}})), true},
 	} {

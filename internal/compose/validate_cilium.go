@@ -329,6 +329,12 @@ func (s *state) validateCiliumChange() {
 		return
 	}
 	user := s.userValues[cniPath.String()]
+	first, _ := s.firstCilium()
+	before, after := orElse(old, ciliumCompatibility, orElse(derived, ciliumCompatibility, first)), orElse(user, ciliumCompatibility, first)
+	if before != after {
+		s.warn(ruleCiliumCompatibility, cniPath.Child("values"), "values.%s goes from %v to %v, and with it defaults that were kept: read what Cilium's upgrade notes say of them; restore %v to keep them",
+			ciliumCompatibility, before, after, before)
+	}
 	for _, v := range []struct {
 		key    string
 		normal any

@@ -58,7 +58,7 @@ func (d *Discoverer) Discover(ctx context.Context) (*Snapshot, error) {
 	if s.Nodes, err = d.nodes(ctx); err != nil {
 		return nil, fmt.Errorf("listing nodes: %w", err)
 	}
-	if s.Installed, err = d.installed(ctx); err != nil {
+	if s.Installed, err = d.installed(ctx, s); err != nil {
 		return nil, fmt.Errorf("listing DaemonSets: %w", err)
 	}
 	if err = d.serviceCIDRs(ctx, s, kubeadm); err != nil {
@@ -116,6 +116,7 @@ func nodeFrom(n *corev1.Node) Node {
 		Name: n.Name, OS: n.Status.NodeInfo.OperatingSystem, KernelVersion: n.Status.NodeInfo.KernelVersion,
 		Cloud: cloudOfNode(n), Distribution: distributionOfNode(n), Server: serverArgs(n),
 		Labels: n.Labels, Taints: Taints(n),
+		Nested: ProviderScheme(n.Spec.ProviderID) == nestedScheme,
 	}
 	for _, a := range n.Status.Addresses {
 		if a.Type != corev1.NodeInternalIP {
@@ -141,13 +142,18 @@ func nodeFrom(n *corev1.Node) Node {
 	return out
 }
 
-func (d *Discoverer) installed(ctx context.Context) ([]Installed, error) {
+// installed finds network agents, and notes by the way what else the DaemonSets tell.
+func (d *Discoverer) installed(ctx context.Context, s *Snapshot) ([]Installed, error) {
 	var list appsv1.DaemonSetList
 	if err := d.Reader.List(ctx, &list); err != nil {
 		return nil, err
 	}
 	var out []Installed
 	for i := range list.Items {
+		if n, ok := neighbour(&list.Items[i]); ok {
+			s.Neighbours = append(s.Neighbours, n)
+		}
+		s.HostPorts = append(s.HostPorts, hostPorts(&list.Items[i])...)
 		found, ok := recognise(&list.Items[i])
 		if !ok {
 			continue
@@ -157,10 +163,16 @@ func (d *Discoverer) installed(ctx context.Context) ([]Installed, error) {
 			if err != nil {
 				return nil, err
 			}
-			found.Mode, found.PodRanges = config.mode, config.pods
+			found.Mode, found.PodRanges, found.StrictARP = config.mode, config.pods, config.strictARP
 		}
 		out = append(out, found)
 	}
+	slices.SortFunc(s.Neighbours, func(a, b Neighbour) int {
+		return cmp.Or(cmp.Compare(a.Of, b.Of), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	slices.SortFunc(s.HostPorts, func(a, b HostPort) int {
+		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
 	slices.SortFunc(out, func(a, b Installed) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})

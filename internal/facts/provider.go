@@ -31,6 +31,7 @@ const (
 	DistributionOpenShift Distribution = "OpenShift"
 	DistributionTalos     Distribution = "Talos"
 	DistributionKubeadm   Distribution = "kubeadm"
+	DistributionMKE       Distribution = "MKE"
 )
 
 // knownClouds are the schemes of Node.spec.providerID, which a node's cloud provider writes once.
@@ -73,6 +74,12 @@ var versionMarks = []struct {
 	{"+rke2r", DistributionRKE2},
 }
 
+// nestedScheme is that of nodes which kind makes: containers of one machine.
+const nestedScheme = "kind://"
+
+// mkeLabels begin the labels that Mirantis Kubernetes Engine, once Docker Enterprise, puts on its nodes.
+const mkeLabels = "com.docker.ucp."
+
 // talosImage begins what a node of Talos reports as its operating system.
 const talosImage = "Talos"
 
@@ -101,6 +108,11 @@ func distributionOfNode(n *corev1.Node) Distribution {
 	for _, l := range nodeLabels {
 		if _, has := n.Labels[l.key]; has {
 			return l.distribution
+		}
+	}
+	for key := range n.Labels {
+		if strings.HasPrefix(key, mkeLabels) {
+			return DistributionMKE
 		}
 	}
 	if strings.HasPrefix(n.Status.NodeInfo.OSImage, talosImage) {

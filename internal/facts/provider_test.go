@@ -50,6 +50,7 @@ func TestDiscoverProvider(t *testing.T) {
 		{"RKE2", "v1.34.1+rke2r1", []client.Object{shows("a", "rke2://a", "")}, "", DistributionRKE2},
 		{"OpenShift", "v1.33.4+f10c92d", []client.Object{shows("a", "", "Red Hat CoreOS", "node.openshift.io/os_id")}, "", DistributionOpenShift},
 		{"Talos", "v1.34.1", []client.Object{shows("a", "hcloud://1", "Talos (v1.11.2)")}, "Hetzner", DistributionTalos},
+		{"MKE", "v1.34.1", []client.Object{shows("a", "", "Ubuntu", "com.docker.ucp.orchestrator.kubernetes")}, "", DistributionMKE},
 		{"kubeadm", "v1.37.2", []client.Object{shows("a", "", "Debian"), kubeadm}, "", DistributionKubeadm},
 		{"kubeadm on Azure", "v1.37.2", []client.Object{shows("a", "azure:///subscriptions/0", ""), kubeadm}, CloudAzure, DistributionKubeadm},
 		// kubeadm's configuration is no sure sign beside others.

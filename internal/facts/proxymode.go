@@ -38,6 +38,8 @@ type proxyConfig struct {
 	mode string
 	// pods are the ranges by which it tells pods from others; none when it does so in another way.
 	pods []netip.Prefix
+	// strictARP says that it leaves ARP for the addresses of Services to others.
+	strictARP bool
 }
 
 // modeOf is what a kube-proxy is configured for; empty when that cannot be found out.
@@ -73,11 +75,14 @@ func modeIn(text string) proxyConfig {
 		Mode            string `json:"mode"`
 		ClusterCIDR     string `json:"clusterCIDR"`
 		DetectLocalMode string `json:"detectLocalMode"`
+		IPVS            struct {
+			StrictARP bool `json:"strictARP"`
+		} `json:"ipvs"`
 	}
 	if err := yaml.Unmarshal([]byte(text), &config); err != nil || config.Kind != "KubeProxyConfiguration" {
 		return proxyConfig{}
 	}
-	out := proxyConfig{mode: config.Mode}
+	out := proxyConfig{mode: config.Mode, strictARP: config.IPVS.StrictARP}
 	if out.mode == "" {
 		out.mode = defaultProxyMode
 	}

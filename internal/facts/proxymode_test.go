@@ -32,6 +32,14 @@ func TestModeIn(t *testing.T) {
 	}
 }
 
+func TestStrictARPIn(t *testing.T) {
+	for text, want := range map[string]bool{"ipvs: {strictARP: true}": true, "ipvs: {strictARP: false}": false, "ipvs: {}": false, "mode: ipvs": false} {
+		if got := modeIn("kind: KubeProxyConfiguration\n" + text).strictARP; got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
 // TestPodRangesIn wants the ranges by which kube-proxy tells pods, and none where it does so otherwise.
 func TestPodRangesIn(t *testing.T) {
 	for text, want := range map[string]string{

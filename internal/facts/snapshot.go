@@ -45,6 +45,9 @@ type Snapshot struct {
 	NetworkPolicies int
 	// ServiceMonitors and PodMonitors say whether the cluster has these kinds of Prometheus' operator.
 	ServiceMonitors, PodMonitors bool
+	// Neighbours are what else of others matters, and HostPorts the ports of nodes that DaemonSets of others take, both ordered.
+	Neighbours []Neighbour
+	HostPorts  []HostPort
 	// Installed are the network plugins, the kube-proxy and the agents for secondary networks found, ordered by workload.
 	Installed []Installed
 }
@@ -73,6 +76,8 @@ type Node struct {
 	Distribution Distribution
 	// Server is how k3s or RKE2 runs on a server; nil on others, and where it does not say.
 	Server *ServerArgs
+	// Nested says that the node is a container of another machine's, whose kernel it may not configure.
+	Nested bool
 	// Labels and Taints are those that decide which pods of a DaemonSet it gets. Taints that Kubernetes itself puts on a node
 	// for a while, and that such pods tolerate anyway, are left out.
 	Labels map[string]string
@@ -130,6 +135,8 @@ type Installed struct {
 	Mode string
 	// PodRanges are those by which a kube-proxy tells pods from others; empty when it does so in another way, or that is not known.
 	PodRanges []netip.Prefix
+	// StrictARP says that a kube-proxy in IPVS mode leaves ARP for addresses of Services to others.
+	StrictARP bool
 	// Parked says that a node selector of ours keeps it off every node.
 	Parked bool
 	// Scheduled says that there are still pods of it, or that its controller has not seen its latest change.

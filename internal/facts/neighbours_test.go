@@ -1,0 +1,61 @@
+package facts
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+)
+
+func TestNeighbours(t *testing.T) {
+	s := discover(t,
+		daemonSet("metallb-system", "metallb-speaker", "speaker"), daemonSet("kubevirt", "virt-handler", "virt-handler"),
+		daemonSet("longhorn-system", "longhorn-manager", "longhorn-manager"),
+		// Neither the name nor the container alone makes one.
+		daemonSet("music", "loudspeaker", "speaker"), daemonSet("a", "speaker", "loud"), daemonSet("kube-system", "cilium", "cilium-agent"),
+	)
+	want := []Neighbour{
+		{Of: "KubeVirt", Namespace: "kubevirt", Name: "virt-handler", Migrates: true},
+		{Of: "Longhorn", Namespace: "longhorn-system", Name: "longhorn-manager", Mounts: true},
+		{Of: "MetalLB", Namespace: "metallb-system", Name: "metallb-speaker", Announces: true},
+	}
+	if diff := cmp.Diff(want, s.Neighbours); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if len(s.Installed) != 1 {
+		t.Errorf("a neighbour counts as an agent: %v", s.Installed)
+	}
+}
+
+// TestNested tells nodes that are containers of a machine from machines.
+func TestNested(t *testing.T) {
+	for id, want := range map[string]bool{"kind://docker/kind/a": true, "": false, "aws:///x/i-1": false} {
+		if got := nodeFrom(&corev1.Node{Spec: corev1.NodeSpec{ProviderID: id}}).Nested; got != want {
+			t.Errorf("%q: %v", id, got)
+		}
+	}
+}
+
+func TestHostPorts(t *testing.T) {
+	with := func(ds *appsv1.DaemonSet, ports ...corev1.ContainerPort) *appsv1.DaemonSet {
+		ds.Spec.Template.Spec.Containers[0].Ports = ports
+		return ds
+	}
+	ours := with(daemonSet("kube-system", "ours"), corev1.ContainerPort{HostPort: 9813})
+	ours.Labels = map[string]string{networkstackv1alpha1.ComponentLabel: "node-agent"}
+	s := discover(t, ours,
+		with(daemonSet("monitoring", "node-exporter"), corev1.ContainerPort{ContainerPort: 9100, HostPort: 9100, Protocol: "TCP"}, corev1.ContainerPort{ContainerPort: 8080}),
+		with(daemonSet("kube-system", "node-local-dns"), corev1.ContainerPort{HostPort: 53, Protocol: "UDP"}, corev1.ContainerPort{HostPort: 53}),
+		// The ports of network agents are the agents' affair: another rule says whether two of them go together.
+		with(daemonSet("kube-system", "kube-proxy", "kube-proxy"), corev1.ContainerPort{HostPort: 10256}),
+	)
+	want := []HostPort{
+		{53, "TCP", "kube-system", "node-local-dns"}, {53, "UDP", "kube-system", "node-local-dns"}, {9100, "TCP", "monitoring", "node-exporter"},
+	}
+	if diff := cmp.Diff(want, s.HostPorts); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
