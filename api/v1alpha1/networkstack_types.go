@@ -449,8 +449,8 @@ type EncryptionSpec struct {
 
 // PasswordSpec holds settings of encryption by a password.
 type PasswordSpec struct {
-	// secretName names a Secret with the password (key "password") in the CNI's namespace. The operator never reads it.
-	// Left out, the operator makes the Secret weave-net-password with a random password.
+	// secretName names a Secret with the password (key "password") in the CNI's namespace. The operator reads whether
+	// there is one, and neither keeps nor shows it. Left out, the operator makes the Secret weave-net-password with a random password.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -461,7 +461,7 @@ type PasswordSpec struct {
 type IPsecSpec struct {
 	// secretName names a Secret with the keys in the CNI's namespace. Its key "keys" holds a line such as
 	// "3+ rfc4106(gcm(aes)) 0123456789abcdef0123456789abcdef01234567 128", and another number from 1 to 15 with each new
-	// key. The operator never reads it. Left out, the operator makes the Secret cilium-ipsec-keys with a random key, unless
+	// key. The operator reads whether it has this form, and neither keeps nor shows it. Left out, the operator makes the Secret cilium-ipsec-keys with a random key, unless
 	// somebody else has made one of this name.
 	// +optional
 	// +kubebuilder:validation:MinLength=1

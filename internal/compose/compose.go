@@ -82,6 +82,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.validateKubeProxy()
 	s.validateCleanup()
 	s.validateCNI()
+	s.validateOwnKeys()
 	s.validateAgents()
 	s.validateNetworkPolicy()
 	s.validateMetrics()

@@ -8,6 +8,16 @@ import (
 	"github.com/networkstack/networkstack/internal/facts"
 )
 
+// ownIPsec encrypts by keys of the user's own.
+func ownIPsec(in *Input) {
+	in.Stack.Spec.CNI.Encryption = &EncryptionSpec{Type: EncryptionIPsec, IPsec: &IPsecSpec{SecretName: "mine"}}
+}
+
+// ownKeysAre lets the user's own keys be known.
+func ownKeysAre(at facts.KeysAt, problem string) func(*Input) {
+	return cluster(func(s *facts.Snapshot) { s.OwnKeys = &facts.OwnKeys{KeysAt: at, Problem: problem} })
+}
+
 func cniFindings() []finding {
 	found := func(i facts.Installed) func(*Input) {
 		return cluster(func(s *facts.Snapshot) { s.Installed = append(s.Installed, i) })
@@ -163,6 +173,20 @@ func cniFindings() []finding {
 			"spec.cni.values: Forbidden: with type External the CNI is not managed here: remove it, or name the CNI in type [CNI-EXTERNAL-FIELD]",
 			"spec.cni.valuesFrom: Forbidden: with type External the CNI is not managed here: remove it, or name the CNI in type [CNI-EXTERNAL-FIELD]",
 		}},
+		{name: "own IPsec keys that there are not", in: cilium(ownIPsec, ownKeysAre(facts.KeysAt{Namespace: "kube-system", Name: "mine", Key: "keys", Kind: SecretIPsecKeys}, "it does not exist")), errors: []string{
+			`spec.cni.encryption.ipsec.secretName: Invalid value: "mine": Secret kube-system/mine cannot be used: it does not exist; correct it, or remove secretName to have one made [CNI-OWN-KEYS]`,
+		}},
+		{name: "own IPsec keys under another key", in: cilium(ownIPsec, values(object{"encryption": object{"ipsec": object{"keyFile": "other"}}}),
+			ownKeysAre(facts.KeysAt{Namespace: "kube-system", Name: "mine", Key: "other", Kind: SecretIPsecKeys}, "it has nothing under the key other")), errors: []string{
+			`spec.cni.encryption.ipsec.secretName: Invalid value: "mine": Secret kube-system/mine cannot be used: it has nothing under the key other; correct it, or remove secretName to have one made [CNI-OWN-KEYS]`,
+		}},
+		{name: "own IPsec keys as they should be", in: cilium(ownIPsec, ownKeysAre(facts.KeysAt{Namespace: "kube-system", Name: "mine", Key: "keys", Kind: SecretIPsecKeys}, ""))},
+		{name: "own IPsec keys that were others a moment ago", in: cilium(ownIPsec, ownKeysAre(facts.KeysAt{Namespace: "kube-system", Name: "old", Key: "keys", Kind: SecretIPsecKeys}, "it does not exist"))},
+		{name: "an own password that there is not", in: weave(func(in *Input) {
+			in.Stack.Spec.CNI.Encryption = &EncryptionSpec{Type: EncryptionPassword, Password: &PasswordSpec{SecretName: "mine"}}
+		}, ownKeysAre(facts.KeysAt{Namespace: "kube-system", Name: "mine", Key: "password", Kind: SecretPassword}, "it has nothing under the key password")), errors: []string{
+			`spec.cni.encryption.password.secretName: Invalid value: "mine": Secret kube-system/mine cannot be used: it has nothing under the key password; correct it, or remove secretName to have one made [CNI-OWN-KEYS]`,
+		}, warnings: []string{weaveLegacy}},
 		{name: "ipsec block with WireGuard", in: cilium(func(in *Input) {
 			in.Stack.Spec.CNI.Encryption = &EncryptionSpec{Type: EncryptionWireGuard, IPsec: &IPsecSpec{SecretName: "keys"}}
 		}), errors: []string{

@@ -23,6 +23,12 @@ var (
 		Remedy:    "Remove it, or set type to Password.",
 		Source:    "The operator's API: nothing would read it.",
 	})
+	ruleCNIOwnKeys = refuses(AreaCNI, Rule{
+		ID:     "CNI-OWN-KEYS",
+		When:   "The user's own Secret with IPsec keys, or with Weave Net's password, does not exist or does not hold what the agents read. It is looked at again every minute.",
+		Remedy: "Correct it, or remove secretName to have one made.",
+		Source: "Cilium, IPsec encryption (LoadIPSecKeys): the agents stop on start; pods that mount a Secret that there is not do not start. What the Secret holds is never told.",
+	})
 	ruleCNIRotation = refuses(AreaCNI, Rule{
 		ID:        "CNI-ROTATION",
 		APIServer: true,

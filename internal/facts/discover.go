@@ -41,6 +41,7 @@ type Discoverer struct {
 	version     string
 	versionRead time.Time
 	proxyMode   proxyMode
+	ownKeys     ownKeys
 }
 
 // Discover takes a Snapshot of the cluster. An error means that a source could not be read at all;

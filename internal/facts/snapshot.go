@@ -41,6 +41,8 @@ type Snapshot struct {
 	Allocations Allocations
 	// Nodes are the cluster's nodes, ordered by name.
 	Nodes []Node
+	// OwnKeys is the user's own Secret with the keys of the network plugin's encryption; nil where there is none, or it was not looked at.
+	OwnKeys *OwnKeys
 	// NetworkPolicies is the number of them, at most ManyPolicies, where nothing enforces them; else they are not counted.
 	NetworkPolicies int
 	// ServiceMonitors and PodMonitors say whether the cluster has these kinds of Prometheus' operator.

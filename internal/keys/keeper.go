@@ -118,8 +118,8 @@ func (k *Keeper) ensure(ctx context.Context, component, namespace string, wanted
 // external takes a Secret of somebody else's as it is, if it has what is read of it. Nothing is told of its content, which
 // may be easy to guess: its owner says by the rotation that it is another one.
 func external(name string, live *corev1.Secret, wanted networkstackv1alpha1.GeneratedSecret, out *Outcome) error {
-	if key := dataKey(wanted.Kind); len(live.Data[key]) == 0 {
-		return &SecretError{Secret: name, Problem: "it has nothing under the key " + key}
+	if problem := Problem(live.Data, wanted.Kind, dataKey(wanted.Kind)); problem != "" {
+		return &SecretError{Secret: name, Problem: problem}
 	}
 	out.Secrets = append(out.Secrets, networkstackv1alpha1.GeneratedSecretStatus{
 		SecretName: wanted.SecretName, Revision: wanted.Rotation, Rotation: wanted.Rotation, External: true})

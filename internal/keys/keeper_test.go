@@ -132,7 +132,8 @@ func TestKeeper(t *testing.T) {
 	}
 
 	// One of somebody else's is used as it is, and never written. Its owner says when it is another one.
-	theirs := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "ipsec"}, Data: map[string][]byte{"keys": []byte("hunter2")}}
+	theirs := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "ipsec"},
+		Data: map[string][]byte{"keys": []byte("7+ rfc4106(gcm(aes)) " + strings.Repeat("ab", 20) + " 128\n")}}
 	check(c.Create(t.Context(), theirs))
 	out = ensure()
 	if diff := cmp.Diff(networkstackv1alpha1.GeneratedSecretStatus{SecretName: "ipsec", Revision: "b", Rotation: "b", External: true}, out.Secrets[1]); diff != "" ||
@@ -143,11 +144,14 @@ func TestKeeper(t *testing.T) {
 	if gone("ipsec") || !gone("pw") {
 		t.Error("the Secret of somebody else's is gone, or ours is not")
 	}
-	theirs.Data = map[string][]byte{"other": []byte("hunter2")}
-	check(c.Update(t.Context(), theirs))
-	_, err = keeper.Ensure(t.Context(), "cni", namespace, wanted, before)
-	var problem *SecretError
-	if !errors.As(err, &problem) || problem.Secret != keysName || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("%v", err)
+	// One that the agents would stop on is not.
+	for _, data := range []map[string][]byte{{"other": []byte("hunter2")}, {"keys": []byte("hunter2")}} {
+		theirs.Data = data
+		check(c.Update(t.Context(), theirs))
+		_, err = keeper.Ensure(t.Context(), "cni", namespace, wanted, before)
+		var problem *SecretError
+		if !errors.As(err, &problem) || problem.Secret != keysName || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%v", err)
+		}
 	}
 }

@@ -219,6 +219,10 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		s.requeueIn = factsRetry
 		return
 	}
+	if s.factsErr = r.readOwnKeys(ctx, s, in); s.factsErr != nil {
+		s.requeueIn = factsRetry
+		return
+	}
 	if s.factsErr = r.policies.count(ctx, in, r.Facts); s.factsErr != nil {
 		s.requeueIn = factsRetry
 		return
