@@ -163,12 +163,13 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 	}
 	stackWakes := stack.NewWakes()
 	stacks := &stack.Reconciler{
-		Client:      mgr.GetClient(),
-		Facts:       &facts.Discoverer{Reader: mgr.GetClient(), Version: version, Live: mgr.GetAPIReader()},
-		Catalog:     known,
-		Recorder:    recorder,
-		Allocations: facts.NewAllocationWatch(dynamicClient, objects, ctrl.Log.WithName("allocations"), stackWakes.Wake),
-		Wakes:       stackWakes,
+		Client:       mgr.GetClient(),
+		Facts:        &facts.Discoverer{Reader: mgr.GetClient(), Version: version, Live: mgr.GetAPIReader()},
+		Catalog:      known,
+		Recorder:     recorder,
+		Allocations:  facts.NewAllocationWatch(dynamicClient, objects, ctrl.Log.WithName("allocations"), stackWakes.Wake),
+		Certificates: facts.NewCertificateWatch(stackWakes.Wake),
+		Wakes:        stackWakes,
 
 		OperatorImage: o.image,
 	}

@@ -79,6 +79,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.validateNAT()
 	s.deriveMTU()
 	s.validateEndpoint()
+	s.validateCertificate()
 	s.validateKubeProxy()
 	s.validateCleanup()
 	s.validateCNI()

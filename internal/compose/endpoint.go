@@ -45,6 +45,44 @@ func (s *state) needsEndpoint() bool {
 	return s.managesKubeProxy() || s.kubeProxyMode == networkstackv1alpha1.KubeProxyReplaced
 }
 
+// UsedEndpoint is the address by which something of the stack reaches the API server; false when nothing does.
+func UsedEndpoint(in Input) (networkstackv1alpha1.Endpoint, bool) {
+	s := newState(in, true)
+	s.deriveType()
+	s.deriveKubeProxy()
+	s.deriveEndpoint()
+	return s.endpoint, s.endpoint.Host != "" && s.usesEndpoint()
+}
+
+// usesEndpoint says whether that address is the one that is written out. A kube-proxy that was taken over keeps the one that it has.
+func (s *state) usesEndpoint() bool {
+	if !s.managesKubeProxy() || s.pinned().APIServer != nil {
+		return s.needsEndpoint()
+	}
+	in := s.inherit(TypeKubeProxy)
+	if in == nil {
+		return true
+	}
+	_, kept := foundEndpoint(in.values)
+	return !kept
+}
+
+// validateCertificate refuses an address that the API server's certificate is not made for: every agent that is told of it hangs up.
+func (s *state) validateCertificate() {
+	c := s.facts.Certificate
+	if c == nil || c.Covers || c.Endpoint != s.endpoint || !s.usesEndpoint() {
+		return
+	}
+	const shown = 12
+	names := c.Names
+	if len(names) > shown {
+		names = append(slices.Clone(names[:shown]), fmt.Sprintf("and %d more", len(names)-shown))
+	}
+	s.refuse(ruleEndpointCertificate, field.Invalid(endpointPath.Child("host"), s.endpoint.Host, fmt.Sprintf(
+		"the certificate that the API server shows there is made for other names (%s), so that agents hang up: set cluster.apiServer.host to one of these that nodes reach, or add this one to the certificate (apiServer.certSANs of kubeadm)",
+		strings.Join(names, ", "))))
+}
+
 // validateEndpoint refuses addresses of the API server that work only through Services.
 func (s *state) validateEndpoint() {
 	pinned := s.pinned().APIServer != nil

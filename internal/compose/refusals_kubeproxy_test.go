@@ -1,6 +1,8 @@
 package compose
 
 import (
+	"strings"
+
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
 	"github.com/networkstack/networkstack/internal/facts"
 )
@@ -26,7 +28,25 @@ func kubeProxyFindings() []finding {
 	was := func(mode string) func(*Input) {
 		return cluster(func(s *facts.Snapshot) { s.Installed[0].Component, s.Installed[0].Mode = nameKubeProxy, mode })
 	}
+	shows := func(host string, covers bool, names ...string) func(*Input) {
+		return cluster(func(s *facts.Snapshot) {
+			s.Certificate = &facts.ServerCertificate{Endpoint: Endpoint{Host: host, Port: 6443}, Covers: covers, Names: names}
+		})
+	}
+	otherNames := func(host, names string) string {
+		return `spec.cluster.apiServer.host: Invalid value: "` + host + `": the certificate that the API server shows there is made for other names (` + names + `), so that agents hang up: set cluster.apiServer.host to one of these that nodes reach, or add this one to the certificate (apiServer.certSANs of kubeadm) [ENDPOINT-CERTIFICATE]`
+	}
 	return []finding{
+		{name: "35 the certificate is for others", in: cilium(mode(KubeProxyReplaced), apiServer("127.0.0.1"), shows("127.0.0.1", false, "10.96.0.1", "api.example.com")), errors: []string{
+			otherNames("127.0.0.1", "10.96.0.1, api.example.com"),
+		}},
+		{name: "35 the certificate at the discovered address is for others", in: flannel(withoutKubeProxy, mode(KubeProxyIPTables), shows("192.168.10.10", false, strings.Split("abcdefghijklmn", "")...)), errors: []string{
+			otherNames("192.168.10.10", "a, b, c, d, e, f, g, h, i, j, k, l, and 2 more"),
+		}},
+		{name: "35 the certificate is for the address", in: cilium(mode(KubeProxyReplaced), shows("192.168.10.10", true, "192.168.10.10"))},
+		{name: "35 the certificate of another address", in: cilium(mode(KubeProxyReplaced), shows("192.168.10.99", false))},
+		{name: "35 a kube-proxy that is taken over keeps its own address", in: flannel(kubeadmProxy, mode(KubeProxyIPTables), spec(func(s *NetworkStackSpec) { s.Adoption = AdoptionAdopt }), shows("192.168.10.10", false))},
+		{name: "35 nobody uses the address", in: cilium(shows("192.168.10.10", false))},
 		{name: "25 unknown mode", in: cilium(mode("userspace")), errors: []string{
 			`spec.kubeProxy.mode: Unsupported value: "userspace": supported values: "IPTables", "NFTables", "IPVS", "Replaced", "Unmanaged" [STACK-UNKNOWN-VALUE]`,
 		}},

@@ -56,6 +56,9 @@ func neighbourFindings() []finding {
 		{name: "39 IPVS beside MetalLB, expressly not", in: flannel(with(ipvs, proxy(object{"ipvs": object{"strictARP": false}}))...), warnings: []string{
 			"spec.kubeProxy.values: " + answers + "set values.ipvs.strictARP to true [PROXY-STRICT-ARP]",
 		}},
+		{name: "39 IPVS that is taken over beside MetalLB, strictly", in: flannel(kubeadmProxy, foundProxyIn("ipvs"), mode(KubeProxyIPVS), neighbour(metalLB),
+			spec(func(s *NetworkStackSpec) { s.Adoption = AdoptionAdopt }), cluster(func(s *facts.Snapshot) { s.KubernetesVersion, s.Installed[0].StrictARP = "v1.34.1", true }),
+			func(in *Input) { in.Stack.Spec.KubeProxy.Version = "1.34.1" })},
 		{name: "39 iptables beside MetalLB", in: flannel(with(iptables, neighbour(metalLB))...)},
 		{name: "39 IPVS of others beside MetalLB", in: flannel(foundProxyIn("ipvs"), neighbour(metalLB)), warnings: []string{
 			"spec.kubeProxy.mode: " + answers + "set ipvs.strictARP of DaemonSet kube-system/kube-proxy, a kube-proxy in mode IPVS, to true where it is managed [PROXY-STRICT-ARP]",

@@ -28,6 +28,12 @@ var (
 		Remedy: "Write the host alone; the port has a field of its own.",
 		Source: "It becomes k8sServiceHost of Cilium, or a part of kube-proxy's kubeconfig.",
 	})
+	ruleEndpointCertificate = refuses(AreaEndpoint, Rule{
+		ID:     "ENDPOINT-CERTIFICATE",
+		When:   "The certificate that the API server shows at that address is not made for it. It is looked at from the operator's node, and again every minute.",
+		Remedy: "Use an address that is in the certificate, or add this one to it.",
+		Source: "TLS: Cilium, Calico and kube-proxy verify the API server by the name that they were told.",
+	})
 	ruleEndpointIsService = refuses(AreaEndpoint, Rule{
 		ID:     "ENDPOINT-IS-SERVICE",
 		When:   "The host of the API server is the address or the name of a Service, such as that of default/kubernetes.",

@@ -27,6 +27,8 @@ type Snapshot struct {
 	APIServer networkstackv1alpha1.Endpoint
 	// APIServerSource says where it was found, such as "kube-system/kubeadm-config controlPlaneEndpoint".
 	APIServerSource string
+	// Certificate is what the API server shows at the address that is used; nil when that is not known.
+	Certificate *ServerCertificate
 	// DNSDomain is the cluster's DNS domain; empty when unknown.
 	DNSDomain string
 	// Cloud is where the nodes run; empty when they do not say, or do not agree.

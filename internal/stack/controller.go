@@ -48,6 +48,8 @@ type Reconciler struct {
 	Recorder      events.EventRecorder
 	// Allocations watches what network plugins have given out of their pools.
 	Allocations *facts.AllocationWatch
+	// Certificates looks at that of the API server; nil for not at all.
+	Certificates *facts.CertificateWatch
 	// Wakes has all stacks reconciled.
 	Wakes Wakes
 
@@ -55,6 +57,11 @@ type Reconciler struct {
 	// written is when the status was last written, by the stack's UID, and inEffect the stack whose pools are looked at.
 	written  map[types.UID]time.Time
 	inEffect types.UID
+	// asked is for the certificate of which address a first installation is held back, and since when.
+	asked struct {
+		endpoint networkstackv1alpha1.Endpoint
+		at       time.Time
+	}
 	// announced is the revision of the catalogue that was told of last.
 	announced atomic.Int64
 	policies  policies
@@ -217,6 +224,9 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 	}
 	if s.factsErr = r.examine(ctx, in); s.factsErr != nil {
 		s.requeueIn = factsRetry
+		return
+	}
+	if r.lookAtCertificate(ctx, s, in) {
 		return
 	}
 	if s.factsErr = r.readOwnKeys(ctx, s, in); s.factsErr != nil {
