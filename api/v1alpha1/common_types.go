@@ -27,6 +27,10 @@ const (
 	// NodeMTUAnnotation on a Node states the MTU of its underlay interface in bytes. The node agent or a person
 	// writes it, and the operator reads it.
 	NodeMTUAnnotation = "networkstack.io/mtu"
+	// NodeIPVSAnnotation and NodeBridgesAnnotation on a Node are the node agent's, too: how many virtual servers of IPVS somebody
+	// else than kube-proxy has there (9 for more), and whether what passes through a bridge passes iptables and nftables.
+	NodeIPVSAnnotation    = "networkstack.io/ipvs-services"
+	NodeBridgesAnnotation = "networkstack.io/bridge-netfilter"
 	// Finalizer keeps a NetworkStack or NetworkComponent until its deletion policy has been carried out.
 	Finalizer = "networkstack.io/finalizer"
 	// FieldManager owns every field the operator applies to the objects of components.

@@ -72,8 +72,10 @@ func trimNode(obj any) (any, error) {
 	n.ManagedFields = nil
 	n.Labels = shared(n.Labels)
 	annotations := map[string]string{}
-	if mtu, ok := n.Annotations[networkstackv1alpha1.NodeMTUAnnotation]; ok {
-		annotations[networkstackv1alpha1.NodeMTUAnnotation] = mtu
+	for _, key := range facts.AgentAnnotations {
+		if value, ok := n.Annotations[key]; ok {
+			annotations[key] = unique.Make(value).Value()
+		}
 	}
 	for key, value := range n.Annotations {
 		if facts.IsNodeArgs(key) {

@@ -119,7 +119,7 @@ func TestCacheOfNamedObjects(t *testing.T) {
 func TestTrimNode(t *testing.T) {
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
 		Name: "a", UID: "1", ResourceVersion: "7", Labels: map[string]string{"a": "b", "kubernetes.azure.com/cluster": "x"},
-		Annotations: map[string]string{networkstackv1alpha1.NodeMTUAnnotation: "1500", "other": "x",
+		Annotations: map[string]string{networkstackv1alpha1.NodeMTUAnnotation: "1500", networkstackv1alpha1.NodeIPVSAnnotation: "2", "other": "x",
 			"k3s.io/node-args": `["server","--flannel-backend","none","--token","secret"]`},
 		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubelet"}},
 	}}
@@ -132,7 +132,7 @@ func TestTrimNode(t *testing.T) {
 
 	want := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "1", ResourceVersion: "7",
 		Labels:      map[string]string{"a": "b", "kubernetes.azure.com/cluster": "x"},
-		Annotations: map[string]string{networkstackv1alpha1.NodeMTUAnnotation: "1500", "k3s.io/node-args": `["server","--flannel-backend","none"]`}}}
+		Annotations: map[string]string{networkstackv1alpha1.NodeMTUAnnotation: "1500", networkstackv1alpha1.NodeIPVSAnnotation: "2", "k3s.io/node-args": `["server","--flannel-backend","none"]`}}}
 	want.Spec = corev1.NodeSpec{PodCIDR: "10.0.0.0/24", PodCIDRs: []string{"10.0.0.0/24"}, ProviderID: "azure://", Taints: []corev1.Taint{{Key: "x"}}}
 	want.Status = corev1.NodeStatus{Addresses: n.Status.Addresses, NodeInfo: n.Status.NodeInfo,
 		Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}

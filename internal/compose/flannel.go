@@ -37,6 +37,7 @@ func flannelTakes(backend string) int {
 
 // validateFlannel refuses what Flannel cannot do.
 func (s *state) validateFlannel() {
+	s.warnOfBridges()
 	c := s.spec.CNI
 	if c.Encapsulation == networkstackv1alpha1.EncapsulationGeneve {
 		s.refuse(ruleFlannelGeneve, field.Invalid(cniPath.Child("encapsulation"), c.Encapsulation,
@@ -249,4 +250,18 @@ func (s *state) flannelValues() *valuesBuilder {
 		b.control("kubeApi.port", "spec.cluster.apiServer", int64(s.endpoint.Port), "no kube-proxy was found; %s", s.endpointReason())
 	}
 	return b
+}
+
+// warnOfBridges warns of nodes whose bridge hides the traffic between their pods from kube-proxy and from policies.
+func (s *state) warnOfBridges() {
+	var without []string
+	for _, n := range s.linux {
+		if n.Bridges != nil && !*n.Bridges {
+			without = append(without, n.Name)
+		}
+	}
+	if len(without) > 0 {
+		s.warn(ruleFlannelBridges, cniPath.Child("type"), "%s %s not the kernel's module br_netfilter, or net.bridge.bridge-nf-call-iptables is off: "+
+			"pods there do not reach Services whose pods are on the same node; load it at boot (/etc/modules-load.d)", nodeList(without), verb(without, "has", "have"))
+	}
 }

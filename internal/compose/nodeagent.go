@@ -68,6 +68,9 @@ func (s *state) validateNodeAgent() {
 		s.refuse(ruleNodeAgentKubernetes, field.Invalid(nodeAgentPath.Child("mode"), n.Mode,
 			"the agent is held to its own node by a ValidatingAdmissionPolicy, which Kubernetes has from 1.30: use Disabled, and annotate the nodes or pin cluster.nodeMTU"))
 	}
+	if s.cni == networkstackv1alpha1.CNIFlannel || s.kubeProxyMode == networkstackv1alpha1.KubeProxyNFTables {
+		return // it tells of the kernel, too
+	}
 	switch {
 	case s.pinned().NodeMTU > 0:
 		s.warn(ruleNodeAgentNoEffect, nodeAgentPath, "has no effect: cluster.nodeMTU is pinned, so that what the agent tells is not used")

@@ -46,6 +46,18 @@ func neighbourFindings() []finding {
 			}
 		})
 	}
+	virtualServers := cluster(func(s *facts.Snapshot) { s.Nodes[1].IPVSServices = 2 })
+	k134 := cluster(func(s *facts.Snapshot) { s.KubernetesVersion = "v1.34.1" })
+	ourProxyIs := func(mode string) func(*Input) {
+		return cluster(func(s *facts.Snapshot) { s.Installed[0].Component, s.Installed[0].Mode = nameKubeProxy, mode })
+	}
+	bridges := func(b ...*bool) func(*Input) {
+		return cluster(func(s *facts.Snapshot) {
+			for i := range b {
+				s.Nodes[i].Bridges = b[i]
+			}
+		})
+	}
 	iptables := []func(*Input){withoutKubeProxy, mode(KubeProxyIPTables)}
 	const answers = "each node answers ARP for every address of a Service, those that MetalLB (DaemonSet metallb-system/speaker) announces by layer 2 among them: "
 	return []finding{
@@ -69,6 +81,17 @@ func neighbourFindings() []finding {
 		}},
 		{name: "41 connection tracking elsewhere", in: flannel(with(iptables, proxy(object{"conntrack": object{"maxPerCore": 32768}}))...)},
 		{name: "41 the limits are derived in a container", in: flannel(with(iptables, inContainer)...)},
+
+		{name: "29 NFTables beside virtual servers of others", in: flannel(foundProxyIn("iptables"), withoutKubeProxy, mode(KubeProxyNFTables), virtualServers), errors: []string{
+			`spec.kubeProxy.mode: Invalid value: "NFTables": node n2 has virtual servers of IPVS that are not kube-proxy's (those of kube-vip or keepalived, for example), and kube-proxy in this mode removes all at each start: take them away, or choose IPTables [PROXY-NFTABLES-IPVS]`,
+		}},
+		{name: "29 NFTables after IPVS", in: after(flannel(withoutKubeProxy, mode(KubeProxyIPVS), k134), ourProxyIs("ipvs"), mode(KubeProxyNFTables), virtualServers)},
+		{name: "29 NFTables as before", in: after(flannel(withoutKubeProxy, mode(KubeProxyNFTables)), ourProxyIs("nftables"), mode(KubeProxyNFTables), virtualServers)},
+		{name: "29 iptables beside virtual servers of others", in: flannel(withoutKubeProxy, mode(KubeProxyIPTables), virtualServers)},
+		{name: "39 bridges that hide traffic", in: flannel(bridges(ptr(false), nil, ptr(true))), warnings: []string{
+			"spec.cni.type: node n1 has not the kernel's module br_netfilter, or net.bridge.bridge-nf-call-iptables is off: pods there do not reach Services whose pods are on the same node; load it at boot (/etc/modules-load.d) [FLANNEL-BRIDGES]",
+		}},
+		{name: "39 bridges of nobody", in: cilium(bridges(ptr(false), ptr(false), ptr(false)))},
 
 		{name: "18 mounts from Services", in: cilium(mode(KubeProxyReplaced), neighbour(longhorn),
 			kernels("6.1.0-28-amd64", "5.15.0-112-generic", "5.14.0-427.24.1.el9_4.x86_64")), warnings: []string{

@@ -30,6 +30,9 @@ func nodeAgentFindings() []finding {
 		{name: "node agent beside a pin", in: cilium(withAgent, pinned(PinnedFacts{NodeMTU: 1500})), warnings: []string{
 			"spec.nodeAgent: has no effect: cluster.nodeMTU is pinned, so that what the agent tells is not used [NODE-AGENT-NO-EFFECT]",
 		}},
+		{name: "node agent beside a pin, for Flannel", in: flannel(withAgent, pinned(PinnedFacts{NodeMTU: 1500}))},
+		{name: "node agent beside an external CNI, for kube-proxy", in: external(withAgent, func(in *Input) { in.Facts.Installed = in.Facts.Installed[1:] },
+			func(in *Input) { in.Facts.Installed[0].Type = facts.InstalledFlannel }, mode(KubeProxyNFTables))},
 		{name: "node agent beside an external CNI", in: external(withAgent), warnings: []string{
 			"spec.nodeAgent: has no effect: with cni.type External the MTU is not decided here [NODE-AGENT-NO-EFFECT]",
 		}},

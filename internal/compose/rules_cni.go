@@ -138,6 +138,12 @@ var (
 		Remedy: "Set it on kube-controller-manager (--node-cidr-mask-size), or remove the field.",
 		Source: "Flannel takes Node.spec.podCIDRs, which kube-controller-manager gives.",
 	})
+	ruleFlannelBridges = warns(AreaFlannel, Rule{
+		ID:     "FLANNEL-BRIDGES",
+		When:   "A node lacks the kernel's module br_netfilter, or has net.bridge.bridge-nf-call-iptables off. The node agent tells.",
+		Remedy: "Load it at boot (/etc/modules-load.d), as before kubeadm 1.30, which no longer asks for it.",
+		Source: "Flannel, README: traffic between pods of one node passes its bridge alone, and neither kube-proxy nor policies see it.",
+	})
 	ruleFlannelArgs = refuses(AreaFlannel, Rule{
 		ID:     "FLANNEL-ARGS",
 		When:   "The value flannel.args is no list, or lacks --kube-subnet-mgr.",

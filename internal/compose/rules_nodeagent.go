@@ -25,6 +25,6 @@ var (
 		ID:     "NODE-AGENT-NO-EFFECT",
 		When:   "The node agent is wanted, and nothing uses what it tells.",
 		Remedy: "Remove nodeAgent, or what stands against it.",
-		Source: "The operator's API: a pinned MTU comes first, and the MTU of a CNI that is managed elsewhere is not decided here.",
+		Source: "The operator's API: a pinned MTU comes first, and the MTU of a CNI that is managed elsewhere is not decided here. What it tells of the kernel matters with Flannel, and for kube-proxy in mode NFTables.",
 	})
 )

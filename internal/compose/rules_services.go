@@ -172,6 +172,12 @@ var (
 		Remedy: "See to it that it is 5.13 or newer.",
 		Source: "KEP-3866.",
 	})
+	ruleNFTablesIPVS = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-NFTABLES-IPVS",
+		When:   "kube-proxy is to go to mode NFTables, and a node has virtual servers of IPVS that somebody else made. The node agent tells, if it runs before.",
+		Remedy: "Take them away, or choose IPTables.",
+		Source: "kube-proxy (platformCleanup): in nftables mode it flushes IPVS when it starts.",
+	})
 	ruleNFTablesAWS = refuses(AreaKubeProxy, Rule{
 		ID:     "PROXY-NFTABLES-AWS",
 		When:   "Mode NFTables beside the AWS VPC CNI, or type AWSVPC beside an unmanaged kube-proxy that is in it.",

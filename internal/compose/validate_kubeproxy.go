@@ -266,6 +266,7 @@ func (s *state) validateNFTables(path *field.Path, v *version.Version) {
 		s.warn(ruleNFTablesBeta, path, "NFTables is beta in kube-proxy %s and stable from 1.33", minorOf(v))
 	}
 	s.validateNFTablesKernels(path, s.kubeProxyMode, "kube-proxy")
+	s.validateVirtualServers(path)
 	if s.cni == networkstackv1alpha1.CNIAWSVPC && !s.facts.Has(facts.InstalledAWSVPC) {
 		s.refuse(ruleNFTablesAWS, field.Invalid(path, s.kubeProxyMode,
 			"cni.type is AWSVPC, which NFTables breaks (amazon-vpc-cni-k8s#3563): choose IPTables"))
@@ -281,6 +282,25 @@ func (s *state) validateNFTables(path *field.Path, v *version.Version) {
 				"DaemonSet %s/%s is Calico, which works with NFTables only if its own data plane is nftables (calico#8025): set it so, or choose IPTables",
 				i.Namespace, i.Name)
 		}
+	}
+}
+
+// validateVirtualServers refuses to let kube-proxy clear the virtual servers of others when it starts. Those of a kube-proxy in IPVS mode
+// are its own, and once it is in nftables mode it is too late.
+func (s *state) validateVirtualServers(path *field.Path) {
+	if found := s.foundProxyMode(); found == networkstackv1alpha1.KubeProxyIPVS || found == networkstackv1alpha1.KubeProxyNFTables {
+		return
+	}
+	var has []string
+	for _, n := range s.linux {
+		if n.IPVSServices > 0 {
+			has = append(has, n.Name)
+		}
+	}
+	if len(has) > 0 {
+		s.refuse(ruleNFTablesIPVS, field.Invalid(path, s.kubeProxyMode, fmt.Sprintf(
+			"%s %s virtual servers of IPVS that are not kube-proxy's (those of kube-vip or keepalived, for example), and kube-proxy in this mode removes all at each start: take them away, or choose IPTables",
+			nodeList(has), verb(has, "has", "have"))))
 	}
 }
 

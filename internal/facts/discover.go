@@ -140,7 +140,18 @@ func nodeFrom(n *corev1.Node) Node {
 	if mtu, err := strconv.Atoi(n.Annotations[networkstackv1alpha1.NodeMTUAnnotation]); err == nil && mtu > 0 {
 		out.MTU = mtu
 	}
+	if services, err := strconv.Atoi(n.Annotations[networkstackv1alpha1.NodeIPVSAnnotation]); err == nil && services > 0 {
+		out.IPVSServices = services
+	}
+	if bridges, err := strconv.ParseBool(n.Annotations[networkstackv1alpha1.NodeBridgesAnnotation]); err == nil {
+		out.Bridges = &bridges
+	}
 	return out
+}
+
+// AgentAnnotations are those of a node that tell what only the node knows.
+var AgentAnnotations = []string{
+	networkstackv1alpha1.NodeMTUAnnotation, networkstackv1alpha1.NodeIPVSAnnotation, networkstackv1alpha1.NodeBridgesAnnotation,
 }
 
 // installed finds network agents, and notes by the way what else the DaemonSets tell.

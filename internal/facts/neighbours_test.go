@@ -1,11 +1,13 @@
 package facts
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 )
@@ -35,6 +37,27 @@ func TestNested(t *testing.T) {
 	for id, want := range map[string]bool{"kind://docker/kind/a": true, "": false, "aws:///x/i-1": false} {
 		if got := nodeFrom(&corev1.Node{Spec: corev1.NodeSpec{ProviderID: id}}).Nested; got != want {
 			t.Errorf("%q: %v", id, got)
+		}
+	}
+}
+
+// TestAgentAnnotations wants what the node agent tells to be read, and nonsense to be nothing.
+func TestAgentAnnotations(t *testing.T) {
+	read := func(services, bridges string) (int, string) {
+		n := nodeFrom(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
+			networkstackv1alpha1.NodeIPVSAnnotation: services, networkstackv1alpha1.NodeBridgesAnnotation: bridges}}})
+		if n.Bridges == nil {
+			return n.IPVSServices, ""
+		}
+		return n.IPVSServices, strconv.FormatBool(*n.Bridges)
+	}
+	for _, tc := range []struct {
+		services, bridges string
+		want              int
+		wantBridges       string
+	}{{"2", "false", 2, "false"}, {"0", "true", 0, "true"}, {"-1", "maybe", 0, ""}, {"", "", 0, ""}} {
+		if services, bridges := read(tc.services, tc.bridges); services != tc.want || bridges != tc.wantBridges {
+			t.Errorf("%+v: %d %q", tc, services, bridges)
 		}
 	}
 }

@@ -80,6 +80,11 @@ type Node struct {
 	Distribution Distribution
 	// Server is how k3s or RKE2 runs on a server; nil on others, and where it does not say.
 	Server *ServerArgs
+	// IPVSServices is how many virtual servers of IPVS somebody else than kube-proxy has there, 9 for more; 0 when it is not known.
+	IPVSServices int
+	// Bridges says that what passes through a bridge passes iptables and nftables: the kernel's module br_netfilter; nil when it is
+	// not known.
+	Bridges *bool
 	// Nested says that the node is a container of another machine's, whose kernel it may not configure.
 	Nested bool
 	// Labels and Taints are those that decide which pods of a DaemonSet it gets. Taints that Kubernetes itself puts on a node

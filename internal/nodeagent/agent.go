@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -38,7 +39,7 @@ const (
 	firstRetry, slowest = 2 * time.Second, 2 * time.Minute
 )
 
-// Agent writes the MTU of its node's underlay into the node's annotations.
+// Agent writes the MTU of its node's underlay, and what else a node alone knows, into the node's annotations.
 type Agent struct {
 	// Nodes is allowed to patch the one node.
 	Nodes corev1client.NodeInterface
@@ -54,6 +55,8 @@ type Agent struct {
 	// interfaces and routes are replaced by tests.
 	interfaces func() ([]Interface, error)
 	routes     func() []string
+	services   func([]Interface) string
+	bridges    func() string
 	interval   time.Duration
 }
 
@@ -66,6 +69,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer stop()
 	if a.interfaces == nil {
 		a.interfaces, a.routes, a.interval = systemInterfaces, systemRoutes, look
+		a.services, a.bridges = systemServices, systemBridges
 	}
 	state := &pass{}
 	retry := &wait.Backoff{Duration: firstRetry, Factor: 2, Jitter: jitter, Steps: 1 << 20, Cap: slowest}
@@ -74,7 +78,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		pause := a.interval
 		if err := a.step(ctx, state, time.Now()); err != nil {
 			pause = next.Step()
-			a.Log.Error(err, "the MTU of this node is not told", "again in", pause)
+			a.Log.Error(err, "what this node knows is not told", "again in", pause)
 		} else {
 			next = *retry
 		}
@@ -90,11 +94,11 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // pass is what was told last, and when it is to be told again.
 type pass struct {
-	mtu int
-	due time.Time
+	told map[string]string
+	due  time.Time
 }
 
-// step tells the MTU when it is not what was told before, or was told long ago.
+// step tells what the node knows when it is not what was told before, or was told long ago.
 func (a *Agent) step(ctx context.Context, p *pass, now time.Time) error {
 	interfaces, err := a.interfaces()
 	if err != nil {
@@ -104,25 +108,29 @@ func (a *Agent) step(ctx context.Context, p *pass, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if mtu == p.mtu && now.Before(p.due) {
+	known := map[string]string{
+		networkstackv1alpha1.NodeMTUAnnotation:     strconv.Itoa(mtu),
+		networkstackv1alpha1.NodeIPVSAnnotation:    a.services(interfaces),
+		networkstackv1alpha1.NodeBridgesAnnotation: a.bridges(),
+	}
+	changed := !maps.Equal(known, p.told)
+	if !changed && now.Before(p.due) {
 		return nil
 	}
-	if err := a.write(ctx, mtu); err != nil {
+	if err := a.write(ctx, known); err != nil {
 		return err
 	}
-	if mtu != p.mtu {
-		a.Log.Info("the MTU of this node is told", "node", a.Node, "mtu", mtu, "interfaces", by)
+	if changed {
+		a.Log.Info("what this node knows is told", "node", a.Node, "annotations", known, "interfaces", by)
 	}
-	p.mtu, p.due = mtu, now.Add(wait.Jitter(renew, jitter))
+	p.told, p.due = known, now.Add(wait.Jitter(renew, jitter))
 	a.written.Store(true)
 	return nil
 }
 
-// write patches the annotation. It reads nothing, so that it needs no other permission.
-func (a *Agent) write(ctx context.Context, mtu int) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"annotations": map[string]string{networkstackv1alpha1.NodeMTUAnnotation: strconv.Itoa(mtu)},
-	}})
+// write patches the annotations. It reads nothing, so that it needs no other permission.
+func (a *Agent) write(ctx context.Context, annotations map[string]string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}})
 	if err != nil {
 		return err
 	}

@@ -128,6 +128,7 @@ func TestAgent(t *testing.T) {
 	_ = listener.Close()
 	a := &Agent{Nodes: c.CoreV1().Nodes(), Node: "n1", Addresses: addresses("10.0.0.5"), ProbeAddress: probe, Log: logr.Discard(),
 		interval: time.Millisecond, routes: func() []string { return nil },
+		services: func([]Interface) string { return "2" }, bridges: func() string { return "true" },
 		interfaces: func() ([]Interface, error) {
 			select {
 			case mtu = <-mtus:
@@ -187,6 +188,10 @@ func TestAgent(t *testing.T) {
 	}
 	refuse <- false
 	eventually("the MTU to be told after a failure", func() bool { return told() == "1500" && ready() })
+	n, err := c.CoreV1().Nodes().Get(ctx, "n1", metav1.GetOptions{})
+	if err != nil || n.Annotations[networkstackv1alpha1.NodeIPVSAnnotation] != "2" || n.Annotations[networkstackv1alpha1.NodeBridgesAnnotation] != "true" {
+		t.Errorf("annotations %v, %v", n.Annotations, err)
+	}
 	written := patches()
 	mtus <- 1400
 	eventually("the new MTU", func() bool { return told() == "1400" })
@@ -203,6 +208,7 @@ func TestAgent(t *testing.T) {
 func TestRenewed(t *testing.T) {
 	c := fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}})
 	a := &Agent{Nodes: c.CoreV1().Nodes(), Node: "n1", Log: logr.Discard(), routes: func() []string { return []string{"eth0"} },
+		services: func([]Interface) string { return "0" }, bridges: func() string { return "false" },
 		interfaces: func() ([]Interface, error) { return []Interface{{Name: "eth0", MTU: 1500}}, nil }}
 	p, now := &pass{}, time.Now()
 	for _, tc := range []struct {

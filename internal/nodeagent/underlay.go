@@ -1,5 +1,5 @@
-// Package nodeagent tells the cluster what only a node knows: the MTU of the interface that it reaches other nodes by. It
-// runs on every node, in the host's network and without privileges.
+// Package nodeagent tells the cluster what only a node knows: the MTU of the interface that it reaches other nodes by, and how its
+// kernel is set up. It runs on every node, in the host's network and without privileges.
 package nodeagent
 
 import (

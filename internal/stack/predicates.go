@@ -11,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
-	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/facts"
 )
@@ -46,7 +45,7 @@ func nodeChanged() predicate.Predicate {
 			o.Status.NodeInfo.OSImage != n.Status.NodeInfo.OSImage ||
 			o.Spec.ProviderID != n.Spec.ProviderID || !maps.Equal(o.Labels, n.Labels) ||
 			!equality.Semantic.DeepEqual(facts.Taints(o), facts.Taints(n)) ||
-			o.Annotations[networkstackv1alpha1.NodeMTUAnnotation] != n.Annotations[networkstackv1alpha1.NodeMTUAnnotation] ||
+			slices.ContainsFunc(facts.AgentAnnotations, func(key string) bool { return o.Annotations[key] != n.Annotations[key] }) ||
 			!maps.Equal(arguments(o), arguments(n))
 	}}
 }

@@ -53,6 +53,8 @@ func TestNodeChanged(t *testing.T) {
 		{"provider", func(n *corev1.Node) { n.Spec.ProviderID = "gce://" }, true},
 		{"label of a distribution", func(n *corev1.Node) { n.Labels = map[string]string{"kubernetes.azure.com/cluster": "x"} }, true},
 		{"operating system's name", func(n *corev1.Node) { n.Status.NodeInfo.OSImage = "Talos (v1.11.2)" }, true},
+		{"virtual servers", func(n *corev1.Node) { n.Annotations[networkstackv1alpha1.NodeIPVSAnnotation] = "1" }, true},
+		{"bridges", func(n *corev1.Node) { n.Annotations[networkstackv1alpha1.NodeBridgesAnnotation] = "false" }, true},
 		{"MTU", func(n *corev1.Node) { n.Annotations[networkstackv1alpha1.NodeMTUAnnotation] = "1500" }, true},
 		{"arguments of k3s", func(n *corev1.Node) { n.Annotations["k3s.io/node-args"] = `["server"]` }, true},
 	} {

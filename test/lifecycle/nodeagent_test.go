@@ -72,6 +72,8 @@ func tellMTU(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
 		{"a finalizer", mine, `{"metadata":{"finalizers":["example.com/x"]}}`},
 		{"an owner", mine, `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Node","name":"node-2","uid":"x"}]}}`},
 		{"what is no MTU", mine, annotate(key, `"many"`)},
+		{"what is no number of virtual servers", mine, annotate(networkstackv1alpha1.NodeIPVSAnnotation, `"many"`)},
+		{"what is neither true nor false", mine, annotate(networkstackv1alpha1.NodeBridgesAnnotation, `"maybe"`)},
 		{"the MTU and a label", mine, `{"metadata":{"annotations":{"` + key + `":"1500"},"labels":{"a":"b"}}}`},
 	} {
 		e.eventually("the agent not to be allowed "+tc.what, func(context.Context) (bool, string) {
@@ -108,7 +110,9 @@ func tellMTU(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
 		e.eventually("the MTU "+want+" to be told", func(ctx context.Context) (bool, string) {
 			var node corev1.Node
 			e.check(e.client.Get(ctx, client.ObjectKey{Name: mine}, &node))
-			return node.Annotations[key] == want, toJSON(node.Annotations)
+			_, services := node.Annotations[networkstackv1alpha1.NodeIPVSAnnotation]
+			_, bridges := node.Annotations[networkstackv1alpha1.NodeBridgesAnnotation]
+			return node.Annotations[key] == want && services && bridges, toJSON(node.Annotations)
 		})
 	}
 	e.check(patch(admin, mine, annotate(key, `null`)))

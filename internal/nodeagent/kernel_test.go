@@ -1,0 +1,34 @@
+package nodeagent
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestVirtualServers(t *testing.T) {
+	const head = "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port Forward Weight ActiveConn InActConn\n"
+	const one = "TCP  C0A80A0A:192B rr \n  -> C0A80A0B:192B      Masq    1      0          0         \n"
+	eth0, proxy := Interface{Name: "eth0"}, Interface{Name: "kube-ipvs0"}
+	for _, tc := range []struct {
+		name, list string
+		interfaces []Interface
+		want       int
+	}{
+		{"none", head, []Interface{eth0}, 0},
+		{"one", head + one, []Interface{eth0}, 1},
+		{"one of each kind", head + one + "UDP  [fd00::1]:0035 rr\nFWM  00000001 wlc\nSCTP 0A000001:0050 rr\n", nil, 4},
+		{"many", head + strings.Repeat(one, 100), nil, 9},
+		{"kube-proxy's", head + one, []Interface{eth0, proxy}, 0},
+	} {
+		if got := virtualServers(strings.NewReader(tc.list), tc.interfaces); got != tc.want {
+			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
+		}
+	}
+	// The machine's own are what they are, and can be told.
+	if s := systemServices(nil); len(s) != 1 {
+		t.Errorf("virtual servers of this machine: %q", s)
+	}
+	if b := systemBridges(); b != "true" && b != "false" {
+		t.Errorf("bridges of this machine: %q", b)
+	}
+}
