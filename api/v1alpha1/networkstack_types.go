@@ -461,8 +461,8 @@ type PasswordSpec struct {
 type IPsecSpec struct {
 	// secretName names a Secret with the keys in the CNI's namespace. Its key "keys" holds a line such as
 	// "3+ rfc4106(gcm(aes)) 0123456789abcdef0123456789abcdef01234567 128", and another number from 1 to 15 with each new
-	// key. The operator reads whether it has this form, and neither keeps nor shows it. Left out, the operator makes the Secret cilium-ipsec-keys with a random key, unless
-	// somebody else has made one of this name.
+	// key. The operator reads whether it has this form, and neither keeps nor shows it. Left out, the operator makes the
+	// Secret cilium-ipsec-keys with a random key, unless somebody else has made one of this name.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253

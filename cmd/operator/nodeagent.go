@@ -27,8 +27,8 @@ func nodeAgentCommand(shared *options) *cobra.Command {
 		Use:   "node-agent",
 		Short: "Tells the MTU of the node it runs on, and how its kernel is set up",
 		Long: `Writes the MTU of the node's underlay interface into the node's annotation networkstack.io/mtu, whether others have virtual
-servers of IPVS into ipvs-services, and whether bridges pass iptables into bridge-netfilter, and again when they change. It runs in the host's network, without privileges, and may do nothing else in the cluster. spec.nodeAgent of a NetworkStack
-installs it.`,
+servers of IPVS into ipvs-services, and whether bridges pass iptables into bridge-netfilter, and again when they change. It runs in
+the host's network, without privileges, and may do nothing else in the cluster. spec.nodeAgent of a NetworkStack installs it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctrl.SetLogger(zap.New(zap.UseFlagOptions(&shared.zap)))

@@ -261,7 +261,7 @@ func (s *state) warnOfBridges() {
 		}
 	}
 	if len(without) > 0 {
-		s.warn(ruleFlannelBridges, cniPath.Child("type"), "%s %s not the kernel's module br_netfilter, or net.bridge.bridge-nf-call-iptables is off: "+
-			"pods there do not reach Services whose pods are on the same node; load it at boot (/etc/modules-load.d)", nodeList(without), verb(without, "has", "have"))
+		s.warn(ruleFlannelBridges, cniPath.Child("type"), "%s %s not the kernel's module br_netfilter, without which flanneld stops on start, or net.bridge.bridge-nf-call-iptables off, "+
+			"with which pods do not reach Services whose pods are on the same node: load it at boot (/etc/modules-load.d), and set that to 1", nodeList(without), verb(without, "has", "have"))
 	}
 }

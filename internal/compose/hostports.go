@@ -19,56 +19,63 @@ type hostPort struct {
 	// on is the switch that it depends on, and by default what that is when nobody sets it; empty for none.
 	on        string
 	byDefault bool
-	protocol  corev1.Protocol
+	// udp and not TCP.
+	udp bool
 	// what it is for.
 	what string
 }
 
-const udp, tcp = corev1.ProtocolUDP, corev1.ProtocolTCP
+func (p hostPort) protocol() corev1.Protocol {
+	if p.udp {
+		return corev1.ProtocolUDP
+	}
+	return corev1.ProtocolTCP
+}
 
 // hostPorts are those of the components, by type. Ports that are opened on the loopback address alone are among them: nobody else
 // can open them on all addresses then.
 var hostPorts = map[string][]hostPort{
 	TypeKubeProxy: {
-		{key: "healthzBindAddress", usual: kubeProxyHealthPort, protocol: tcp, what: "kube-proxy's health"},
-		{key: "metricsBindAddress", usual: 10249, protocol: tcp, what: "kube-proxy's metrics"},
+		{key: "healthzBindAddress", usual: kubeProxyHealthPort, what: "kube-proxy's health"},
+		{key: "metricsBindAddress", usual: 10249, what: "kube-proxy's metrics"},
 	},
 	TypeNodeAgent: {
-		{key: "probePort", usual: 9813, protocol: tcp, what: "the node agent's probes"},
+		{key: "probePort", usual: 9813, what: "the node agent's probes"},
 	},
 	string(networkstackv1alpha1.CNICilium): {
-		{key: "healthPort", usual: 9879, protocol: tcp, what: "the health of Cilium's agent"},
-		{key: "clusterHealthPort", usual: 4240, protocol: tcp, what: "Cilium's health checks between nodes"},
-		{key: "kubeProxyReplacementHealthzBindAddr", protocol: tcp, what: "the health of Cilium in kube-proxy's place"},
-		{key: "hubble.peerService.targetPort", usual: 4244, on: "hubble.enabled", byDefault: true, protocol: tcp, what: "Hubble's server"},
-		{key: "hubble.metrics.port", usual: 9965, on: "hubble.metrics.enabled", protocol: tcp, what: "Hubble's metrics"},
-		{key: "prometheus.port", usual: 9962, on: "prometheus.enabled", protocol: tcp, what: "the metrics of Cilium's agent"},
-		{key: "envoy.healthPort", usual: 9878, protocol: tcp, what: "the health of Cilium's Envoy"},
-		{key: "envoy.prometheus.port", usual: 9964, on: "envoy.prometheus.enabled", byDefault: true, protocol: tcp, what: "the metrics of Cilium's Envoy"},
-		{key: "operator.prometheus.port", usual: 9963, on: "operator.prometheus.enabled", byDefault: true, protocol: tcp, what: "the metrics of Cilium's operator"},
-		{usual: 9234, protocol: tcp, what: "the health of Cilium's operator"},
-		{key: "tunnelPort", protocol: udp, what: "Cilium's tunnels"},
+		{key: "healthPort", usual: 9879, what: "the health of Cilium's agent"},
+		{key: "clusterHealthPort", usual: 4240, what: "Cilium's health checks between nodes"},
+		{key: "kubeProxyReplacementHealthzBindAddr", what: "the health of Cilium in kube-proxy's place"},
+		{key: "hubble.peerService.targetPort", usual: 4244, on: "hubble.enabled", byDefault: true, what: "Hubble's server"},
+		{key: "hubble.metrics.port", usual: 9965, on: "hubble.metrics.enabled", what: "Hubble's metrics"},
+		{key: "prometheus.port", usual: 9962, on: "prometheus.enabled", what: "the metrics of Cilium's agent"},
+		{key: "envoy.healthPort", usual: 9878, what: "the health of Cilium's Envoy"},
+		{key: "envoy.prometheus.port", usual: 9964, on: "envoy.prometheus.enabled", byDefault: true, what: "the metrics of Cilium's Envoy"},
+		{key: "operator.prometheus.port", usual: 9963, on: "operator.prometheus.enabled", byDefault: true,
+			what: "the metrics of Cilium's operator"},
+		{usual: 9234, what: "the health of Cilium's operator"},
+		{key: "tunnelPort", udp: true, what: "Cilium's tunnels"},
 	},
 	string(networkstackv1alpha1.CNICalico): {
-		{key: "defaultFelixConfiguration.healthPort", usual: 9099, protocol: tcp, what: "the health of Calico's agent"},
-		{key: "defaultFelixConfiguration.prometheusMetricsPort", usual: 9091, on: "defaultFelixConfiguration.prometheusMetricsEnabled", protocol: tcp, what: "the metrics of Calico's agent"},
-		{key: "installation.typhaMetricsPort", protocol: tcp, what: "the metrics of Calico's Typha"},
-		{usual: 5473, protocol: tcp, what: "Calico's Typha"},
-		{key: "defaultFelixConfiguration.vxlanPort", usual: 4789, protocol: udp, what: "Calico's VXLAN"},
+		{key: "defaultFelixConfiguration.healthPort", usual: 9099, what: "the health of Calico's agent"},
+		{key: "defaultFelixConfiguration.prometheusMetricsPort", usual: 9091, on: "defaultFelixConfiguration.prometheusMetricsEnabled", what: "the metrics of Calico's agent"},
+		{key: "installation.typhaMetricsPort", what: "the metrics of Calico's Typha"},
+		{usual: 5473, what: "Calico's Typha"},
+		{key: "defaultFelixConfiguration.vxlanPort", usual: 4789, udp: true, what: "Calico's VXLAN"},
 	},
 	string(networkstackv1alpha1.CNIFlannel): {
-		{key: "flannel.healthz.port", usual: 8081, protocol: tcp, what: "Flannel's health"},
-		{key: "flannel.backendPort", protocol: udp, what: "Flannel's backend"},
+		{key: "flannel.healthz.port", usual: 8081, what: "Flannel's health"},
+		{key: "flannel.backendPort", udp: true, what: "Flannel's backend"},
 	},
 	string(networkstackv1alpha1.CNIWeaveNet): {
-		{key: "metricsPort", usual: 6782, protocol: tcp, what: "Weave Net's metrics"},
-		{key: "npc.metricsPort", usual: 6781, protocol: tcp, what: "the metrics of Weave Net's policy controller"},
-		{usual: 6783, protocol: tcp, what: "Weave Net's peers"},
-		{usual: 6784, protocol: tcp, what: "Weave Net's status"},
+		{key: "metricsPort", usual: 6782, what: "Weave Net's metrics"},
+		{key: "npc.metricsPort", usual: 6781, what: "the metrics of Weave Net's policy controller"},
+		{usual: 6783, what: "Weave Net's peers"},
+		{usual: 6784, what: "Weave Net's status"},
 	},
 	string(networkstackv1alpha1.CNIAWSVPC): {
-		{usual: 61678, protocol: tcp, what: "the metrics of the AWS VPC CNI"},
-		{usual: 61679, protocol: tcp, what: "the introspection of the AWS VPC CNI"},
+		{usual: 61678, what: "the metrics of the AWS VPC CNI"},
+		{usual: 61679, what: "the introspection of the AWS VPC CNI"},
 	},
 }
 
@@ -153,7 +160,7 @@ func (s *state) validateHostPorts(releases []Release) {
 	for _, r := range releases {
 		for _, p := range s.portsOf(r) {
 			for _, q := range uses {
-				if p.port != q.port || p.protocol != q.protocol {
+				if p.port != q.port || p.udp != q.udp {
 					continue
 				}
 				mine, other := p, q
@@ -164,7 +171,7 @@ func (s *state) validateHostPorts(releases []Release) {
 					"%s has the port of %s, and both run in the network of each node: give one of them another port", mine.text(), other.text())))
 			}
 			for _, h := range s.facts.HostPorts {
-				if p.port == h.Port && p.protocol == h.Protocol {
+				if p.port == h.Port && p.protocol() == h.Protocol {
 					s.warn(ruleHostPortFound, p.at, "port %d of %s is taken by DaemonSet %s/%s on the nodes where it runs, and one of them cannot start there: give one another port, or keep that DaemonSet away",
 						p.port, p.text(), h.Namespace, h.Name)
 				}

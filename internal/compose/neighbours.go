@@ -48,11 +48,13 @@ func (s *state) warnOfLaxARP() {
 	switch {
 	case s.kubeProxyMode == networkstackv1alpha1.KubeProxyIPVS:
 		given, set := lookup(s.userValues[kubeProxyPath.String()], "ipvs.strictARP")
-		if given == true || !set && (len(s.spec.KubeProxy.ValuesFrom) > 0 || s.inherit(TypeKubeProxy).keepsConfig() && found != nil && found.StrictARP) {
+		kept := s.inherit(TypeKubeProxy).keepsConfig() && found != nil && found.StrictARP
+		if given == true || !set && (len(s.spec.KubeProxy.ValuesFrom) > 0 || kept) {
 			return
 		}
 		s.warn(ruleProxyStrictARP, kubeProxyPath.Child("values"), wrong+"set values.ipvs.strictARP to true", who)
-	case s.kubeProxyMode == networkstackv1alpha1.KubeProxyUnmanaged && s.foundProxyMode() == networkstackv1alpha1.KubeProxyIPVS && !found.StrictARP:
+	case s.kubeProxyMode == networkstackv1alpha1.KubeProxyUnmanaged && s.foundProxyMode() == networkstackv1alpha1.KubeProxyIPVS &&
+		!found.StrictARP:
 		s.warn(ruleProxyStrictARP, kubeProxyPath.Child("mode"), wrong+"set ipvs.strictARP of DaemonSet %s/%s, a kube-proxy in mode IPVS, to true where it is managed",
 			who, found.Namespace, found.Name)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // The keys of a Secret's data under which network plugins look for theirs.
-const ipsecDataKey, passwordDataKey = "keys", "password" //nolint:gosec // names, not secrets
+const ipsecDataKey, passwordDataKey = "keys", "password"
 
 // OwnKeys says where the user's own keys are to be that the stack encrypts by; false when it has none.
 func OwnKeys(in Input) (facts.KeysAt, bool) {

@@ -40,9 +40,9 @@ func neighbourFindings() []finding {
 	}
 	taken := func(port int, protocol string) func(*Input) {
 		return cluster(func(s *facts.Snapshot) {
-			s.HostPorts = append(s.HostPorts, facts.HostPort{Port: port, Protocol: tcp, Namespace: "monitoring", Name: "node-exporter"})
+			s.HostPorts = append(s.HostPorts, facts.HostPort{Port: port, Protocol: "TCP", Namespace: "monitoring", Name: "node-exporter"})
 			if protocol == "UDP" {
-				s.HostPorts[len(s.HostPorts)-1].Protocol = udp
+				s.HostPorts[len(s.HostPorts)-1].Protocol = "UDP"
 			}
 		})
 	}
@@ -89,7 +89,7 @@ func neighbourFindings() []finding {
 		{name: "29 NFTables as before", in: after(flannel(withoutKubeProxy, mode(KubeProxyNFTables)), ourProxyIs("nftables"), mode(KubeProxyNFTables), virtualServers)},
 		{name: "29 iptables beside virtual servers of others", in: flannel(withoutKubeProxy, mode(KubeProxyIPTables), virtualServers)},
 		{name: "39 bridges that hide traffic", in: flannel(bridges(ptr(false), nil, ptr(true))), warnings: []string{
-			"spec.cni.type: node n1 has not the kernel's module br_netfilter, or net.bridge.bridge-nf-call-iptables is off: pods there do not reach Services whose pods are on the same node; load it at boot (/etc/modules-load.d) [FLANNEL-BRIDGES]",
+			"spec.cni.type: node n1 has not the kernel's module br_netfilter, without which flanneld stops on start, or net.bridge.bridge-nf-call-iptables off, with which pods do not reach Services whose pods are on the same node: load it at boot (/etc/modules-load.d), and set that to 1 [FLANNEL-BRIDGES]",
 		}},
 		{name: "39 bridges of nobody", in: cilium(bridges(ptr(false), ptr(false), ptr(false)))},
 

@@ -141,8 +141,8 @@ var (
 	ruleFlannelBridges = warns(AreaFlannel, Rule{
 		ID:     "FLANNEL-BRIDGES",
 		When:   "A node lacks the kernel's module br_netfilter, or has net.bridge.bridge-nf-call-iptables off. The node agent tells.",
-		Remedy: "Load it at boot (/etc/modules-load.d), as before kubeadm 1.30, which no longer asks for it.",
-		Source: "Flannel, README: traffic between pods of one node passes its bridge alone, and neither kube-proxy nor policies see it.",
+		Remedy: "Load it at boot (/etc/modules-load.d), and set that to 1. kubeadm asks for it no longer since 1.30.",
+		Source: "Flannel, README: flanneld stops without the module; traffic between pods of one node passes its bridge alone, and neither kube-proxy nor policies see it.",
 	})
 	ruleFlannelArgs = refuses(AreaFlannel, Rule{
 		ID:     "FLANNEL-ARGS",

@@ -69,7 +69,9 @@ func hostPorts(ds *appsv1.DaemonSet) []HostPort {
 	for _, c := range ds.Spec.Template.Spec.Containers {
 		for _, p := range c.Ports {
 			if p.HostPort != 0 {
-				out = append(out, HostPort{Port: int(p.HostPort), Protocol: cmp.Or(p.Protocol, corev1.ProtocolTCP), Namespace: ds.Namespace, Name: ds.Name})
+				out = append(out, HostPort{
+					Port: int(p.HostPort), Protocol: cmp.Or(p.Protocol, corev1.ProtocolTCP), Namespace: ds.Namespace, Name: ds.Name,
+				})
 			}
 		}
 	}

@@ -56,7 +56,7 @@ func TestProblem(t *testing.T) {
 
 // TestProblemTellsNothing wants no word of what a Secret holds in what is said of it.
 func TestProblemTellsNothing(t *testing.T) {
-	for _, text := range []string{"hunter2", "3+ rfc4106(gcm(aes)) hunter2 128", "3+ hunter2 00 128", "3+ hunter2", "3+ a hunter2 b hunter2", "hunter2 hunter2 hunter2 hunter2"} {
+	for _, text := range []string{"hunter2", "3+ rfc4106(gcm(aes)) hunter2 128", "3+ hunter2 00 128", "3+ hunter2", "3+ a hunter2 b hunter2", "hunter2 a hunter2 b"} {
 		if got := Problem(map[string][]byte{"keys": []byte(text)}, ipsec, "keys"); got == "" || strings.Contains(got, "hunter2") {
 			t.Errorf("%q", got)
 		}
