@@ -137,7 +137,9 @@ func trimDaemonSet(obj any) (any, error) {
 		}
 		containers = append(containers, corev1.Container{Name: c.Name, Image: c.Image, Ports: ports})
 	}
-	ds.Spec.Template = corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: containers, NodeSelector: pod.NodeSelector}}
+	ds.Spec.Template = corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+		Containers: containers, NodeSelector: pod.NodeSelector, HostNetwork: pod.HostNetwork,
+	}}
 	return ds, nil
 }
 

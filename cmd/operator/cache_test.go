@@ -157,6 +157,7 @@ func TestTrimDaemonSet(t *testing.T) {
 	}}
 	pod := &ds.Spec.Template
 	pod.Labels = map[string]string{"a": "b"}
+	pod.Spec.HostNetwork = true
 	pod.Spec.NodeSelector = map[string]string{corev1.LabelOSStable: "linux"}
 	pod.Spec.Containers = []corev1.Container{{Name: "cilium-agent", Image: "cilium:1", Command: []string{"x"}, Env: []corev1.EnvVar{{Name: "TOKEN", Value: "secret"}},
 		Ports: []corev1.ContainerPort{{Name: "health", HostPort: 9879, ContainerPort: 9879, Protocol: "TCP"}, {Name: "inside", ContainerPort: 80}}}}
@@ -169,7 +170,7 @@ func TestTrimDaemonSet(t *testing.T) {
 		Annotations: map[string]string{"meta.helm.sh/release-name": "cilium"},
 		// Who wrote says whether somebody else looks after it.
 		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "helm", Operation: "Update"}}}}
-	want.Spec.Template.Spec.NodeSelector = pod.Spec.NodeSelector
+	want.Spec.Template.Spec.NodeSelector, want.Spec.Template.Spec.HostNetwork = pod.Spec.NodeSelector, true
 	want.Spec.Template.Spec.Containers = []corev1.Container{{Name: "cilium-agent", Image: "cilium:1", Ports: []corev1.ContainerPort{{HostPort: 9879, Protocol: "TCP"}}}}
 	want.Status = ds.Status
 	trims(t, trimDaemonSet, ds, want)

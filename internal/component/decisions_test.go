@@ -349,6 +349,36 @@ func TestAwaiting(t *testing.T) {
 	}
 }
 
+// TestAwait wants who has waited for kinds to look again less and less often, and an attempt that fails otherwise to end that.
+func TestAwait(t *testing.T) {
+	r := newReconciler(t)
+	r.Catalog = catalog.NewFixed(catalog.Set{Catalog: catalog.Default()})
+	kind := schema.GroupVersionKind{Group: "cilium.io", Version: "v2", Kind: "CiliumPodIPPool"}
+	missing := &release.ApplyError{Causes: []*release.ObjectError{{
+		Object: release.Object{GVK: kind, Name: "a"}, Verb: "find the resource of", Err: &meta.NoKindMatchError{GroupKind: kind.GroupKind()},
+	}}}
+	c := &networkstackv1alpha1.NetworkComponent{Spec: networkstackv1alpha1.NetworkComponentSpec{Type: "CiliumResources"}}
+	rec, j := &record{}, newJob(jobApply, "new")
+	next := func(repeated bool, want time.Duration) {
+		t.Helper()
+		start := time.Now()
+		if !r.await(rec, c, j, missing, repeated) || rec.next.Before(start.Add(want)) || rec.next.After(time.Now().Add(want+time.Second)) {
+			t.Errorf("looks again in %s, want %s", rec.next.Sub(start), want)
+		}
+	}
+	next(false, 3*time.Second)
+	next(true, 3*time.Second)
+	rec.awaitingSince = time.Now().Add(-2 * time.Minute)
+	next(true, 6*time.Second)
+	rec.awaitingSince = time.Now().Add(-time.Hour)
+	next(true, 15*time.Second)
+	// Something else is wanted by now.
+	next(false, 3*time.Second)
+	if n := len(eventsOf(t, r)); n != 2 {
+		t.Errorf("%d events, where each wait was to be told once", n)
+	}
+}
+
 // TestAwaitIn wants kinds to be looked for often as long as they usually take, and less often when they take long.
 func TestAwaitIn(t *testing.T) {
 	for since, want := range map[time.Duration]time.Duration{

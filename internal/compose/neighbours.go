@@ -30,6 +30,7 @@ func (s *state) validateNeighbours() {
 	s.warnOfLaxARP()
 	s.warnOfConntrack()
 	s.warnOfMounts()
+	s.warnOfMappedPorts()
 	if who := s.neighbours(func(n facts.Neighbour) bool { return n.Migrates }); who != "" &&
 		s.cni == networkstackv1alpha1.CNICalico && s.encryption == networkstackv1alpha1.EncryptionWireGuard {
 		s.warn(ruleCalicoWireGuardMigration, cniPath.Child("encryption", "type"),
@@ -166,5 +167,26 @@ func (s *state) deriveSwarm(b *valuesBuilder) {
 	b.set("defaultFelixConfiguration.vxlanVNI", int64(mkeVNI), why, "network ID")
 	if s.calico.dataplane == networkstackv1alpha1.CalicoBPF {
 		b.set("defaultFelixConfiguration.vxlanPort", int64(mkeVXLANPort), why, "port, of which Calico's data plane BPF takes every packet")
+	}
+}
+
+// The usual range of NodePorts.
+const firstNodePort, lastNodePort = 30000, 32767
+
+// warnOfMappedPorts warns of host ports that Cilium leaves out in kube-proxy's place, for they might be NodePorts.
+func (s *state) warnOfMappedPorts() {
+	c := s.ciliumJudged()
+	if s.cni != networkstackv1alpha1.CNICilium || !c.replaces() {
+		return
+	}
+	first, last := firstNodePort, lastNodePort
+	if from, to, ok := strings.Cut(c.word("nodePort.range"), ","); ok {
+		first, last = portIn(from), portIn(to)
+	}
+	for _, h := range s.facts.HostPorts {
+		if h.Mapped && h.Port >= first && h.Port <= last {
+			s.warn(ruleCiliumMappedPort, kubeProxyPath.Child("mode"), "DaemonSet %s/%s has the host port %d, which lies in the range of NodePorts (%d to %d), and Cilium does not map such ports: give it another one",
+				h.Namespace, h.Name, h.Port, first, last)
+		}
 	}
 }

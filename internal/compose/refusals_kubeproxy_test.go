@@ -50,6 +50,13 @@ func kubeProxyFindings() []finding {
 		{name: "25 unknown mode", in: cilium(mode("userspace")), errors: []string{
 			`spec.kubeProxy.mode: Unsupported value: "userspace": supported values: "IPTables", "NFTables", "IPVS", "Replaced", "Unmanaged" [STACK-UNKNOWN-VALUE]`,
 		}},
+		{name: "40 feature gates", in: flannel(withoutKubeProxy, mode(KubeProxyIPTables), proxyValues(object{"featureGates": object{"KubeProxyIPVS": true}})), errors: []string{
+			"spec.kubeProxy.values: Invalid value: feature gates of kube-proxy are not supported: remove them, and choose a mode and a version that do without [PROXY-FEATURE-GATES]",
+		}},
+		{name: "40 feature gates as an argument", in: flannel(withoutKubeProxy, mode(KubeProxyIPTables), proxyValues(object{"extraArgs": []any{"--v=2", "--feature-gates=KubeProxyIPVS=true"}})), errors: []string{
+			"spec.kubeProxy.values: Invalid value: feature gates of kube-proxy are not supported: remove them, and choose a mode and a version that do without [PROXY-FEATURE-GATES]",
+		}},
+		{name: "40 other arguments", in: flannel(withoutKubeProxy, mode(KubeProxyIPTables), proxyValues(object{"extraArgs": []any{"--hostname-override=a"}}))},
 		{name: "26 IPVS on 1.36", in: flannel(withoutKubeProxy, mode(KubeProxyIPVS)), warnings: []string{
 			"spec.kubeProxy.mode: IPVS is deprecated since Kubernetes 1.35 and off by default in 1.40; plan the change to NFTables [PROXY-IPVS-DEPRECATED]",
 		}},

@@ -58,6 +58,11 @@ func neighbourFindings() []finding {
 			}
 		})
 	}
+	mapped := func(port int) func(*Input) {
+		return cluster(func(s *facts.Snapshot) {
+			s.HostPorts = append(s.HostPorts, facts.HostPort{Port: port, Protocol: "TCP", Mapped: true, Namespace: "web", Name: "proxy"})
+		})
+	}
 	iptables := []func(*Input){withoutKubeProxy, mode(KubeProxyIPTables)}
 	const answers = "each node answers ARP for every address of a Service, those that MetalLB (DaemonSet metallb-system/speaker) announces by layer 2 among them: "
 	return []finding{
@@ -123,6 +128,12 @@ func neighbourFindings() []finding {
 		{name: "58 a port of others", in: calico(taken(9099, "TCP")), warnings: []string{
 			"spec.cni.values: port 9099 of the health of Calico's agent (defaultFelixConfiguration.healthPort) is taken by DaemonSet monitoring/node-exporter on the nodes where it runs, and one of them cannot start there: give one another port, or keep that DaemonSet away [HOST-PORT-FOUND]",
 		}},
+		{name: "47 a host port among NodePorts", in: cilium(mode(KubeProxyReplaced), mapped(31000), mapped(29999)), warnings: []string{
+			"spec.kubeProxy.mode: DaemonSet web/proxy has the host port 31000, which lies in the range of NodePorts (30000 to 32767), and Cilium does not map such ports: give it another one [CILIUM-HOST-PORT]",
+		}},
+		{name: "47 a host port beside another range of NodePorts", in: cilium(mode(KubeProxyReplaced), mapped(31000), values(object{"nodePort": object{"range": "20000,22767"}}))},
+		{name: "47 a host port among NodePorts of kube-proxy", in: cilium(mapped(31000))},
+		{name: "47 a port of a pod in the node's network", in: cilium(mode(KubeProxyReplaced), taken(31000, "TCP"))},
 		{name: "58 another port, and another protocol, of others", in: calico(taken(9100, "TCP"), taken(9099, "UDP"))},
 	}
 }

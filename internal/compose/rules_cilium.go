@@ -118,6 +118,12 @@ var (
 		Remedy: "See to it that the kernel has them, or upgrade it.",
 		Source: "Cilium, Kubernetes Without kube-proxy, limitations, with the kernels of Ubuntu and RHEL; cilium#21541.",
 	})
+	ruleCiliumMappedPort = warns(AreaCilium, Rule{
+		ID:     "CILIUM-HOST-PORT",
+		When:   "kubeProxy.mode is Replaced, and a DaemonSet has a host port in the range of NodePorts (30000 to 32767, or the value nodePort.range).",
+		Remedy: "Give it another one.",
+		Source: "Cilium, Kubernetes Without kube-proxy, limitations: such host ports are ignored.",
+	})
 	ruleEgressGateway = refuses(AreaCilium, Rule{
 		ID:     "CILIUM-EGRESS-GATEWAY",
 		When:   "The value egressGateway.enabled without kubeProxy.mode Replaced or without the value bpf.masquerade.",

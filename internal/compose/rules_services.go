@@ -202,6 +202,12 @@ var (
 		Remedy: "Set conntrack.maxPerCore and conntrack.min to 0, or leave them out.",
 		Source: "KubeProxyConfiguration, conntrack: kube-proxy exits when it may not write the sysctls.",
 	})
+	ruleProxyFeatureGates = refuses(AreaKubeProxy, Rule{
+		ID:     "PROXY-FEATURE-GATES",
+		When:   "The values of kube-proxy have featureGates, or --feature-gates among extraArgs.",
+		Remedy: "Remove them.",
+		Source: "kube-proxy takes its gates from its configuration alone, and the operator's rules go by the defaults of each version.",
+	})
 	ruleNodePortAddresses = refuses(AreaKubeProxy, Rule{
 		ID:     "PROXY-NODEPORT-ADDRESSES",
 		When:   "nodePortAddresses has \"primary\" beside CIDRs.",

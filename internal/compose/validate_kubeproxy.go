@@ -87,6 +87,7 @@ func (s *state) validateKubeProxy() {
 		return
 	}
 	s.validateNodePortAddresses()
+	s.validateFeatureGates()
 	if s.kubeProxyTag == "" {
 		if s.withFacts {
 			s.refuse(ruleProxyVersionUnknown, field.Required(kubeProxyPath.Child("version"), fmt.Sprintf(
@@ -116,6 +117,19 @@ func (s *state) validateNodePortAddresses() {
 	if list, _ := v.([]any); len(list) > 1 && slices.Contains(list, any("primary")) {
 		s.refuse(ruleNodePortAddresses, field.Invalid(kubeProxyPath.Child("values"), field.OmitValueType{},
 			"values.nodePortAddresses has \"primary\" beside other elements: use it alone, or a list of CIDRs"))
+	}
+}
+
+// validateFeatureGates refuses gates: kube-proxy reads them in no argument beside its configuration, which is written here.
+func (s *state) validateFeatureGates() {
+	user := s.userValues[kubeProxyPath.String()]
+	_, gates := lookup(user, "featureGates")
+	args, _ := lookup(user, "extraArgs")
+	list, _ := args.([]any)
+	gates = gates || slices.ContainsFunc(list, func(a any) bool { return strings.HasPrefix(fmt.Sprint(a), "--feature-gates") })
+	if gates {
+		s.refuse(ruleProxyFeatureGates, field.Invalid(kubeProxyPath.Child("values"), field.OmitValueType{},
+			"feature gates of kube-proxy are not supported: remove them, and choose a mode and a version that do without"))
 	}
 }
 

@@ -56,6 +56,8 @@ func neighbour(ds *appsv1.DaemonSet) (Neighbour, bool) {
 type HostPort struct {
 	Port     int
 	Protocol corev1.Protocol
+	// Mapped says that the pods are not in the node's network themselves: the network plugin maps the port.
+	Mapped bool
 	// Namespace and Name of the DaemonSet.
 	Namespace, Name string
 }
@@ -70,7 +72,8 @@ func hostPorts(ds *appsv1.DaemonSet) []HostPort {
 		for _, p := range c.Ports {
 			if p.HostPort != 0 {
 				out = append(out, HostPort{
-					Port: int(p.HostPort), Protocol: cmp.Or(p.Protocol, corev1.ProtocolTCP), Namespace: ds.Namespace, Name: ds.Name,
+					Port: int(p.HostPort), Protocol: cmp.Or(p.Protocol, corev1.ProtocolTCP), Mapped: !ds.Spec.Template.Spec.HostNetwork,
+					Namespace: ds.Namespace, Name: ds.Name,
 				})
 			}
 		}

@@ -69,14 +69,17 @@ func TestHostPorts(t *testing.T) {
 	}
 	ours := with(daemonSet("kube-system", "ours"), corev1.ContainerPort{HostPort: 9813})
 	ours.Labels = map[string]string{networkstackv1alpha1.ComponentLabel: "node-agent"}
-	s := discover(t, ours,
+	agent := with(daemonSet("kube-system", "agent"), corev1.ContainerPort{HostPort: 8080})
+	agent.Spec.Template.Spec.HostNetwork = true
+	s := discover(t, ours, agent,
 		with(daemonSet("monitoring", "node-exporter"), corev1.ContainerPort{ContainerPort: 9100, HostPort: 9100, Protocol: "TCP"}, corev1.ContainerPort{ContainerPort: 8080}),
 		with(daemonSet("kube-system", "node-local-dns"), corev1.ContainerPort{HostPort: 53, Protocol: "UDP"}, corev1.ContainerPort{HostPort: 53}),
 		// The ports of network agents are the agents' affair: another rule says whether two of them go together.
 		with(daemonSet("kube-system", "kube-proxy", "kube-proxy"), corev1.ContainerPort{HostPort: 10256}),
 	)
 	want := []HostPort{
-		{53, "TCP", "kube-system", "node-local-dns"}, {53, "UDP", "kube-system", "node-local-dns"}, {9100, "TCP", "monitoring", "node-exporter"},
+		{53, "TCP", true, "kube-system", "node-local-dns"}, {53, "UDP", true, "kube-system", "node-local-dns"},
+		{8080, "TCP", false, "kube-system", "agent"}, {9100, "TCP", true, "monitoring", "node-exporter"},
 	}
 	if diff := cmp.Diff(want, s.HostPorts); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
