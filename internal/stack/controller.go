@@ -139,6 +139,8 @@ type scope struct {
 	clearing  bool
 	parkErr   error
 	requeueIn time.Duration
+	// waits says that nothing is decided before what is being looked at is known.
+	waits bool
 }
 
 // Reconcile takes one step with one stack and writes its status.
@@ -179,6 +181,10 @@ func (r *Reconciler) step(ctx context.Context, stack *networkstackv1alpha1.Netwo
 		}
 	}
 	r.advance(ctx, s)
+	if s.waits {
+		// There is nothing to tell yet, and a status without a result could be taken for a good one.
+		return ctrl.Result{RequeueAfter: s.requeueIn}, nil
+	}
 	result, err := r.publish(ctx, s)
 	return result, errors.Join(err, s.writeErr, s.parkErr)
 }
@@ -226,7 +232,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		s.requeueIn = factsRetry
 		return
 	}
-	if r.lookAtCertificate(ctx, s, in) {
+	if s.waits = r.lookAtCertificate(ctx, s, in); s.waits {
 		return
 	}
 	if s.factsErr = r.readOwnKeys(ctx, s, in); s.factsErr != nil {
