@@ -8,8 +8,8 @@ import (
 	"github.com/networkstack/networkstack/internal/facts"
 )
 
-// after is the same kind of stack, edited, where another one was installed before.
-func after(before Input, edits ...func(*Input)) Input {
+// installedAs is the same kind of stack, edited, where another one was installed before.
+func installedAs(before Input, edits ...func(*Input)) Input {
 	typ := before.Stack.Spec.CNI.Type
 	in := input(typ, edits...)
 	in.Existing = map[string]NetworkComponentSpec{}
@@ -42,20 +42,20 @@ func familyFindings() []finding {
 		})), errors: []string{
 			`spec.ipPools: Invalid value: "IPv4": pods are IPv4 but Services are IPv6: Weave Net carries IPv4 alone, so use type Cilium, Calico or Flannel [FAMILY-SERVICES-DIFFER]`,
 		}, warnings: []string{weaveLegacy}},
-		{name: "11 Cilium gets a family", in: after(cilium(), dual), warnings: []string{
+		{name: "11 Cilium gets a family", in: installedAs(cilium(), dual), warnings: []string{
 			"spec.ipPools: pods that run get their IPv6 addresses only when they are re-created, and Services theirs by ipFamilyPolicy [FAMILY-CHANGED]",
 		}},
-		{name: "11 Flannel gets a family", in: after(flannel(), dual, nodeMTUs(1500, 1500, 1500)), warnings: []string{
+		{name: "11 Flannel gets a family", in: installedAs(flannel(), dual, nodeMTUs(1500, 1500, 1500)), warnings: []string{
 			"spec.ipPools: pods that run get their IPv6 addresses only when they are re-created, and Services theirs by ipFamilyPolicy [FAMILY-CHANGED]",
 		}},
-		{name: "11 Calico gets a family", in: after(calico(), dual), warnings: []string{
+		{name: "11 Calico gets a family", in: installedAs(calico(), dual), warnings: []string{
 			"spec.ipPools: pods that run get their IPv6 addresses only when they are re-created, and Services theirs by ipFamilyPolicy [FAMILY-CHANGED]",
 		}},
-		{name: "11 Flannel loses a family", in: after(flannel(dual, nodeMTUs(1500, 1500, 1500)), nodeMTUs(1500, 1500, 1500)), warnings: []string{
+		{name: "11 Flannel loses a family", in: installedAs(flannel(dual, nodeMTUs(1500, 1500, 1500)), nodeMTUs(1500, 1500, 1500)), warnings: []string{
 			"spec.ipPools: pods that run have IPv6 addresses, which are no longer wanted, until they are re-created [FAMILY-CHANGED]",
 			"spec.mtu: new pods get 1450, and those that are there keep 1430 until they are re-created; until then they do with less than they could [MTU-CHANGED]",
 		}},
-		{name: "11 no family comes or goes", in: after(flannel(dual, nodeMTUs(1500, 1500, 1500)), dual, nodeMTUs(1500, 1500, 1500))},
+		{name: "11 no family comes or goes", in: installedAs(flannel(dual, nodeMTUs(1500, 1500, 1500)), dual, nodeMTUs(1500, 1500, 1500))},
 		{name: "18 a Service range too large for an old API server", in: cilium(cluster(func(s *facts.Snapshot) { s.KubernetesVersion = "v1.33.4" }), pinned(PinnedFacts{ServiceCIDRs: []string{"10.96.0.0/11"}})), errors: []string{
 			`spec.cluster.serviceCIDRs[0]: Invalid value: "10.96.0.0/11": is larger than /12, and an API server before 1.34 takes no such range: write its --service-cluster-ip-range, or remove it to have the ranges discovered [SERVICE-RANGE-SIZE]`,
 		}},

@@ -90,8 +90,8 @@ func neighbourFindings() []finding {
 		{name: "29 NFTables beside virtual servers of others", in: flannel(foundProxyIn("iptables"), withoutKubeProxy, mode(KubeProxyNFTables), virtualServers), errors: []string{
 			`spec.kubeProxy.mode: Invalid value: "NFTables": node n2 has virtual servers of IPVS that are not kube-proxy's (those of kube-vip or keepalived, for example), and kube-proxy in this mode removes all at each start: take them away, or choose IPTables [PROXY-NFTABLES-IPVS]`,
 		}},
-		{name: "29 NFTables after IPVS", in: after(flannel(withoutKubeProxy, mode(KubeProxyIPVS), k134), ourProxyIs("ipvs"), mode(KubeProxyNFTables), virtualServers)},
-		{name: "29 NFTables as before", in: after(flannel(withoutKubeProxy, mode(KubeProxyNFTables)), ourProxyIs("nftables"), mode(KubeProxyNFTables), virtualServers)},
+		{name: "29 NFTables after IPVS", in: installedAs(flannel(withoutKubeProxy, mode(KubeProxyIPVS), k134), ourProxyIs("ipvs"), mode(KubeProxyNFTables), virtualServers)},
+		{name: "29 NFTables as before", in: installedAs(flannel(withoutKubeProxy, mode(KubeProxyNFTables)), ourProxyIs("nftables"), mode(KubeProxyNFTables), virtualServers)},
 		{name: "29 iptables beside virtual servers of others", in: flannel(withoutKubeProxy, mode(KubeProxyIPTables), virtualServers)},
 		{name: "39 bridges that hide traffic", in: flannel(bridges(ptr(false), nil, ptr(true))), warnings: []string{
 			"spec.cni.type: node n1 has not the kernel's module br_netfilter, without which flanneld stops on start, or net.bridge.bridge-nf-call-iptables off, with which pods do not reach Services whose pods are on the same node: load it at boot (/etc/modules-load.d), and set that to 1 [FLANNEL-BRIDGES]",
