@@ -72,6 +72,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.deriveObservability()
 	s.deriveMetrics()
 	s.deriveEndpoint()
+	s.deriveDNS()
 
 	s.validateFamilies()
 	s.validatePools()
@@ -90,6 +91,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.validateSecondary()
 	s.validateNodeAgent()
 	s.validateObservability()
+	s.validateDNS()
 	s.validateAddons()
 	s.validateNeighbours()
 	s.noteDefaults()
@@ -153,6 +155,7 @@ type state struct {
 	metrics       metricsPlan
 	// monitors and dashboards say whether observability comes to any.
 	monitors, dashboards bool
+	dns                  dnsPlan
 	// ciliumPools are the pools, with Cilium's MultiPool.
 	ciliumPools []ciliumPool
 

@@ -74,6 +74,7 @@ func (s *state) releases() []Release {
 		out = append(out, s.cleanupRelease())
 	}
 	out = append(out, s.secondaryReleases()...)
+	out = append(out, s.dnsReleases(network(out))...)
 	out = append(out, s.observabilityReleases(out)...)
 	out = append(out, s.addonReleases(network(out), out)...)
 	s.validateHostPorts(out)

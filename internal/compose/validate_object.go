@@ -83,6 +83,7 @@ func (s *state) validateEnums() {
 		s.validateIgnoreRules(d.Ignore)
 	}
 	s.validateSecondaryEnums()
+	s.validateDNSEnums()
 	if n := s.spec.NodeAgent; n != nil {
 		oneOf(s, nodeAgentPath.Child("mode"), n.Mode, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 	}
@@ -161,6 +162,7 @@ func (s *state) validateComponentSettings() {
 	if o := s.spec.Observability; o != nil {
 		s.validateSettings(observabilityPath, o.ComponentSettings)
 	}
+	s.validateDNSSettings()
 	for i := range s.spec.Addons {
 		s.validateSettings(addonsPath.Index(i), s.spec.Addons[i].ComponentSettings)
 	}
