@@ -183,6 +183,10 @@ func TestLint(t *testing.T) {
 		"network-attachments": {},
 		"weave-net":           {},
 		"cilium-resources":    {},
+		"coredns":             {"autoscaler": map[string]any{"enabled": true}},
+		"node-local-dns": {"interception": "RedirectPolicy", "servers": []any{map[string]any{
+			"zones": []any{map[string]any{"zone": "."}}, "plugins": []any{map[string]any{"name": "whoami"}},
+		}}},
 		"kube-proxy": {
 			"mode": "iptables", "image": map[string]any{"tag": "v1.36.3"},
 			"apiServer": map[string]any{"host": "10.0.0.1", "port": 6443},
@@ -200,7 +204,7 @@ func TestLint(t *testing.T) {
 
 // TestSchemasAreLocal keeps rendering off the network.
 func TestSchemasAreLocal(t *testing.T) {
-	for _, name := range []string{"cilium-resources", "flannel", "kube-proxy", "multus", "network-attachments", "weave-net"} {
+	for _, name := range []string{"cilium-resources", "coredns", "flannel", "kube-proxy", "multus", "network-attachments", "node-local-dns", "weave-net"} {
 		schema := testcharts.Embedded(t, name).Schema
 		for line := range bytes.Lines(schema) {
 			if bytes.Contains(line, []byte(`"$ref"`)) && !bytes.Contains(line, []byte(`"$ref": "#/`)) {

@@ -169,6 +169,10 @@ type FactsStatus struct {
 	// dnsDomain is the cluster's DNS domain.
 	// +optional
 	DNSDomain string `json:"dnsDomain,omitempty"`
+	// dnsServiceIPs are the addresses of the Service kube-dns, which answers the cluster's DNS queries.
+	// +optional
+	// +listType=atomic
+	DNSServiceIPs []string `json:"dnsServiceIPs,omitempty"`
 	// nodes is the number of nodes.
 	// +optional
 	Nodes int32 `json:"nodes,omitempty"`

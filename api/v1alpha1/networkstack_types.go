@@ -84,6 +84,10 @@ type NetworkStackSpec struct {
 	// +optional
 	Observability *ObservabilitySpec `json:"observability,omitempty"`
 
+	// dns is the cluster's DNS. Left out, it is left as it is found.
+	// +optional
+	DNS *DNSSpec `json:"dns,omitempty"`
+
 	// addons are other charts that belong to the platform, such as cert-manager or kube-prometheus-stack. They come after the
 	// network. One that is taken off the list is uninstalled; its CustomResourceDefinitions stay.
 	// +optional

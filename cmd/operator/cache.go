@@ -48,16 +48,18 @@ func cacheOptions(namespace string) cache.Options {
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&appsv1.Deployment{}:         ours,
-			&appsv1.StatefulSet{}:        ours,
-			&batchv1.Job{}:               ours,
-			&appsv1.DaemonSet{}:          {Transform: trimDaemonSet},
-			&corev1.Node{}:               {Transform: trimNode},
-			facts.Definition():           {Transform: trimDefinition},
-			facts.Policy():               {Transform: trimMetadata},
-			&corev1.ConfigMap{}:          {Namespaces: configMaps},
-			&corev1.Secret{}:             {Namespaces: map[string]cache.Config{namespace: noReleases}},
-			&corev1.Service{}:            {Namespaces: map[string]cache.Config{metav1.NamespaceDefault: named("kubernetes")}},
+			&appsv1.Deployment{}:  ours,
+			&appsv1.StatefulSet{}: ours,
+			&batchv1.Job{}:        ours,
+			&appsv1.DaemonSet{}:   {Transform: trimDaemonSet},
+			&corev1.Node{}:        {Transform: trimNode},
+			facts.Definition():    {Transform: trimDefinition},
+			facts.Policy():        {Transform: trimMetadata},
+			&corev1.ConfigMap{}:   {Namespaces: configMaps},
+			&corev1.Secret{}:      {Namespaces: map[string]cache.Config{namespace: noReleases}},
+			&corev1.Service{}: {Namespaces: map[string]cache.Config{
+				metav1.NamespaceDefault: named("kubernetes"), metav1.NamespaceSystem: named(facts.DNSService),
+			}},
 			&discoveryv1.EndpointSlice{}: {Namespaces: map[string]cache.Config{metav1.NamespaceDefault: ofAPIServer}},
 		},
 	}

@@ -107,8 +107,10 @@ func TestCacheOfNamedObjects(t *testing.T) {
 	}
 	o := cacheOptions("networkstack-system")
 	services := byType(t, o, &corev1.Service{}).Namespaces
-	if c := services["default"]; len(services) != 1 || !keeps(c, fields.Set{metav1.ObjectNameField: "kubernetes"}, nil) || keeps(c, fields.Set{metav1.ObjectNameField: "x"}, nil) {
-		t.Errorf("Services: %v", services)
+	for namespace, name := range map[string]string{"default": "kubernetes", "kube-system": "kube-dns"} {
+		if c := services[namespace]; len(services) != 2 || !keeps(c, fields.Set{metav1.ObjectNameField: name}, nil) || keeps(c, fields.Set{metav1.ObjectNameField: "x"}, nil) {
+			t.Errorf("Services: %v", services)
+		}
 	}
 	slices := byType(t, o, &discoveryv1.EndpointSlice{}).Namespaces
 	if c := slices["default"]; len(slices) != 1 || !keeps(c, nil, labels.Set{discoveryv1.LabelServiceName: "kubernetes"}) || keeps(c, nil, labels.Set{discoveryv1.LabelServiceName: "x"}) {

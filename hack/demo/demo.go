@@ -205,7 +205,7 @@ func (d *demo) showDerived(ctx context.Context, name string) error {
 	d.say("worked out by the operator (status.effective, an extract):")
 	for _, e := range s.Status.Effective {
 		switch e.Setting {
-		case "spec.mtu", "spec.kubeProxy.mode", "spec.cluster.apiServer", "spec.cni.encapsulation":
+		case "spec.mtu", "spec.kubeProxy.mode", "spec.cluster.apiServer", "spec.cni.encapsulation", "spec.dns.serviceIPs":
 			d.say("  %-24s %-22s %s", e.Setting, e.Value, e.Reason)
 		}
 	}

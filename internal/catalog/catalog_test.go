@@ -26,6 +26,7 @@ func TestDefault(t *testing.T) {
 		"CalicoCRDs",
 		"Cilium",
 		"CiliumResources",
+		"CoreDNS",
 		"Flannel",
 		"GatewayAPI",
 		"KubeProxy",
@@ -35,6 +36,7 @@ func TestDefault(t *testing.T) {
 		"Multus",
 		"NetworkAttachments",
 		"NodeAgent",
+		"NodeLocalDNS",
 		"Observability",
 		"WeaveNet",
 	}, slices.Sorted(maps.Keys(c))); diff != "" {

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 
@@ -47,6 +49,9 @@ const (
 	nameMetalLBResources = "metallb-resources"
 	// nameGatewayAPI is the release with the definitions of the Gateway API.
 	nameGatewayAPI = "gateway-api"
+	// nameCoreDNS and nameNodeLocalDNS are the cluster's DNS.
+	nameCoreDNS      = "coredns"
+	nameNodeLocalDNS = "node-local-dns"
 )
 
 var adoptionPath = specPath.Child("adoption")
@@ -72,6 +77,10 @@ var stickyValues = map[string][]string{
 	nameFlannel: {
 		"layout", "found.cniConf", "found.netConf", "flannel.cniConf", "flannel.tolerations",
 		"updateStrategy.type", "updateStrategy.rollingUpdate",
+	},
+	nameCoreDNS: {
+		"layout", "found.corefile", "found.template", "found.strategy", "replicaCount", "image.repository", "image.tag",
+		"resources", "tolerations", "affinity", "nodeSelector", "podDisruptionBudget",
 	},
 }
 
@@ -117,6 +126,10 @@ func componentName(typ string) string {
 		return nameAWSVPC
 	case string(networkstackv1alpha1.CNIWeaveNet):
 		return nameWeaveNet
+	case TypeCoreDNS:
+		return nameCoreDNS
+	case TypeNodeLocalDNS:
+		return nameNodeLocalDNS
 	}
 	return ""
 }
@@ -169,6 +182,12 @@ func (s *state) inheritFrom(typ string) *inherited {
 	ours, others := s.installed(typ)
 	previous, known := s.existing[name]
 	switch {
+	case typ == TypeCoreDNS && ours == nil && len(others) == 0 && known:
+		// Once it was taken over, it is not looked at again.
+		return &inherited{
+			releaseName: previous.ReleaseName, namespace: previous.Namespace,
+			source: "whoever installed it", values: sticky(name, &previous),
+		}
 	case ours != nil && known:
 		return &inherited{
 			releaseName: previous.ReleaseName, namespace: previous.Namespace,
@@ -222,6 +241,8 @@ func layoutOf(i *facts.Installed) string {
 		return ""
 	case i.Type == facts.InstalledKubeProxy && i.Found.Data[kubeProxyConfig] != "":
 		return "kubeadm"
+	case i.Type == facts.InstalledCoreDNS && i.Found.Data[facts.CorefileKey] != "" && i.ReleaseName == "" && selectsDNS(i.Found.Selector):
+		return "kubeadm"
 	case i.Type != facts.InstalledFlannel || i.Name != "kube-flannel-ds" || i.Found.Data[flannelNetConf] == "":
 		return ""
 	case i.ReleaseName != "":
@@ -231,10 +252,18 @@ func layoutOf(i *facts.Installed) string {
 	}
 }
 
+// selectsDNS says whether a selector is that of kubeadm's CoreDNS; it could not be changed.
+func selectsDNS(s *metav1.LabelSelector) bool {
+	return s != nil && len(s.MatchExpressions) == 0 && maps.Equal(s.MatchLabels, map[string]string{"k8s-app": facts.DNSLabelValue})
+}
+
 // found are the values with which the chart writes what was found.
 func (s *state) found(i *facts.Installed, layout string) map[string]any {
 	if layout == "" || i.Found == nil {
 		return nil
+	}
+	if i.Type == facts.InstalledCoreDNS {
+		return foundDNS(i)
 	}
 	out := map[string]any{"layout": layout, "updateStrategy.type": cmp.Or(string(i.Found.UpdateStrategy.Type), "RollingUpdate")}
 	out["updateStrategy.rollingUpdate"] = nil
@@ -370,11 +399,14 @@ func (s *state) deriveFoundBackend() {
 func (s *state) validateAdoption(typ string, path *field.Path, value any, namespace, leave string) {
 	ours, others := s.installed(typ)
 	what := typ
-	if typ == TypeKubeProxy {
+	switch typ {
+	case TypeKubeProxy:
 		what = "a kube-proxy"
+	case TypeCoreDNS:
+		what = "the CoreDNS of the cluster"
 	}
 	for _, i := range others {
-		name := i.Namespace + "/" + i.Name
+		name := i.Workload()
 		at := cmp.Or(i.ReleaseNamespace, i.Namespace)
 		by := "made by " + i.Source
 		if i.ReleaseName != "" {
@@ -385,34 +417,34 @@ func (s *state) validateAdoption(typ string, path *field.Path, value any, namesp
 		switch {
 		case s.ciliumOfCloud(*i):
 			s.refuse(ruleCloudCilium, field.Invalid(path, value, fmt.Sprintf(
-				"DaemonSet %s is the Cilium that %s runs itself, beside which there can be no other: set cni.type to GKE or AzureCNI, or make a cluster without it",
+				"%s is the Cilium that %s runs itself, beside which there can be no other: set cni.type to GKE or AzureCNI, or make a cluster without it",
 				name, cmp.Or(s.facts.Distribution, "the cloud"))))
 		case i.Type == facts.InstalledAWSVPC && !i.Kept && i.ReleaseName == "":
 			s.refuse(ruleAWSForeign, field.Invalid(path, value, fmt.Sprintf(
-				"DaemonSet %s is the AWS VPC CNI already, %s, and only that of a Helm release can be taken over: %s, or remove it first", name, by, leave)))
+				"%s is the AWS VPC CNI already, %s, and only that of a Helm release can be taken over: %s, or remove it first", name, by, leave)))
 		case i.Type == facts.InstalledWeaveNet && !i.Kept:
 			s.refuse(ruleWeaveForeign, field.Invalid(path, value, fmt.Sprintf(
-				"DaemonSet %s is Weave Net already, %s, and taking over a Weave Net is not supported: %s, or remove it first", name, by, leave)))
+				"%s is Weave Net already, %s, and taking over a Weave Net is not supported: %s, or remove it first", name, by, leave)))
 		case i.Type == facts.InstalledCalico && !i.Kept:
 			s.refuse(ruleCalicoForeign, field.Invalid(path, value, fmt.Sprintf(
-				"DaemonSet %s is Calico already, %s, and taking over a Calico is not supported: %s, or remove it first", name, by, leave)))
+				"%s is Calico already, %s, and taking over a Calico is not supported: %s, or remove it first", name, by, leave)))
 		case i.Kept:
 			s.refuse(ruleAdoptManaged, field.Invalid(path, value, fmt.Sprintf(
-				"DaemonSet %s is %s, managed by %q, which would undo every change, so it is never taken over: %s, or remove it where it is managed",
+				"%s is %s, managed by %q, which would undo every change, so it is never taken over: %s, or remove it where it is managed",
 				name, what, i.Manager, leave)))
 		case ours != nil || len(others) > 1:
 			s.refuse(ruleAdoptSeveral, field.Invalid(path, value, fmt.Sprintf(
-				"DaemonSet %s is %s, %s, beside another one: remove one of them", name, what, by)))
+				"%s is %s, %s, beside another one: remove one of them", name, what, by)))
 		case namespace != "" && namespace != at:
 			s.refuse(ruleAdoptNamespace, field.Invalid(path, value, fmt.Sprintf(
-				"DaemonSet %s is %s, %s, and what is there cannot be taken over into another namespace: remove namespace, which is %s now",
+				"%s is %s, %s, and what is there cannot be taken over into another namespace: remove namespace, which is %s now",
 				name, what, by, at)))
 		case s.spec.Adoption != networkstackv1alpha1.AdoptionAdopt:
 			s.refuseAdoption(field.Invalid(path, value, fmt.Sprintf(
-				"DaemonSet %s is %s already, %s: set spec.adoption to Adopt to take it over (status.adoption of NetworkComponent %s says what that changes), or %s",
+				"%s is %s already, %s: set spec.adoption to Adopt to take it over (status.adoption of NetworkComponent %s says what that changes), or %s",
 				name, what, by, componentName(typ), leave)))
 		default:
-			s.note(adoptionPath.Key(componentName(typ)), networkstackv1alpha1.AdoptionAdopt, "DaemonSet %s, %s, is taken over", name, by)
+			s.note(adoptionPath.Key(componentName(typ)), networkstackv1alpha1.AdoptionAdopt, "%s, %s, is taken over", name, by)
 		}
 	}
 }

@@ -339,9 +339,9 @@ func (s *state) validateKubeadmRange(p calicoPool) {
 	}
 }
 
-func joined(prefixes []netip.Prefix) string {
-	texts := make([]string, len(prefixes))
-	for i, p := range prefixes {
+func joined[T fmt.Stringer](list []T) string {
+	texts := make([]string, len(list))
+	for i, p := range list {
 		texts[i] = p.String()
 	}
 	return strings.Join(texts, ", ")

@@ -103,6 +103,7 @@ func (s *state) ciliumValues() *valuesBuilder {
 	s.ciliumAddresses(b)
 	s.ciliumRouting(b)
 	s.ciliumServices(b)
+	s.ciliumDNSRedirect(b)
 	s.ciliumEncryption(b)
 	s.ciliumOperations(b)
 	s.ciliumSecondary(b)

@@ -73,6 +73,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.deriveMetrics()
 	s.deriveEndpoint()
 	s.deriveLoadBalancer()
+	s.deriveDNS()
 
 	s.validateFamilies()
 	s.validatePools()
@@ -93,6 +94,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.validateLoadBalancer()
 	s.validateNodeAgent()
 	s.validateObservability()
+	s.validateDNS()
 	s.validateAddons()
 	s.validateNeighbours()
 	s.noteDefaults()
@@ -156,6 +158,7 @@ type state struct {
 	metrics       metricsPlan
 	// monitors and dashboards say whether observability comes to any.
 	monitors, dashboards bool
+	dns                  dnsPlan
 	// ciliumPools are the pools, with Cilium's MultiPool.
 	ciliumPools []ciliumPool
 

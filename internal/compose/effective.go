@@ -29,7 +29,7 @@ func (s *settings) noteAs(setting string, value any, reason string) {
 		return
 	}
 	s.list = append(s.list, networkstackv1alpha1.EffectiveSetting{
-		Setting: setting, Value: displayed(value), Reason: reason,
+		Setting: setting, Value: noted(value), Reason: reason,
 	})
 }
 
@@ -39,6 +39,24 @@ func (s *settings) effective() []networkstackv1alpha1.EffectiveSetting {
 		return cmp.Compare(a.Setting, b.Setting)
 	})
 	return s.list
+}
+
+// longestNoted is how long a list or map may be to stand in a status as it is.
+const longestNoted = 1000
+
+// noted is a value as it stands in a status.
+func noted(value any) string {
+	text := displayed(value)
+	if len(text) <= longestNoted {
+		return text
+	}
+	switch v := value.(type) {
+	case []any:
+		return fmt.Sprintf("a list of %d", len(v))
+	case map[string]any:
+		return fmt.Sprintf("a map with %d keys", len(v))
+	}
+	return text
 }
 
 // displayed is a value as a person reads it.

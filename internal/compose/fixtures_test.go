@@ -88,6 +88,13 @@ func testCatalog() catalog.Catalog {
 			Type: "NodeAgent", Chart: "node-agent", ReleaseName: "node-agent", Namespace: "kube-system",
 			Versions: []catalog.Version{{Version: "1.0.0"}},
 		},
+		"CoreDNS": {
+			Type: "CoreDNS", Chart: "coredns", ReleaseName: "coredns", Namespace: "kube-system", Versions: []catalog.Version{{Version: "1.0.0"}},
+		},
+		"NodeLocalDNS": {
+			Type: "NodeLocalDNS", Chart: "node-local-dns", ReleaseName: "node-local-dns", Namespace: "kube-system",
+			Versions: []catalog.Version{{Version: "1.0.0"}},
+		},
 	}
 }
 

@@ -79,6 +79,7 @@ func (s *state) releases() []Release {
 		out = append(out, s.cleanupRelease())
 	}
 	out = append(out, s.secondaryReleases()...)
+	out = append(out, s.dnsReleases(network(out))...)
 	out = append(out, s.gatewayRelease()...)
 	out = append(out, s.loadBalancerReleases(network(out))...)
 	out = append(out, s.observabilityReleases(out)...)

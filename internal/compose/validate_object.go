@@ -88,6 +88,7 @@ func (s *state) validateEnums() {
 		oneOf(s, gatewayPath.Child("channel"), g.Channel, networkstackv1alpha1.GatewayAPIStandard,
 			networkstackv1alpha1.GatewayAPIExperimental, networkstackv1alpha1.GatewayAPIUnmanaged)
 	}
+	s.validateDNSEnums()
 	if n := s.spec.NodeAgent; n != nil {
 		oneOf(s, nodeAgentPath.Child("mode"), n.Mode, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 	}
@@ -172,6 +173,7 @@ func (s *state) validateComponentSettings() {
 	if o := s.spec.Observability; o != nil {
 		s.validateSettings(observabilityPath, o.ComponentSettings)
 	}
+	s.validateDNSSettings()
 	for i := range s.spec.Addons {
 		s.validateSettings(addonsPath.Index(i), s.spec.Addons[i].ComponentSettings)
 	}

@@ -70,6 +70,9 @@ func (d *Discoverer) Discover(ctx context.Context) (*Snapshot, error) {
 	if s.ServiceIP, err = d.serviceIP(ctx); err != nil {
 		return nil, fmt.Errorf("reading Service default/kubernetes: %w", err)
 	}
+	if s.DNSIPs, err = d.dnsIPs(ctx); err != nil {
+		return nil, fmt.Errorf("reading Service kube-system/kube-dns: %w", err)
+	}
 	if s.APIServer, s.APIServerSource, err = d.apiServer(ctx, kubeadm); err != nil {
 		return nil, fmt.Errorf("looking for the API server's address: %w", err)
 	}

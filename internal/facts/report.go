@@ -59,6 +59,9 @@ func Report(s *Snapshot) *networkstackv1alpha1.FactsStatus {
 	for _, p := range PodCIDRs(s.Nodes) {
 		out.PodCIDRs = append(out.PodCIDRs, p.String())
 	}
+	for _, ip := range s.DNSIPs {
+		out.DNSServiceIPs = append(out.DNSServiceIPs, ip.String())
+	}
 	if s.APIServer.Host != "" {
 		out.APIServer = net.JoinHostPort(s.APIServer.Host, strconv.Itoa(int(s.APIServer.Port)))
 	}
@@ -75,6 +78,7 @@ func Report(s *Snapshot) *networkstackv1alpha1.FactsStatus {
 			Mode: i.Mode, Available: !i.Unavailable,
 		}
 		switch {
+		case i.DNS(): // its addresses are enough: it is not looked at again once it was taken over
 		case i.Type == InstalledKubeProxy:
 			out.KubeProxy = &found
 		case i.Secondary():

@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 )
@@ -23,6 +24,8 @@ type Snapshot struct {
 	MoreServiceCIDRs []ServiceRange
 	// ServiceIP is the ClusterIP of the Service default/kubernetes.
 	ServiceIP netip.Addr
+	// DNSIPs are the addresses of the Service kube-system/kube-dns, the primary family first; empty when there is none.
+	DNSIPs []netip.Addr
 	// APIServer is an address of the API server that works without any Service; the zero value when none is known.
 	APIServer networkstackv1alpha1.Endpoint
 	// APIServerSource says where it was found, such as "kube-system/kubeadm-config controlPlaneEndpoint".
@@ -118,6 +121,10 @@ const (
 	// InstalledAzureMasquerade and InstalledGKENetd are what clouds run beside a network plugin, whichever that is.
 	InstalledAzureMasquerade InstalledType = "AzureIPMasqAgent"
 	InstalledGKENetd         InstalledType = "GKENetd"
+	// InstalledCoreDNS is the CoreDNS of the cluster's DNS, and InstalledOtherDNS whatever else answers in its place, or a CoreDNS under
+	// another name. They are Deployments, and looked for only when a stack is to manage DNS.
+	InstalledCoreDNS  InstalledType = "CoreDNS"
+	InstalledOtherDNS InstalledType = "DNS"
 )
 
 // Installed is a network plugin, a kube-proxy or an agent for secondary networks that was found in the cluster.
@@ -158,7 +165,19 @@ type Installed struct {
 
 // IsCNI says whether it is a primary network plugin.
 func (i *Installed) IsCNI() bool {
-	return i.Type != InstalledKubeProxy && i.Type != InstalledAzureMasquerade && i.Type != InstalledGKENetd && !i.Secondary()
+	return i.Type != InstalledKubeProxy && i.Type != InstalledAzureMasquerade && i.Type != InstalledGKENetd && !i.Secondary() && !i.DNS()
+}
+
+// DNS says whether it answers the cluster's DNS queries.
+func (i *Installed) DNS() bool { return i.Type == InstalledCoreDNS || i.Type == InstalledOtherDNS }
+
+// Workload names what it is in the cluster, such as "DaemonSet kube-system/kube-proxy".
+func (i *Installed) Workload() string {
+	kind := "DaemonSet "
+	if i.DNS() {
+		kind = "Deployment "
+	}
+	return kind + i.Namespace + "/" + i.Name
 }
 
 // Secondary says whether it is about secondary networks, and no primary network plugin.
@@ -201,4 +220,9 @@ type Found struct {
 	// Tolerations and UpdateStrategy are those of its DaemonSet.
 	Tolerations    []corev1.Toleration
 	UpdateStrategy appsv1.DaemonSetUpdateStrategy
+	// Template, Replicas, Strategy and Selector are those of the Deployment of CoreDNS.
+	Template *corev1.PodTemplateSpec
+	Replicas *int32
+	Strategy appsv1.DeploymentStrategy
+	Selector *metav1.LabelSelector
 }

@@ -84,6 +84,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&corev1.Node{}, all, builder.WithPredicates(nodeChanged())).
 		Watches(&appsv1.DaemonSet{}, all, builder.WithPredicates(agentChanged())).
 		Watches(&discoveryv1.EndpointSlice{}, all).
+		// The Service of the cluster's DNS, and that of the API server.
+		Watches(&corev1.Service{}, all, builder.WithPredicates(addressChanged())).
 		Watches(&corev1.ConfigMap{}, all, builder.WithPredicates(clusterConfiguration(r.Catalog))).
 		WatchesMetadata(facts.Definition(), all, builder.WithPredicates(definitionChanged())).
 		WatchesRawSource(source.Channel(r.Wakes, all)).
@@ -232,6 +234,12 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		s.requeueIn = factsRetry
 		return
 	}
+	if compose.NeedsDNS(in) {
+		if s.factsErr = r.Facts.ExamineDNS(ctx, s.facts); s.factsErr != nil {
+			s.requeueIn = factsRetry
+			return
+		}
+	}
 	if s.waits = r.lookAtCertificate(ctx, s, in); s.waits {
 		return
 	}
@@ -278,7 +286,7 @@ func (r *Reconciler) take(ctx context.Context, s *scope) error {
 		case plan.Upgrade:
 			err = r.update(ctx, s, step)
 		case plan.Remove:
-			err = r.removeComponent(ctx, s.component(step.Name), removalPolicy(s.component(step.Name), s.result))
+			err = r.takeOut(ctx, s, s.component(step.Name))
 		case plan.Keep:
 		}
 		if err != nil {
@@ -288,10 +296,23 @@ func (r *Reconciler) take(ctx context.Context, s *scope) error {
 	return errors.Join(failed...)
 }
 
-// removalPolicy is Delete for a component that something else replaces. A kube-proxy that is merely no longer managed goes
-// on running: nobody else would program Services.
+// takeOut removes a component that is no longer wanted, and says so when what it installed goes on running.
+func (r *Reconciler) takeOut(ctx context.Context, s *scope, c *networkstackv1alpha1.NetworkComponent) error {
+	if c == nil {
+		return nil
+	}
+	policy := removalPolicy(c, s.result)
+	if policy == networkstackv1alpha1.DeletionOrphan && c.DeletionTimestamp.IsZero() {
+		r.event(s.stack, "Normal", string(plan.Remove), "Compose",
+			"component %s is no longer looked after, and goes on running: nobody would take its place", c.Name)
+	}
+	return r.removeComponent(ctx, c, policy)
+}
+
+// removalPolicy is Delete for a component that something else replaces, or that nobody misses. What is merely no longer managed goes
+// on running where nobody takes its place: kube-proxy, and the cluster's DNS.
 func removalPolicy(c *networkstackv1alpha1.NetworkComponent, result *compose.Result) networkstackv1alpha1.DeletionPolicy {
-	if c != nil && c.Spec.Type == compose.TypeKubeProxy && result.KubeProxy == networkstackv1alpha1.KubeProxyUnmanaged {
+	if c != nil && compose.RunsOn(&c.Spec, result.KubeProxy) {
 		return networkstackv1alpha1.DeletionOrphan
 	}
 	return networkstackv1alpha1.DeletionDelete

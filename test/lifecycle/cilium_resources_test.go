@@ -118,33 +118,41 @@ func ciliumKindsAwaited(t *testing.T, e *env, stack *networkstackv1alpha1.Networ
 // defineCiliumKinds does what Cilium's operator does when it starts.
 func (e *env) defineCiliumKinds() {
 	e.t.Helper()
-	open := true
 	for kind, version := range ciliumKinds {
-		plural := strings.ToLower(kind) + "s"
-		if stem, found := strings.CutSuffix(plural, "ys"); found {
-			plural = stem + "ies"
-		}
-		crd := &apiextensionsv1.CustomResourceDefinition{
-			ObjectMeta: metav1.ObjectMeta{Name: plural + ".cilium.io"},
-			Spec: apiextensionsv1.CustomResourceDefinitionSpec{
-				Group: "cilium.io", Scope: apiextensionsv1.ClusterScoped,
-				Names: apiextensionsv1.CustomResourceDefinitionNames{Kind: kind, Plural: plural, Singular: strings.ToLower(kind), ListKind: kind + "List"},
-				Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{
-					Name: version, Served: true, Storage: true,
-					Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{
-						Type: "object", XPreserveUnknownFields: &open,
-					}},
-				}},
-			},
-		}
-		u := unstructured.Unstructured{Object: map[string]any{}}
-		u.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
-		u.SetName(crd.Name)
-		spec, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&crd.Spec)
-		e.check(err)
-		u.Object["spec"] = spec
-		e.check(e.client.Create(e.t.Context(), &u))
+		e.defineCiliumKind(kind, version, apiextensionsv1.ClusterScoped)
 	}
+}
+
+// defineCiliumKind defines a kind of Cilium's without its schema.
+func (e *env) defineCiliumKind(kind, version string, scope apiextensionsv1.ResourceScope) {
+	e.t.Helper()
+	open := true
+	plural := strings.ToLower(strings.TrimSuffix(kind, "y"))
+	if plural != strings.ToLower(kind) {
+		plural += "ies"
+	} else {
+		plural += "s"
+	}
+	crd := &apiextensionsv1.CustomResourceDefinition{
+		ObjectMeta: metav1.ObjectMeta{Name: plural + ".cilium.io"},
+		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
+			Group: "cilium.io", Scope: scope,
+			Names: apiextensionsv1.CustomResourceDefinitionNames{Kind: kind, Plural: plural, Singular: strings.ToLower(kind), ListKind: kind + "List"},
+			Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{
+				Name: version, Served: true, Storage: true,
+				Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{
+					Type: "object", XPreserveUnknownFields: &open,
+				}},
+			}},
+		},
+	}
+	u := unstructured.Unstructured{Object: map[string]any{}}
+	u.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
+	u.SetName(crd.Name)
+	spec, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&crd.Spec)
+	e.check(err)
+	u.Object["spec"] = spec
+	e.check(e.client.Create(e.t.Context(), &u))
 }
 
 func ciliumPoolsFirst(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {

@@ -106,7 +106,7 @@ func (e *env) checkFlannelInstalled(s *networkstackv1alpha1.NetworkStack) {
 		got = append(got, r.Namespace+"/"+r.Name+" "+r.Status)
 	}
 	slices.Sort(got)
-	if want := []string{"kube-flannel/flannel deployed", "kube-system/kube-proxy deployed"}; !slices.Equal(got, want) {
+	if want := []string{"kube-flannel/flannel deployed", "kube-system/coredns deployed", "kube-system/kube-proxy deployed"}; !slices.Equal(got, want) {
 		t.Errorf("helm ls -A lists %v, want %v", got, want)
 	}
 	if values := e.helm("get", "values", "flannel", "-n", "kube-flannel"); !strings.Contains(values, "podCidrv6: fd00:10:244::/56") {
@@ -147,7 +147,7 @@ func (e *env) checkFlannelInstalled(s *networkstackv1alpha1.NetworkStack) {
 	if f != nil && (f.KubeProxy == nil || f.KubeProxy.Mode != "nftables") {
 		t.Errorf("the kube-proxy found is %+v", f.KubeProxy)
 	}
-	if s.Status.Summary == nil || s.Status.Summary.Components != "2/2" {
+	if s.Status.Summary == nil || s.Status.Summary.Components != "3/3" {
 		t.Errorf("status.summary is %+v", s.Status.Summary)
 	}
 }

@@ -48,6 +48,8 @@ var ownValues = map[string]string{
 	"cilium-resources":    `{pools: [{name: default, ipv4: {cidrs: [10.244.0.0/16], maskSize: 26}}], bgp: {families: [ipv4], advertise: {pools: true}, instances: [{name: a, localASN: 64512, peers: [{name: b, address: 192.0.2.1, asn: 64513}]}]}, loadBalancer: {pools: [{name: a, blocks: [{cidr: 192.0.2.0/24}]}], l2: {}}}`,
 	"metallb-resources":   `{pools: [{name: a, addresses: [192.0.2.0/24]}], l2: {}, bgp: {localASN: 64512, peers: [{name: b, address: 192.0.2.1, asn: 64513}]}}`,
 	"observability":       `{monitors: [{name: a, namespace: kube-system, selector: {a: b}, port: 1}], dashboards: [{name: a, json: "{}"}]}`,
+	"coredns":             `{autoscaler: {enabled: true}}`,
+	"node-local-dns":      `{interception: RedirectPolicy, servers: [{zones: [{zone: .}], port: 53, plugins: [{name: forward, parameters: . __PILLAR__CLUSTER__DNS__}]}]}`,
 	"network-attachments": `{attachments: [{namespace: default, name: lan, config: '{"cniVersion": "0.3.1", "type": "macvlan"}'}]}`,
 }
 
