@@ -129,7 +129,8 @@ func (s *state) validateUnmanagedGateway(g *networkstackv1alpha1.GatewayAPISpec)
 			"the definitions are of version %s%s: have them upgraded there, or ask for no more", found.Version, kept(found))))
 	}
 	if s.withFacts && found.Present() {
-		s.note(gatewayPath.Child("version"), found.Version, "found in the cluster, %s channel%s", cmp.Or(found.Channel, "unknown"), kept(found))
+		s.note(gatewayPath.Child("version"), found.Version, "found in the cluster, %s channel%s",
+			cmp.Or(found.Channel, "unknown"), kept(found))
 	}
 }
 
@@ -259,7 +260,8 @@ func (s *state) validateGatewayConsumers() {
 		case tested != nil && s.gateway.version.GreaterThan(semver.New(uint64(tested.Major()), uint64(tested.Minor()), maxPatch, "", "")):
 			s.warn(ruleGatewayImplementationNew, c.path, "%s is tested with the Gateway API up to %s, and the version is %s", who, r.Tested, bundleText(s.gateway.version))
 		}
-		s.noteAs(fmt.Sprintf("gatewayAPI: %s", who), "ready for "+bundleText(s.gateway.version), "reads what it has since "+bundleText(bundle(r.Needs))+" and later")
+		s.noteAs(fmt.Sprintf("gatewayAPI: %s", who), "ready for "+bundleText(s.gateway.version),
+			"reads what it has since "+bundleText(bundle(r.Needs))+" and later")
 	}
 }
 
@@ -274,7 +276,8 @@ func (s *state) gatewayRelease() []Release {
 	}
 	b := newValues(nameGatewayAPI)
 	b.control("crds.gatewayAPI.enabled", gatewayPath.Child("channel").String(), true, "the definitions of the Gateway API")
-	b.control("crds.gatewayAPI.channel", gatewayPath.Child("channel").String(), s.gateway.channel, "channel is %s", s.spec.GatewayAPI.Channel)
+	b.control("crds.gatewayAPI.channel", gatewayPath.Child("channel").String(), s.gateway.channel,
+		"channel is %s", s.spec.GatewayAPI.Channel)
 	b.control("crds.envoyGateway.enabled", gatewayPath.String(), false, "those of Envoy Gateway belong to it")
 	settings := *s.spec.GatewayAPI.ComponentSettings.DeepCopy()
 	settings.Version = s.gateway.chart
@@ -283,14 +286,6 @@ func (s *state) gatewayRelease() []Release {
 		stage = stageDefinitions
 	}
 	return []Release{s.release(nameGatewayAPI, TypeGatewayAPI, stage, gatewayPath, settings, b)}
-}
-
-// gatewayNeeds is what an implementation has to wait for: the component with the definitions, when it is ours.
-func (s *state) gatewayNeeds() []string {
-	if !s.gateway.managed {
-		return nil
-	}
-	return []string{nameGatewayAPI}
 }
 
 // ciliumGatewayValues has Cilium implement the Gateway API.

@@ -242,11 +242,15 @@ func (s *state) validateMetalLB(l *networkstackv1alpha1.LoadBalancerSpec) {
 			s.refuse(ruleLBTwo, field.Invalid(path, l.Type, "cni.values.l2announcements.enabled has Cilium announce the addresses of Services as well: remove it, set type to Cilium, or give MetalLB a class"))
 		}
 	}
-	if s.usesStrictARP() && s.kubeProxyMode == networkstackv1alpha1.KubeProxyUnmanaged && s.foundProxyMode() == networkstackv1alpha1.KubeProxyIPVS {
+	if s.usesStrictARP() && s.kubeProxyMode == networkstackv1alpha1.KubeProxyUnmanaged &&
+		s.foundProxyMode() == networkstackv1alpha1.KubeProxyIPVS && !s.facts.KubeProxy().StrictARP {
 		s.warn(ruleLBStrictARP, path, "the kube-proxy that is there runs in mode IPVS, where every node answers ARP for the addresses of all Services: "+
 			"set ipvs.strictARP in its configuration, or kubeProxy.mode to have it managed")
 	}
-	excluded := !slices.ContainsFunc(s.linux, func(n facts.Node) bool { _, labelled := n.Labels[excludedFromLoadBalancers]; return !labelled })
+	excluded := !slices.ContainsFunc(s.linux, func(n facts.Node) bool {
+		_, labelled := n.Labels[excludedFromLoadBalancers]
+		return !labelled
+	})
 	ignored, _ := lookup(s.userValues[loadBalancerPath.String()], "speaker.ignoreExcludeLB")
 	if len(s.linux) > 0 && excluded && ignored != true {
 		s.warn(ruleLBNoNodes, path, "every node has the label %s, so MetalLB announces nothing: take it off, or set values.speaker.ignoreExcludeLB to true",

@@ -69,7 +69,8 @@ func (w *GatewayWatch) Start(ctx context.Context) error {
 // open watches the classes themselves, until the returned function is called.
 func (w *GatewayWatch) open(ctx context.Context) context.CancelFunc {
 	ctx, end := context.WithCancel(ctx)
-	informer := dynamicinformer.NewFilteredDynamicInformer(w.client, GatewayClasses, metav1.NamespaceAll, 0, cache.Indexers{}, nil).Informer()
+	informer := dynamicinformer.NewFilteredDynamicInformer(
+		w.client, GatewayClasses, metav1.NamespaceAll, 0, cache.Indexers{}, nil).Informer()
 	err := informer.SetTransform(func(obj any) (any, error) {
 		if u, ok := obj.(*unstructured.Unstructured); ok {
 			return readGatewayClass(u), nil
