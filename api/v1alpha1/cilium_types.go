@@ -15,6 +15,11 @@ type CiliumSpec struct {
 	// +optional
 	BGP *CiliumBGPSpec `json:"bgp,omitempty"`
 
+	// gatewayAPI has Cilium implement the Gateway API, with a GatewayClass cilium. It needs spec.gatewayAPI, and Cilium in
+	// kube-proxy's place. Left out, Disabled.
+	// +optional
+	GatewayAPI Toggle `json:"gatewayAPI,omitempty"`
+
 	// bandwidthManager paces what pods send, and holds them to the limits in their annotations
 	// kubernetes.io/egress-bandwidth and kubernetes.io/ingress-bandwidth. Left out, Disabled.
 	// +optional

@@ -190,6 +190,9 @@ type FactsStatus struct {
 	// +optional
 	// +listType=atomic
 	Monitors []string `json:"monitors,omitempty"`
+	// gatewayAPI is what there is of the Gateway API; absent when nothing of it is defined.
+	// +optional
+	GatewayAPI *GatewayAPIFacts `json:"gatewayAPI,omitempty"`
 	// kubeProxy is the kube-proxy that was found installed.
 	// +optional
 	KubeProxy *FoundComponent `json:"kubeProxy,omitempty"`

@@ -70,6 +70,15 @@ type NetworkStackSpec struct {
 	// +optional
 	NodeAgent *NodeAgentSpec `json:"nodeAgent,omitempty"`
 
+	// loadBalancer gives Services of type LoadBalancer their addresses. Left out, it is left as it is found.
+	// +optional
+	LoadBalancer *LoadBalancerSpec `json:"loadBalancer,omitempty"`
+
+	// gatewayAPI says who has the definitions of the Gateway API, and of which version they are. Left out, they are left as they
+	// are found.
+	// +optional
+	GatewayAPI *GatewayAPISpec `json:"gatewayAPI,omitempty"`
+
 	// observability says what Prometheus and Grafana get of the components. Left out, nothing beyond what the components' own
 	// fields say.
 	// +optional

@@ -53,7 +53,7 @@ func cacheOptions(namespace string) cache.Options {
 			&batchv1.Job{}:               ours,
 			&appsv1.DaemonSet{}:          {Transform: trimDaemonSet},
 			&corev1.Node{}:               {Transform: trimNode},
-			facts.Definition():           {Transform: trimMetadata},
+			facts.Definition():           {Transform: trimDefinition},
 			facts.Policy():               {Transform: trimMetadata},
 			&corev1.ConfigMap{}:          {Namespaces: configMaps},
 			&corev1.Secret{}:             {Namespaces: map[string]cache.Config{namespace: noReleases}},
@@ -114,6 +114,14 @@ func trimMetadata(obj any) (any, error) {
 		d.ObjectMeta = metav1.ObjectMeta{
 			Namespace: d.Namespace, Name: d.Name, UID: d.UID, ResourceVersion: d.ResourceVersion, DeletionTimestamp: d.DeletionTimestamp,
 		}
+	}
+	return obj, nil
+}
+
+// trimDefinition keeps what facts read from a definition.
+func trimDefinition(obj any) (any, error) {
+	if d, ok := obj.(*metav1.PartialObjectMetadata); ok {
+		facts.TrimDefinition(d)
 	}
 	return obj, nil
 }

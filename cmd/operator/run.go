@@ -162,9 +162,13 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 		return fmt.Errorf("setting up the component controller: %w", err)
 	}
 	stackWakes := stack.NewWakes()
+	gateways := facts.NewGatewayWatch(dynamicClient, objects, ctrl.Log.WithName("gateways"), stackWakes.Wake)
+	if err := mgr.Add(gateways); err != nil {
+		return fmt.Errorf("setting up the watch of GatewayClasses: %w", err)
+	}
 	stacks := &stack.Reconciler{
 		Client:       mgr.GetClient(),
-		Facts:        &facts.Discoverer{Reader: mgr.GetClient(), Version: version, Live: mgr.GetAPIReader()},
+		Facts:        &facts.Discoverer{Reader: mgr.GetClient(), Version: version, Live: mgr.GetAPIReader(), Gateways: gateways},
 		Catalog:      known,
 		Recorder:     recorder,
 		Allocations:  facts.NewAllocationWatch(dynamicClient, objects, ctrl.Log.WithName("allocations"), stackWakes.Wake),

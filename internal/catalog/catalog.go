@@ -32,6 +32,14 @@ type Entry struct {
 	Awaits []string `yaml:"awaits,omitempty"`
 	// Metrics are what of the component serves metrics.
 	Metrics []Metrics `yaml:"metrics,omitempty"`
+	// Omits are objects that the chart renders and that are not installed.
+	Omits []Omitted `yaml:"omits,omitempty"`
+}
+
+// Omitted names an object that is not installed.
+type Omitted struct {
+	Kind string `yaml:"kind"`
+	Name string `yaml:"name"`
 }
 
 // Readiness names an object in whose conditions a controller says how it gets on with an object of the release. That one is
@@ -59,6 +67,10 @@ type Version struct {
 	// KubernetesMin and KubernetesMax are the oldest and newest minor versions it is tested with ("1.33"); empty when unknown.
 	KubernetesMin string `yaml:"kubernetesMin,omitempty"`
 	KubernetesMax string `yaml:"kubernetesMax,omitempty"`
+	// Tested says that the tests of this project install it, although upstream states no digest.
+	Tested bool `yaml:"tested,omitempty"`
+	// Provides is the version of what the chart installs, where that is what users ask for; empty where they ask for the chart's.
+	Provides string `yaml:"provides,omitempty"`
 }
 
 // Upgrade says from where a version may be reached.

@@ -91,6 +91,9 @@ func (v Version) validate(d *document, i int) *semver.Version {
 	if v.Digest != "" && !digestPattern.MatchString(v.Digest) {
 		d.at(at("digest"), "version %s: %q is not a digest: write sha256: and 64 hexadecimal digits", v.Version, v.Digest)
 	}
+	if _, err := semver.StrictNewVersion(v.Provides); v.Provides != "" && err != nil {
+		d.at(at("provides"), "version %s: provides %q is not a full version: write one such as 1.5.1", v.Version, v.Provides)
+	}
 	lowest, highest := v.KubernetesMin, v.KubernetesMax
 	switch {
 	case lowest == "" && highest == "":
@@ -120,6 +123,11 @@ func (e *Entry) validateRest(d *document) {
 			if n != nil && *n < 0 {
 				d.at([]any{"upgrades", i, field}, "%s of %d: write 0 or more", field, *n)
 			}
+		}
+	}
+	for i, o := range e.Omits {
+		if o.Kind == "" || o.Name == "" {
+			d.at([]any{"omits", i}, "what is left out needs kind and name")
 		}
 	}
 	for i, r := range e.Readiness {

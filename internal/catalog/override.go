@@ -89,8 +89,10 @@ func (c Catalog) override(o Entry, d *document) Entry {
 			d.at([]any{field}, "%s cannot be overridden: remove it (the NetworkStack can name another namespace)", field)
 		}
 	}
-	if o.Awaits != nil {
-		d.at([]any{"awaits"}, "awaits cannot be overridden: remove it")
+	for field, set := range map[string]bool{"awaits": o.Awaits != nil, "omits": o.Omits != nil} {
+		if set {
+			d.at([]any{field}, "%s cannot be overridden: remove it", field)
+		}
 	}
 	if o.Metrics != nil {
 		e.Metrics = o.Metrics
@@ -158,6 +160,7 @@ func (e *Entry) mergeVersions(o Entry, otherArchives bool, d *document) {
 				"remove the digest, or name the repository that has the other archive", e.Chart, v.Version, e.Repository, was.Digest)
 		}
 		was.Digest = cmp.Or(v.Digest, was.Digest)
+		was.Provides = cmp.Or(v.Provides, was.Provides)
 		if v.KubernetesMin != "" {
 			was.KubernetesMin, was.KubernetesMax = v.KubernetesMin, v.KubernetesMax
 		}

@@ -184,6 +184,12 @@ func TestOverrideRefused(t *testing.T) {
 		{"kinds that are awaited", map[string]string{"a.yaml": "type: Cilium\nawaits: [cilium.io]"}, []string{
 			"a.yaml, line 2: awaits cannot be overridden: remove it",
 		}},
+		{"what is left out", map[string]string{"a.yaml": "type: Cilium\nomits: [{kind: Secret, name: a}]"}, []string{
+			"a.yaml, line 2: omits cannot be overridden: remove it",
+		}},
+		{"what a version has", map[string]string{"a.yaml": "type: Cilium\nversions:\n- version: 1.9.1\n  provides: newest"}, []string{
+			`a.yaml, line 4: version 1.9.1: provides "newest" is not a full version: write one such as 1.5.1`,
+		}},
 		{"half of Calico", map[string]string{"a.yaml": "type: Calico\nrepository: https://charts.example.com"}, []string{
 			"a.yaml: the charts of types Calico and CalicoCRDs come from one repository: set it in both",
 		}},

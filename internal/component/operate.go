@@ -91,6 +91,7 @@ func (r *Reconciler) apply(ctx context.Context, c *networkstackv1alpha1.NetworkC
 	phase reporting, slot *slot, made *secretsMade,
 ) outcome {
 	spec := releaseSpec(c, values)
+	spec.Omit = r.omitted(c)
 	spec.Rules = check.rules
 	spec.Waiting = slot.waiting
 	spec.Announce = func(p release.Replacement) {
@@ -156,6 +157,15 @@ func (r *Reconciler) apply(ctx context.Context, c *networkstackv1alpha1.NetworkC
 		crds:    done.CRDs, replaced: done.Replaced,
 		unwatched: c.Spec.DriftMode == networkstackv1alpha1.DriftIgnore,
 	}
+}
+
+// omitted are the objects that are left out of a component's release, as the catalogue has it.
+func (r *Reconciler) omitted(c *networkstackv1alpha1.NetworkComponent) []release.Omission {
+	var out []release.Omission
+	for _, o := range r.Catalog.Last().Catalog[c.Spec.Type].Omits {
+		out = append(out, release.Omission{Kind: o.Kind, Name: o.Name})
+	}
+	return out
 }
 
 func releaseSpec(c *networkstackv1alpha1.NetworkComponent, values map[string]any) release.Spec {

@@ -42,6 +42,11 @@ const (
 	nameCiliumResources = "cilium-resources"
 	// nameObservability is the release with monitors and dashboards.
 	nameObservability = "observability"
+	nameMetalLB       = "metallb"
+	// nameMetalLBResources is the release with MetalLB's custom resources.
+	nameMetalLBResources = "metallb-resources"
+	// nameGatewayAPI is the release with the definitions of the Gateway API.
+	nameGatewayAPI = "gateway-api"
 )
 
 var adoptionPath = specPath.Child("adoption")

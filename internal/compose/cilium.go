@@ -110,6 +110,8 @@ func (s *state) ciliumValues() *valuesBuilder {
 	s.ciliumBGP(b)
 	s.ciliumBandwidth(b)
 	s.ciliumFlowLogs(b)
+	s.ciliumGatewayValues(b)
+	s.ciliumLoadBalancer(b)
 	return b
 }
 

@@ -236,6 +236,9 @@ func (s *state) ciliumImplied() map[string]any {
 	if s.spec.CNI.FlowLogs == networkstackv1alpha1.Enabled {
 		out["hubble"] = map[string]any{"enabled": true}
 	}
+	if s.ciliumSpec().GatewayAPI != "" {
+		out["gatewayAPI"] = map[string]any{"enabled": s.ciliumSpec().GatewayAPI == networkstackv1alpha1.Enabled}
+	}
 	return out
 }
 
@@ -293,8 +296,8 @@ func anyStrings(in []string) []any {
 // ciliumResources is the release with Cilium's custom resources, if there are any to have. Cilium's agents wait for the pool
 // default, so it does not wait for Cilium to be Ready, and it goes before Cilium does.
 func (s *state) ciliumResources() []Release {
-	bgp := s.ciliumSpec().BGP
-	if !s.multiPool() && bgp == nil {
+	bgp, balancer := s.ciliumSpec().BGP, s.ciliumLoadBalancerValues()
+	if !s.multiPool() && bgp == nil && balancer == nil {
 		return nil
 	}
 	b := newValues(nameCiliumResources)
@@ -312,6 +315,10 @@ func (s *state) ciliumResources() []Release {
 	if bgp != nil {
 		b.reserve("bgp", ciliumPath.Child("bgp").String())
 		b.values["bgp"] = s.ciliumBGPValues(bgp)
+	}
+	if balancer != nil {
+		b.reserve("loadBalancer", lbPoolsPath.String())
+		b.values["loadBalancer"] = balancer
 	}
 	settings := networkstackv1alpha1.ComponentSettings{
 		Namespace: sharedNamespace, DriftMode: s.spec.CNI.DriftMode, Suspend: s.spec.CNI.Suspend,

@@ -72,6 +72,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.deriveObservability()
 	s.deriveMetrics()
 	s.deriveEndpoint()
+	s.deriveLoadBalancer()
 
 	s.validateFamilies()
 	s.validatePools()
@@ -88,6 +89,8 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.validateNetworkPolicy()
 	s.validateMetrics()
 	s.validateSecondary()
+	s.deriveGatewayAPI()
+	s.validateLoadBalancer()
 	s.validateNodeAgent()
 	s.validateObservability()
 	s.validateAddons()
@@ -155,6 +158,12 @@ type state struct {
 	monitors, dashboards bool
 	// ciliumPools are the pools, with Cilium's MultiPool.
 	ciliumPools []ciliumPool
+
+	// gateway is which Gateway API there is going to be.
+	gateway gatewayPlan
+	// lbRanges are the addresses of loadBalancer.pools that could be read, and secondarySpans those of pods on secondary networks.
+	lbRanges       []lbRange
+	secondarySpans []span
 
 	// userValues are the parsed values of each component block, by its path.
 	userValues map[string]map[string]any

@@ -60,6 +60,22 @@ func testCatalog() catalog.Catalog {
 			Type: "CiliumResources", Chart: "cilium-resources", ReleaseName: "cilium-resources", Namespace: "kube-system",
 			Versions: []catalog.Version{{Version: "1.0.0"}},
 		},
+		"MetalLB": {
+			Type: "MetalLB", Repository: "https://metallb.github.io/metallb", Chart: "metallb", ReleaseName: "metallb", Namespace: "metallb-system",
+			NamespaceLabels: map[string]string{"pod-security.kubernetes.io/enforce": "privileged"},
+			Versions:        []catalog.Version{{Version: "0.16.1", Digest: digest("fb06")}},
+		},
+		"MetalLBResources": {
+			Type: "MetalLBResources", Chart: "metallb-resources", ReleaseName: "metallb-resources", Namespace: "metallb-system",
+			Versions: []catalog.Version{{Version: "1.0.0"}},
+		},
+		"GatewayAPI": {
+			Type: "GatewayAPI", Repository: "oci://docker.io/envoyproxy", Chart: "gateway-crds-helm", ReleaseName: "gateway-api", Namespace: "kube-system",
+			DefaultVersion: "1.8.3",
+			Versions: []catalog.Version{
+				{Version: "1.9.0", Provides: "1.6.1", Tested: true}, {Version: "1.8.3", Provides: "1.5.1", Tested: true}, {Version: "1.7.5", Provides: "1.4.1", Tested: true},
+			},
+		},
 		"NetworkAttachments": {
 			Type: "NetworkAttachments", Chart: "network-attachments", ReleaseName: "network-attachments", Namespace: "kube-system",
 			Versions: []catalog.Version{{Version: "1.0.0"}},

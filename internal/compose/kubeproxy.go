@@ -37,6 +37,7 @@ func (s *state) kubeProxyValues() *valuesBuilder {
 	} else {
 		b.reserve("image.tag", "spec.kubeProxy.version")
 	}
+	s.strictARP(b)
 	found := s.inheritedValues(TypeKubeProxy, kubeProxyPath, b)
 	if e, ok := foundEndpoint(found); ok && s.pinned().APIServer == nil {
 		b.control("apiServer.host", "spec.cluster.apiServer", e.Host, "kept from the kube-proxy that was there")

@@ -20,7 +20,7 @@ func findings() []finding {
 	return slices.Concat(addressFindings(), familyFindings(), mtuFindings(), kubeProxyFindings(), cniFindings(), ciliumFindings(),
 		objectFindings(), adoptionFindings(), calicoFindings(), secondaryFindings(), cloudFindings(), awsFindings(),
 		weaveFindings(), nodeAgentFindings(), agentFindings(), policyFindings(), metricsFindings(), neighbourFindings(), ciliumPoolFindings(), ciliumBGPFindings(),
-		observabilityFindings(), addonFindings())
+		loadBalancerFindings(), gatewayFindings(), observabilityFindings(), addonFindings())
 }
 
 func TestFindings(t *testing.T) {

@@ -27,6 +27,11 @@ const (
 	stageSecondary   = 30
 	stageAttachments = 40
 
+	// stageLoadBalancer is MetalLB's; its custom resources are of the next one.
+	stageLoadBalancer = 55
+	// stageGatewayAPI is that of the definitions of the Gateway API, when Cilium does not need them.
+	stageGatewayAPI = 60
+
 	// StagePlatform is the first stage of what stands on the network.
 	StagePlatform      = 50
 	stageObservability = 90
@@ -74,6 +79,8 @@ func (s *state) releases() []Release {
 		out = append(out, s.cleanupRelease())
 	}
 	out = append(out, s.secondaryReleases()...)
+	out = append(out, s.gatewayRelease()...)
+	out = append(out, s.loadBalancerReleases(network(out))...)
 	out = append(out, s.observabilityReleases(out)...)
 	out = append(out, s.addonReleases(network(out), out)...)
 	s.validateHostPorts(out)
@@ -239,7 +246,7 @@ func (s *state) chart(typ string, entry catalog.Entry, path *field.Path,
 		}
 		out.Digest = cmp.Or(c.Chart.Digest, out.Digest)
 	}
-	if known != nil && out.Digest == "" && !overridden && entry.Repository != "" && known.Version != entry.Default().Version {
+	if known != nil && out.Digest == "" && !known.Tested && !overridden && entry.Repository != "" && known.Version != entry.Default().Version {
 		s.warn(ruleVersionUnverified, path.Child("version"),
 			"%s %s is known, but was not tested with this operator, and the catalogue has no digest to check its chart against: state chart.digest",
 			typ, known.Version)

@@ -70,6 +70,7 @@ func (s *state) validateCiliumValues() {
 	c.validateMultiPool()
 	c.validateBGP()
 	c.validateBandwidth()
+	c.validateGateway()
 }
 
 func (c ciliumInput) validateEncryption() {

@@ -52,6 +52,7 @@ func (s *state) validateEnums() {
 		optionalOneOf(s, path.Child("ipam"), i.IPAM, networkstackv1alpha1.CiliumClusterPool, networkstackv1alpha1.CiliumMultiPool)
 		optionalOneOf(s, path.Child("bandwidthManager"), i.BandwidthManager, networkstackv1alpha1.CiliumBandwidthDisabled,
 			networkstackv1alpha1.CiliumBandwidthEnabled, networkstackv1alpha1.CiliumBandwidthBBR)
+		optionalOneOf(s, path.Child("gatewayAPI"), i.GatewayAPI, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 		if i.BGP != nil {
 			for n, a := range i.BGP.Advertise {
 				oneOf(s, path.Child("bgp", "advertise").Index(n), a,
@@ -83,6 +84,10 @@ func (s *state) validateEnums() {
 		s.validateIgnoreRules(d.Ignore)
 	}
 	s.validateSecondaryEnums()
+	if g := s.spec.GatewayAPI; g != nil {
+		oneOf(s, gatewayPath.Child("channel"), g.Channel, networkstackv1alpha1.GatewayAPIStandard,
+			networkstackv1alpha1.GatewayAPIExperimental, networkstackv1alpha1.GatewayAPIUnmanaged)
+	}
 	if n := s.spec.NodeAgent; n != nil {
 		oneOf(s, nodeAgentPath.Child("mode"), n.Mode, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 	}
@@ -157,6 +162,12 @@ func (s *state) validateComponentSettings() {
 	}
 	if n := s.spec.NodeAgent; n != nil {
 		s.validateSettings(nodeAgentPath, n.ComponentSettings)
+	}
+	if l := s.spec.LoadBalancer; l != nil {
+		s.validateSettings(loadBalancerPath, l.ComponentSettings)
+	}
+	if g := s.spec.GatewayAPI; g != nil {
+		s.validateSettings(gatewayPath, g.ComponentSettings)
 	}
 	if o := s.spec.Observability; o != nil {
 		s.validateSettings(observabilityPath, o.ComponentSettings)

@@ -144,6 +144,7 @@ func (s *state) validateAttachments(attachments []networkstackv1alpha1.NetworkAt
 		s.validateAttachmentMTU(path, a, ranges)
 		spans = append(spans, ranges...)
 	}
+	s.secondarySpans = spans
 	s.validateSpans(spans)
 }
 

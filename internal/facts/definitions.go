@@ -23,7 +23,9 @@ func Definition() *metav1.PartialObjectMetadata {
 }
 
 // IsDefinition says whether a definition of this name is one that facts look for.
-func IsDefinition(name string) bool { return name == ServiceMonitors || name == PodMonitors }
+func IsDefinition(name string) bool {
+	return name == ServiceMonitors || name == PodMonitors || IsGatewayDefinition(name)
+}
 
 // defined says whether the cluster has a definition that is not about to go.
 func (d *Discoverer) defined(ctx context.Context, name string) (bool, error) {

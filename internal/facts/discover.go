@@ -36,6 +36,8 @@ type Discoverer struct {
 	Version VersionReader
 	// Live reads from the API server; Examine alone does.
 	Live client.Reader
+	// Gateways watches GatewayClasses; nil means that nobody asks about them.
+	Gateways *GatewayWatch
 
 	mu          sync.Mutex
 	version     string
@@ -76,6 +78,9 @@ func (d *Discoverer) Discover(ctx context.Context) (*Snapshot, error) {
 	}
 	if s.PodMonitors, err = d.defined(ctx, PodMonitors); err != nil {
 		return nil, fmt.Errorf("looking for the definition of PodMonitors: %w", err)
+	}
+	if s.GatewayAPI, err = d.gatewayAPI(ctx); err != nil {
+		return nil, fmt.Errorf("listing the definitions of the Gateway API: %w", err)
 	}
 	s.DNSDomain = kubeadm.Networking.DNSDomain
 	s.Kubeadm, s.PodSubnets = kubeadm.found, parsePrefixes(splitList(kubeadm.Networking.PodSubnet))

@@ -68,6 +68,7 @@ func Report(s *Snapshot) *networkstackv1alpha1.FactsStatus {
 	if s.PodMonitors {
 		out.Monitors = append(out.Monitors, "PodMonitor")
 	}
+	out.GatewayAPI = reportGateway(&s.GatewayAPI)
 	for _, i := range s.Installed {
 		found := networkstackv1alpha1.FoundComponent{
 			Type: string(i.Type), Workload: i.Namespace + "/" + i.Name, Image: i.Image, Manager: i.Manager,
@@ -81,6 +82,23 @@ func Report(s *Snapshot) *networkstackv1alpha1.FactsStatus {
 		default:
 			out.CNI = append(out.CNI, found)
 		}
+	}
+	return out
+}
+
+// reportGateway is the Gateway API as it stands in a NetworkStack's status; nil when there is none.
+func reportGateway(g *GatewayAPI) *networkstackv1alpha1.GatewayAPIFacts {
+	if !g.Present() {
+		return nil
+	}
+	out := &networkstackv1alpha1.GatewayAPIFacts{Version: g.Version, Channel: g.Channel, Owner: g.Manager}
+	if g.Component != "" {
+		out.Owner = "NetworkStack"
+	}
+	for _, c := range g.Classes {
+		out.Classes = append(out.Classes, networkstackv1alpha1.GatewayClassStatus{
+			Name: c.Name, Controller: c.Controller, Accepted: c.Accepted, Reason: c.Reason,
+		})
 	}
 	return out
 }

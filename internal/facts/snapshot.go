@@ -52,6 +52,8 @@ type Snapshot struct {
 	// Neighbours are what else of others matters, and HostPorts the ports of nodes that DaemonSets of others take, both ordered.
 	Neighbours []Neighbour
 	HostPorts  []HostPort
+	// GatewayAPI is what there is of the Gateway API.
+	GatewayAPI GatewayAPI
 	// Installed are the network plugins, the kube-proxy and the agents for secondary networks found, ordered by workload.
 	Installed []Installed
 }

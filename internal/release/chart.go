@@ -172,6 +172,9 @@ func inputs(s Spec, kubeMinor string) string {
 	} {
 		writeJSON(h, part)
 	}
+	if len(s.Omit) > 0 {
+		writeJSON(h, s.Omit)
+	}
 	const length = 20 // bytes; 40 characters leave room within the 63 of a label
 	return hex.EncodeToString(h.Sum(nil)[:length])
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,9 @@ func (s *session) Run(in *bytes.Buffer) (*bytes.Buffer, error) {
 	docs, err := parse(in)
 	if err != nil {
 		return nil, s.fail(&RenderError{Release: s.id(), Err: scrubValues(err, s.values)})
+	}
+	for i := range docs {
+		docs[i].objects = slices.DeleteFunc(docs[i].objects, s.omitted)
 	}
 	var objs, crds []*unstructured.Unstructured
 	seen := map[key]bool{}
@@ -83,6 +87,11 @@ func (s *session) Run(in *bytes.Buffer) (*bytes.Buffer, error) {
 		}
 	}
 	return out, nil
+}
+
+// omitted says whether an object is left out.
+func (s *session) omitted(u *unstructured.Unstructured) bool {
+	return !isCRD(u.GroupVersionKind().GroupKind()) && slices.Contains(s.omit, Omission{Kind: u.GetKind(), Name: u.GetName()})
 }
 
 func (s *session) moveImages(u *unstructured.Unstructured) {

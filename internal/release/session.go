@@ -42,7 +42,9 @@ type session struct {
 	requests *requestLog
 
 	// registry, values and namespaceLabels are those of the Spec.
-	registry        string
+	registry string
+	// omit are the objects that are left out.
+	omit            []Omission
 	values          map[string]any
 	namespaceLabels map[string]string
 	// rules say which fields others may change.

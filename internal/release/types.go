@@ -38,6 +38,8 @@ type Spec struct {
 	Adopt bool
 	// ImageRegistry, when set, replaces the registry host of every container image.
 	ImageRegistry string
+	// Omit are objects that the chart renders and that are left out of the release. Its CustomResourceDefinitions are never meant.
+	Omit []Omission
 	// Rules say which fields others may change. Those that somebody else has taken are left to him.
 	Rules ignore.Rules
 	// Waiting, when set, is told when the action waits for the cluster.
@@ -46,6 +48,12 @@ type Spec struct {
 	Replacement ReplacementPolicy
 	// Announce, when set, is told of every replacement before anything is deleted.
 	Announce func(Replacement)
+}
+
+// Omission names an object that is left out.
+type Omission struct {
+	Kind string `json:"kind"`
+	Name string `json:"name"`
 }
 
 // State is what Helm's storage says about a release. The zero State means there is none.

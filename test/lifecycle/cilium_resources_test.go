@@ -34,6 +34,7 @@ const (
 // ciliumKinds are the kinds that Cilium's operator defines, as far as they are asked for here.
 var ciliumKinds = map[string]string{
 	"CiliumPodIPPool": "v2alpha1", "CiliumBGPClusterConfig": "v2", "CiliumBGPPeerConfig": "v2", "CiliumBGPAdvertisement": "v2",
+	"CiliumLoadBalancerIPPool": "v2", "CiliumL2AnnouncementPolicy": "v2alpha1",
 }
 
 // TestCiliumResources takes the sample with address pools, BGP and IPsec through its life with upstream's chart. On simulated nodes
@@ -55,6 +56,7 @@ func TestCiliumResources(t *testing.T) {
 		{"a pool grows, and no agent restarts", ciliumPoolGrown},
 		{"a peer joins", ciliumPeerAdded},
 		{"what others change is put right", ciliumResourcesTampered},
+		{"Services get addresses, by BGP and by L2", ciliumServiceAddresses},
 		{"the IPsec key is rotated, and no agent restarts", ciliumKeyRotated},
 		{"the pools go before Cilium", ciliumResourcesDeleted},
 	} {
@@ -119,6 +121,9 @@ func (e *env) defineCiliumKinds() {
 	open := true
 	for kind, version := range ciliumKinds {
 		plural := strings.ToLower(kind) + "s"
+		if stem, found := strings.CutSuffix(plural, "ys"); found {
+			plural = stem + "ies"
+		}
 		crd := &apiextensionsv1.CustomResourceDefinition{
 			ObjectMeta: metav1.ObjectMeta{Name: plural + ".cilium.io"},
 			Spec: apiextensionsv1.CustomResourceDefinitionSpec{
@@ -233,6 +238,46 @@ func ciliumResourcesTampered(t *testing.T, e *env, stack *networkstackv1alpha1.N
 	e.drifts(resources, 1)
 	e.check(e.client.Delete(t.Context(), ciliumObject("CiliumBGPAdvertisement", resources)))
 	e.ciliumSpec("CiliumBGPAdvertisement", resources, "LoadBalancerIP")
+	e.waitReady(stack.Name)
+}
+
+func ciliumServiceAddresses(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
+	generation, _ := e.agents()
+	stack.Spec.LoadBalancer = &networkstackv1alpha1.LoadBalancerSpec{
+		Type: networkstackv1alpha1.LoadBalancerCilium, Mode: networkstackv1alpha1.LoadBalancerBGP,
+		Pools: []networkstackv1alpha1.LoadBalancerPool{{Name: "public", Addresses: []string{"198.18.20.0/26", "198.18.21.10-198.18.21.20"}}},
+	}
+	e.apply(stack)
+	e.ciliumSpec("CiliumLoadBalancerIPPool", "public", `"blocks":[{"cidr":"198.18.20.0/26"},{"start":"198.18.21.10","stop":"198.18.21.20"}]`)
+	e.waitReady(stack.Name)
+	if g, _ := e.agents(); g != generation {
+		t.Errorf("a pool for Services, announced by a BGP that is there, restarts the agents: generation %d, then %d", generation, g)
+	}
+	stack.Spec.LoadBalancer.Mode = networkstackv1alpha1.LoadBalancerL2
+	stack.Spec.LoadBalancer.L2 = &networkstackv1alpha1.LoadBalancerL2Spec{Interfaces: []string{"^eth[0-9]+$"}}
+	e.apply(stack)
+	if text := e.ciliumSpec("CiliumL2AnnouncementPolicy", resources, `"^eth[0-9]+$"`); !strings.Contains(text, `"loadBalancerIPs":true`) {
+		t.Errorf("the policy: %s", text)
+	}
+	e.waitReady(stack.Name)
+	e.ciliumConfig("enable-l2-announcements", "true")
+	e.ciliumConfig("k8s-client-qps", "30")
+	generation, _ = e.agents()
+	stack.Spec.LoadBalancer.Pools[0].Addresses = []string{"198.18.20.0/25"}
+	e.apply(stack)
+	e.ciliumSpec("CiliumLoadBalancerIPPool", "public", `"blocks":[{"cidr":"198.18.20.0/25"}]`)
+	e.waitReady(stack.Name)
+	if g, _ := e.agents(); g != generation {
+		t.Errorf("other addresses restart the agents: generation %d, then %d", generation, g)
+	}
+	before := e.count(resources)
+	e.check(e.client.Delete(t.Context(), ciliumObject("CiliumLoadBalancerIPPool", "public")))
+	e.ciliumSpec("CiliumLoadBalancerIPPool", "public", `198.18.20.0/25`)
+	e.drifts(resources, before+1)
+	stack.Spec.LoadBalancer = nil
+	e.apply(stack)
+	e.gone(ciliumObject("CiliumLoadBalancerIPPool", "public"))
+	e.gone(ciliumObject("CiliumL2AnnouncementPolicy", resources))
 	e.waitReady(stack.Name)
 }
 

@@ -54,6 +54,30 @@ func TestAPIServerLetsOperatorInstallCharts(t *testing.T) {
 	admin.apply(t, ciliumDefinitions())
 	account.served(t, schema.GroupVersionKind{Group: "cilium.io", Version: "v2alpha1", Kind: "CiliumPodIPPool"})
 	account.served(t, schema.GroupVersionKind{Group: "cilium.io", Version: "v2", Kind: "CiliumBGPAdvertisement"})
+	account.served(t, schema.GroupVersionKind{Group: "cilium.io", Version: "v2", Kind: "CiliumLoadBalancerIPPool"})
+	account.served(t, schema.GroupVersionKind{Group: "cilium.io", Version: "v2alpha1", Kind: "CiliumL2AnnouncementPolicy"})
+	for _, version := range metallbVersions {
+		t.Run("metallb "+version, func(t *testing.T) {
+			var definitions, rest []*unstructured.Unstructured
+			for _, o := range render(t, testcharts.Upstream(t, "metallb", version), "kube-system", metallbValues) {
+				if o.GetKind() == "CustomResourceDefinition" {
+					definitions = append(definitions, o)
+				} else {
+					rest = append(rest, o)
+				}
+			}
+			if n := account.apply(t, definitions); n == 0 {
+				t.Fatal("the chart has no definition")
+			}
+			account.served(t, schema.GroupVersionKind{Group: "metallb.io", Version: "v1beta1", Kind: "IPAddressPool"})
+			account.served(t, schema.GroupVersionKind{Group: "metallb.io", Version: "v1beta2", Kind: "BGPPeer"})
+			if n := account.apply(t, rest); n != len(rest) {
+				t.Errorf("%d of %d objects are applied", n, len(rest))
+			}
+			account.list(t, rest)
+			account.remove(t, rest)
+		})
+	}
 	// In order: the definition of network-attachments' kind comes with multus.
 	for _, name := range slices.Sorted(maps.Keys(ownValues)) {
 		t.Run(name, func(t *testing.T) {
@@ -112,13 +136,18 @@ func ciliumDefinitions() []*unstructured.Unstructured {
 	var out []*unstructured.Unstructured
 	for kind, version := range map[string]string{
 		"CiliumPodIPPool": "v2alpha1", "CiliumBGPClusterConfig": "v2", "CiliumBGPPeerConfig": "v2", "CiliumBGPAdvertisement": "v2",
+		"CiliumLoadBalancerIPPool": "v2", "CiliumL2AnnouncementPolicy": "v2alpha1",
 	} {
 		singular := strings.ToLower(kind)
+		plural := strings.TrimSuffix(singular, "y") + "s"
+		if plural != singular+"s" {
+			plural = strings.TrimSuffix(singular, "y") + "ies"
+		}
 		out = append(out, &unstructured.Unstructured{Object: map[string]any{
-			"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": singular + "s.cilium.io"},
+			"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": plural + ".cilium.io"},
 			"spec": map[string]any{
 				"group": "cilium.io", "scope": "Cluster",
-				"names": map[string]any{"kind": kind, "listKind": kind + "List", "singular": singular, "plural": singular + "s"},
+				"names": map[string]any{"kind": kind, "listKind": kind + "List", "singular": singular, "plural": plural},
 				"versions": []any{map[string]any{
 					"name": version, "served": true, "storage": true,
 					"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}},

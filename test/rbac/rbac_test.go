@@ -32,6 +32,7 @@ const (
 	componentsRole = "networkstack-operator-components"
 	calicoRole     = "networkstack-operator-calico"
 	awsvpcRole     = "networkstack-operator-awsvpc"
+	metallbRole    = "networkstack-operator-metallb"
 	serviceAccount = "networkstack-operator"
 )
 
@@ -44,7 +45,8 @@ var ownValues = map[string]string{
 	"multus":              `{}`,
 	"weave-net":           `{}`,
 	"node-agent":          `{image: "example.com/networkstack-operator:v1"}`,
-	"cilium-resources":    `{pools: [{name: default, ipv4: {cidrs: [10.244.0.0/16], maskSize: 26}}], bgp: {families: [ipv4], advertise: {pools: true}, instances: [{name: a, localASN: 64512, peers: [{name: b, address: 192.0.2.1, asn: 64513}]}]}}`,
+	"cilium-resources":    `{pools: [{name: default, ipv4: {cidrs: [10.244.0.0/16], maskSize: 26}}], bgp: {families: [ipv4], advertise: {pools: true}, instances: [{name: a, localASN: 64512, peers: [{name: b, address: 192.0.2.1, asn: 64513}]}]}, loadBalancer: {pools: [{name: a, blocks: [{cidr: 192.0.2.0/24}]}], l2: {}}}`,
+	"metallb-resources":   `{pools: [{name: a, addresses: [192.0.2.0/24]}], l2: {}, bgp: {localASN: 64512, peers: [{name: b, address: 192.0.2.1, asn: 64513}]}}`,
 	"observability":       `{monitors: [{name: a, namespace: kube-system, selector: {a: b}, port: 1}], dashboards: [{name: a, json: "{}"}]}`,
 	"network-attachments": `{attachments: [{namespace: default, name: lan, config: '{"cniVersion": "0.3.1", "type": "macvlan"}'}]}`,
 }
@@ -63,6 +65,11 @@ manageCRDs: false
 defaultFelixConfiguration: {enabled: true, wireguardEnabled: true}
 kubernetesServiceEndpoint: {host: 192.0.2.10}
 installation: {calicoNetwork: {linuxDataplane: BPF, ipPools: [{name: a, cidr: 10.244.0.0/16}]}}`
+
+// metallbVersions are the archives that the tests want of MetalLB, and metallbValues turn on all that the operator is meant to carry.
+var metallbVersions = []string{"0.15.3", "0.16.1"}
+
+const metallbValues = `{frrk8s: {enabled: true}, speaker: {frr: {enabled: false}}}`
 
 const awsvpcVersion = "1.22.4"
 
@@ -170,6 +177,54 @@ func TestOperatorCanInstallCalico(t *testing.T) {
 func TestOperatorCanInstallAWSVPC(t *testing.T) {
 	t.Parallel()
 	checkRelease(t, append(installedRules(t).all(), discovery), awsvpcObjects(t))
+}
+
+func TestOperatorCanInstallMetalLB(t *testing.T) {
+	t.Parallel()
+	for _, version := range metallbVersions {
+		checkRelease(t, installedRules(t).all(), render(t, testcharts.Upstream(t, "metallb", version), "metallb-system", metallbValues))
+	}
+}
+
+// TestMetalLBRoleIsNeeded fails on a permission in metallb_role.yaml that MetalLB's charts do not ask for.
+func TestMetalLBRoleIsNeeded(t *testing.T) {
+	t.Parallel()
+	rules := installedRules(t)
+	needed := []rbacv1.PolicyRule{{
+		APIGroups: []string{"admissionregistration.k8s.io"}, Resources: []string{"validatingwebhookconfigurations"}, Verbs: []string{"get", "list", "watch"},
+	}}
+	objects := render(t, testcharts.Embedded(t, "metallb-resources"), "metallb-system", ownValues["metallb-resources"])
+	for _, version := range metallbVersions {
+		objects = append(objects, render(t, testcharts.Upstream(t, "metallb", version), "metallb-system", metallbValues)...)
+	}
+	for _, object := range objects {
+		resource := resourceOf(object.GroupVersionKind())
+		rule := rbacv1.PolicyRule{
+			APIGroups: []string{resource.Group}, Resources: []string{resource.Resource}, Verbs: []string{"get", "list", "watch", "create", "patch", "delete"},
+		}
+		if isWebhook(object) || object.GetKind() == "CustomResourceDefinition" {
+			rule.ResourceNames = []string{object.GetName()}
+		}
+		needed = append(needed, rule)
+	}
+	for _, r := range rolesOf(t, objects) {
+		needed = append(needed, r.rules...)
+	}
+	if ok, excess := validation.Covers(needed, rules[metallbRole]); !ok {
+		t.Errorf("the charts do not need this, remove it from metallb_role.yaml:\n%s", format(excess))
+	}
+	for _, rule := range rules[metallbRole] {
+		for _, part := range validation.BreakdownRule(rule) {
+			if ok, _ := validation.Covers(slices.Concat(rules[operatorRole], rules[componentsRole]), []rbacv1.PolicyRule{part}); ok {
+				t.Errorf("another role has this, too, remove it from metallb_role.yaml: %s", part.String())
+			}
+		}
+	}
+}
+
+// isWebhook says whether an object has webhooks called, which is granted by name alone.
+func isWebhook(object *unstructured.Unstructured) bool {
+	return slices.Contains([]string{"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}, object.GetKind())
 }
 
 // awsvpcObjects are those of the AWS VPC CNI's chart, and its definition.
@@ -315,7 +370,9 @@ func TestNoDangerousPermission(t *testing.T) {
 		for _, rule := range rules {
 			// Hubble's user interface reads all that is Cilium's.
 			hubble := slices.Equal(rule.APIGroups, []string{"cilium.io"}) && slices.Equal(rule.Verbs, []string{"get", "list", "watch"})
-			if all := slices.Concat(rule.APIGroups, rule.Resources, rule.Verbs); slices.ContainsFunc(all, isWildcard) && !hubble {
+			// MetalLB's speakers do all with what they say of themselves.
+			metallb := name == metallbRole && slices.Equal(rule.APIGroups, []string{"metallb.io"}) && !slices.ContainsFunc(rule.Resources, isWildcard)
+			if all := slices.Concat(rule.APIGroups, rule.Resources, rule.Verbs); slices.ContainsFunc(all, isWildcard) && !hubble && !metallb {
 				t.Errorf("%s has a wildcard: %s", name, rule.String())
 			}
 			if len(rule.NonResourceURLs) > 0 {
@@ -337,11 +394,16 @@ func TestNoDangerousPermission(t *testing.T) {
 			}
 			for _, resource := range rule.Resources {
 				switch resource {
-				case "pods/exec", "pods/attach", "pods/portforward", "nodes/proxy", "serviceaccounts/token",
-					"mutatingwebhookconfigurations", "validatingwebhookconfigurations", "certificatesigningrequests":
+				case "pods/exec", "pods/attach", "pods/portforward", "nodes/proxy", "serviceaccounts/token", "certificatesigningrequests":
 					t.Errorf("%s has the resource %s: %s", name, resource, rule.String())
+				case "mutatingwebhookconfigurations", "validatingwebhookconfigurations":
+					reads := !slices.ContainsFunc(rule.Verbs, func(v string) bool { return !slices.Contains([]string{"get", "list", "watch"}, v) })
+					if len(rule.ResourceNames) == 0 && !reads {
+						t.Errorf("%s may write webhooks other than by name: %s", name, rule.String())
+					}
 				case "customresourcedefinitions":
-					if slices.Contains(rule.Verbs, "delete") {
+					// MetalLB's controller is granted it for its own; the operator's engine never deletes any.
+					if slices.Contains(rule.Verbs, "delete") && (name != metallbRole || len(rule.ResourceNames) == 0) {
 						t.Errorf("%s may delete custom resource definitions, and so all their objects: %s", name, rule.String())
 					}
 				}
@@ -364,7 +426,23 @@ func checkRelease(t *testing.T, rules []rbacv1.PolicyRule, objects []*unstructur
 		kinds[object.GroupVersionKind()] = true
 		rendered[object.GetKind()+"/"+object.GetName()] = true
 	}
+	for _, object := range objects {
+		if !isWebhook(object) {
+			continue
+		}
+		resource := resourceOf(object.GroupVersionKind())
+		need := []rbacv1.PolicyRule{
+			{APIGroups: []string{resource.Group}, Resources: []string{resource.Resource}, Verbs: []string{"get", "list", "watch"}},
+			{APIGroups: []string{resource.Group}, Resources: []string{resource.Resource}, ResourceNames: []string{object.GetName()}, Verbs: []string{"create", "patch", "delete"}},
+		}
+		if ok, missing := validation.Covers(rules, need); !ok {
+			t.Errorf("the operator cannot manage the %s %s:\n%s", object.GetKind(), object.GetName(), format(missing))
+		}
+	}
 	for kind := range kinds {
+		if strings.HasSuffix(kind.Kind, "WebhookConfiguration") {
+			continue
+		}
 		resource := resourceOf(kind)
 		verbs := []string{"get", "list", "watch", "create", "patch", "delete"}
 		if kind.Kind == "CustomResourceDefinition" {
@@ -477,7 +555,7 @@ func installedRules(t *testing.T) ruleSet {
 			rules[strings.TrimPrefix(r.name, "ClusterRole ")] = r.rules
 		}
 	}
-	want := []string{operatorRole, awsvpcRole, calicoRole, componentsRole}
+	want := []string{operatorRole, awsvpcRole, calicoRole, componentsRole, metallbRole}
 	if got := slices.Sorted(maps.Keys(rules)); !slices.Equal(got, want) {
 		t.Fatalf("config/default binds %v to the operator, not %v", got, want)
 	}
