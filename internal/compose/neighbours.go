@@ -41,8 +41,8 @@ func (s *state) validateNeighbours() {
 // warnOfLaxARP warns of a kube-proxy in IPVS mode that answers for addresses which somebody else announces.
 func (s *state) warnOfLaxARP() {
 	who := s.neighbours(func(n facts.Neighbour) bool { return n.Announces })
-	if who == "" {
-		return
+	if who == "" || s.usesStrictARP() {
+		return // MetalLB of this stack has its own say
 	}
 	const wrong = "each node answers ARP for every address of a Service, those that %s announces by layer 2 among them: "
 	found := s.facts.KubeProxy()

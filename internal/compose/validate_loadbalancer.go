@@ -243,7 +243,7 @@ func (s *state) validateMetalLB(l *networkstackv1alpha1.LoadBalancerSpec) {
 		}
 	}
 	if s.usesStrictARP() && s.kubeProxyMode == networkstackv1alpha1.KubeProxyUnmanaged &&
-		s.foundProxyMode() == networkstackv1alpha1.KubeProxyIPVS {
+		s.foundProxyMode() == networkstackv1alpha1.KubeProxyIPVS && !s.facts.KubeProxy().StrictARP {
 		s.warn(ruleLBStrictARP, path, "the kube-proxy that is there runs in mode IPVS, where every node answers ARP for the addresses of all Services: "+
 			"set ipvs.strictARP in its configuration, or kubeProxy.mode to have it managed")
 	}
