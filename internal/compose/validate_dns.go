@@ -89,7 +89,8 @@ func (s *state) validateDNSSettings() {
 	}
 	for _, f := range []knob{
 		{"address", n.Address != ""}, {"interception", n.Interception != ""},
-		{"version", n.Version != ""}, {"namespace", n.Namespace != ""}, {"chart", n.Chart != nil}, {"values", n.Values != nil}, {"valuesFrom", n.ValuesFrom != nil},
+		{"version", n.Version != ""}, {"namespace", n.Namespace != ""}, {"chart", n.Chart != nil},
+		{"values", n.Values != nil}, {"valuesFrom", n.ValuesFrom != nil},
 	} {
 		if f.set {
 			s.refuse(ruleNodeLocalField, field.Forbidden(nodeLocalPath.Child(f.name),

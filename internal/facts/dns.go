@@ -61,7 +61,8 @@ func (d *Discoverer) ExamineDNS(ctx context.Context, s *Snapshot) error {
 		return fmt.Errorf("listing Deployments of the cluster's DNS: %w", err)
 	}
 	var cm corev1.ConfigMap
-	if err := d.Live.Get(ctx, client.ObjectKey{Namespace: metav1.NamespaceSystem, Name: DNSWorkload}, &cm); err != nil && !apierrors.IsNotFound(err) {
+	key := client.ObjectKey{Namespace: metav1.NamespaceSystem, Name: DNSWorkload}
+	if err := d.Live.Get(ctx, key, &cm); err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("reading ConfigMap %s/%s: %w", metav1.NamespaceSystem, DNSWorkload, err)
 	}
 	for i := range list.Items {
