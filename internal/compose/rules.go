@@ -45,7 +45,8 @@ const (
 
 var areas = []Area{
 	AreaObject, AreaSources, AreaFamilies, AreaPools, AreaMTU, AreaEndpoint, AreaKubeProxy, AreaCNI, AreaAgents, AreaCloud, AreaAdoption,
-	AreaFlannel, AreaCilium, AreaCalico, AreaWeaveNet, AreaAWSVPC, AreaSecondary, AreaDNS, AreaLoadBalancer, AreaGatewayAPI, AreaAddons, AreaObservability,
+	AreaFlannel, AreaCilium, AreaCalico, AreaWeaveNet, AreaAWSVPC, AreaSecondary, AreaDNS,
+	AreaLoadBalancer, AreaGatewayAPI, AreaAddons, AreaObservability,
 }
 
 // Rule is one thing that is refused or warned of. Its ID is part of the API: it is shown with every finding, does not change, and is
