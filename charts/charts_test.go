@@ -183,6 +183,8 @@ func TestLint(t *testing.T) {
 		"network-attachments": {},
 		"weave-net":           {},
 		"cilium-resources":    {},
+		"ingress-resources":   {},
+		"traefik":             {},
 		"kube-proxy": {
 			"mode": "iptables", "image": map[string]any{"tag": "v1.36.3"},
 			"apiServer": map[string]any{"host": "10.0.0.1", "port": 6443},
@@ -200,7 +202,7 @@ func TestLint(t *testing.T) {
 
 // TestSchemasAreLocal keeps rendering off the network.
 func TestSchemasAreLocal(t *testing.T) {
-	for _, name := range []string{"cilium-resources", "flannel", "kube-proxy", "multus", "network-attachments", "weave-net"} {
+	for _, name := range []string{"cilium-resources", "flannel", "ingress-resources", "kube-proxy", "multus", "network-attachments", "traefik", "weave-net"} {
 		schema := testcharts.Embedded(t, name).Schema
 		for line := range bytes.Lines(schema) {
 			if bytes.Contains(line, []byte(`"$ref"`)) && !bytes.Contains(line, []byte(`"$ref": "#/`)) {

@@ -3,12 +3,14 @@
 // names of kubeadm, which upstream does not publish as a chart; Multus, which upstream does not
 // publish as one either; the networks that pods are attached to by it; Weave Net, for which there is no
 // chart either; the agent that tells the MTU of nodes; what cleans up behind a kube-proxy that was
-// replaced; custom resources of Cilium and of MetalLB; and what tells Prometheus and Grafana of them all.
+// replaced; custom resources of Cilium and of MetalLB; Traefik, with values keys of its upstream chart; what charts of ingress
+// controllers have no place for; and what tells Prometheus and Grafana of them all.
 package charts
 
 import "embed"
 
 // FS holds one directory per chart, named as the chart is.
 //
-//go:embed all:cilium-resources all:flannel all:kube-proxy all:kube-proxy-cleanup all:metallb-resources all:multus all:network-attachments all:node-agent all:observability all:weave-net
+//go:embed all:cilium-resources all:flannel all:ingress-resources all:kube-proxy all:kube-proxy-cleanup all:metallb-resources all:multus all:network-attachments
+//go:embed all:node-agent all:observability all:traefik all:weave-net
 var FS embed.FS

@@ -73,6 +73,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.deriveMetrics()
 	s.deriveEndpoint()
 	s.deriveLoadBalancer()
+	s.deriveIngress()
 
 	s.validateFamilies()
 	s.validatePools()
@@ -93,6 +94,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.validateLoadBalancer()
 	s.validateNodeAgent()
 	s.validateObservability()
+	s.validateIngress()
 	s.validateAddons()
 	s.validateNeighbours()
 	s.noteDefaults()
@@ -164,6 +166,8 @@ type state struct {
 	// lbRanges are the addresses of loadBalancer.pools that could be read, and secondarySpans those of pods on secondary networks.
 	lbRanges       []lbRange
 	secondarySpans []span
+	// ingress are the ingress controllers.
+	ingress []ingress
 
 	// userValues are the parsed values of each component block, by its path.
 	userValues map[string]map[string]any

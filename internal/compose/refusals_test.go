@@ -21,7 +21,7 @@ func findings() []finding {
 		objectFindings(), adoptionFindings(), calicoFindings(), secondaryFindings(), cloudFindings(), awsFindings(),
 		weaveFindings(), nodeAgentFindings(), agentFindings(), policyFindings(), metricsFindings(), neighbourFindings(),
 		ciliumPoolFindings(), ciliumBGPFindings(), loadBalancerFindings(), gatewayFindings(),
-		observabilityFindings(), addonFindings())
+		observabilityFindings(), addonFindings(), ingressFindings(), ingressClassFindings())
 }
 
 func TestFindings(t *testing.T) {

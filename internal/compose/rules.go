@@ -37,6 +37,7 @@ const (
 	AreaWeaveNet  Area = "Weave Net"
 	AreaAWSVPC    Area = "AWS VPC CNI"
 	AreaSecondary Area = "Secondary networks"
+	AreaIngress   Area = "Ingress"
 	AreaAddons    Area = "Add-ons"
 
 	AreaObservability Area = "Monitors and dashboards"
@@ -44,7 +45,8 @@ const (
 
 var areas = []Area{
 	AreaObject, AreaSources, AreaFamilies, AreaPools, AreaMTU, AreaEndpoint, AreaKubeProxy, AreaCNI, AreaAgents, AreaCloud, AreaAdoption,
-	AreaFlannel, AreaCilium, AreaCalico, AreaWeaveNet, AreaAWSVPC, AreaSecondary, AreaLoadBalancer, AreaGatewayAPI, AreaAddons, AreaObservability,
+	AreaFlannel, AreaCilium, AreaCalico, AreaWeaveNet, AreaAWSVPC, AreaSecondary,
+	AreaLoadBalancer, AreaGatewayAPI, AreaIngress, AreaAddons, AreaObservability,
 }
 
 // Rule is one thing that is refused or warned of. Its ID is part of the API: it is shown with every finding, does not change, and is

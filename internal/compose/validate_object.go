@@ -88,6 +88,7 @@ func (s *state) validateEnums() {
 		oneOf(s, gatewayPath.Child("channel"), g.Channel, networkstackv1alpha1.GatewayAPIStandard,
 			networkstackv1alpha1.GatewayAPIExperimental, networkstackv1alpha1.GatewayAPIUnmanaged)
 	}
+	s.validateIngressEnums()
 	if n := s.spec.NodeAgent; n != nil {
 		oneOf(s, nodeAgentPath.Child("mode"), n.Mode, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 	}
@@ -174,6 +175,9 @@ func (s *state) validateComponentSettings() {
 	}
 	for i := range s.spec.Addons {
 		s.validateSettings(addonsPath.Index(i), s.spec.Addons[i].ComponentSettings)
+	}
+	for i := range s.spec.Ingress {
+		s.validateSettings(ingressPath.Index(i), s.spec.Ingress[i].ComponentSettings)
 	}
 	k := s.spec.KubeProxy
 	if k == nil {
