@@ -187,6 +187,8 @@ func TestLint(t *testing.T) {
 		"node-local-dns": {"interception": "RedirectPolicy", "servers": []any{map[string]any{
 			"zones": []any{map[string]any{"zone": "."}}, "plugins": []any{map[string]any{"name": "whoami"}},
 		}}},
+		"ingress-resources": {},
+		"traefik":           {},
 		"kube-proxy": {
 			"mode": "iptables", "image": map[string]any{"tag": "v1.36.3"},
 			"apiServer": map[string]any{"host": "10.0.0.1", "port": 6443},
@@ -204,7 +206,9 @@ func TestLint(t *testing.T) {
 
 // TestSchemasAreLocal keeps rendering off the network.
 func TestSchemasAreLocal(t *testing.T) {
-	for _, name := range []string{"cilium-resources", "coredns", "flannel", "kube-proxy", "multus", "network-attachments", "node-local-dns", "weave-net"} {
+	for _, name := range []string{
+		"cilium-resources", "coredns", "flannel", "ingress-resources", "kube-proxy", "multus", "network-attachments", "node-local-dns", "traefik", "weave-net",
+	} {
 		schema := testcharts.Embedded(t, name).Schema
 		for line := range bytes.Lines(schema) {
 			if bytes.Contains(line, []byte(`"$ref"`)) && !bytes.Contains(line, []byte(`"$ref": "#/`)) {

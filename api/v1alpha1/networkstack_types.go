@@ -23,6 +23,8 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.mtu) || self.mtu == 0 || !has(self.ipFamilies) || !('IPv6' in self.ipFamilies) || self.mtu >= 1280",fieldPath=".mtu",message="IPv6 needs an MTU of at least 1280: raise mtu, or remove IPv6 from ipFamilies"
 // +kubebuilder:validation:XValidation:rule="!has(self.ipFamilies) || !has(self.ipPools) || self.ipPools.all(p, p.cidrs.all(c, (c.contains(':') ? 'IPv6' : 'IPv4') in self.ipFamilies))",fieldPath=".ipPools",message="a pool has a CIDR of a family that ipFamilies does not list: add the family, or remove the CIDR"
 // +kubebuilder:validation:XValidation:rule="!has(self.ipFamilies) || !has(self.ipPools) || self.ipPools.size() == 0 || self.ipFamilies.all(f, self.ipPools.exists(p, p.cidrs.exists(c, c.contains(':') == (f == 'IPv6'))))",fieldPath=".ipPools",message="a family of ipFamilies has no CIDR in any pool: add one, or remove the family"
+// +kubebuilder:validation:XValidation:rule="!has(self.ingress) || self.ingress.filter(i, has(i.class) && has(i.class.default) && i.class.default).size() <= 1",fieldPath=".ingress",message="one class of a cluster is the default: remove class.default from all controllers but one"
+// +kubebuilder:validation:XValidation:rule="!has(self.ingress) || self.cni.type == 'Cilium' || self.ingress.all(i, i.type != 'CiliumIngress')",fieldPath=".ingress",message="CiliumIngress is a part of Cilium: set cni.type to Cilium, or use another controller"
 type NetworkStackSpec struct {
 	// ipFamilies are the families of pods and Services, the primary one first. Left out, they
 	// follow the pools, and without pools the cluster's Service ranges.
@@ -95,6 +97,13 @@ type NetworkStackSpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=64
 	Addons []AddonSpec `json:"addons,omitempty"`
+
+	// ingress are ingress controllers and controllers of gateways, any number side by side.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Ingress []IngressSpec `json:"ingress,omitempty"`
 
 	// sources says where charts and images come from when not from their usual places.
 	// +optional

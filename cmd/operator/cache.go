@@ -55,6 +55,7 @@ func cacheOptions(namespace string) cache.Options {
 			&corev1.Node{}:        {Transform: trimNode},
 			facts.Definition():    {Transform: trimDefinition},
 			facts.Policy():        {Transform: trimMetadata},
+			facts.Injector():      {Label: labels.SelectorFromSet(facts.InjectorLabels())},
 			&corev1.ConfigMap{}:   {Namespaces: configMaps},
 			&corev1.Secret{}:      {Namespaces: map[string]cache.Config{namespace: noReleases}},
 			&corev1.Service{}: {Namespaces: map[string]cache.Config{

@@ -113,6 +113,7 @@ func (s *state) ciliumValues() *valuesBuilder {
 	s.ciliumFlowLogs(b)
 	s.ciliumGatewayValues(b)
 	s.ciliumLoadBalancer(b)
+	s.ciliumIngress(b)
 	return b
 }
 

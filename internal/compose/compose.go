@@ -74,6 +74,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.deriveEndpoint()
 	s.deriveLoadBalancer()
 	s.deriveDNS()
+	s.deriveIngress()
 
 	s.validateFamilies()
 	s.validatePools()
@@ -95,6 +96,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.validateNodeAgent()
 	s.validateObservability()
 	s.validateDNS()
+	s.validateIngress()
 	s.validateAddons()
 	s.validateNeighbours()
 	s.noteDefaults()
@@ -167,6 +169,8 @@ type state struct {
 	// lbRanges are the addresses of loadBalancer.pools that could be read, and secondarySpans those of pods on secondary networks.
 	lbRanges       []lbRange
 	secondarySpans []span
+	// ingress are the ingress controllers.
+	ingress []ingress
 
 	// userValues are the parsed values of each component block, by its path.
 	userValues map[string]map[string]any

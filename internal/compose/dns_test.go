@@ -132,8 +132,8 @@ func dnsOfAllSorts(d *DNSSpec) {
 		{From: "a.example.com", To: "web.default.svc.cluster.local"},
 		{Match: RewriteRegex, From: `(.*)\.apps\.example\.com`, To: "{1}.default.svc.cluster.local"},
 	}
-	d.Cache = &DNSCache{SuccessCapacity: ptr(int32(20000)), DenialSeconds: ptr(int32(5)), Prefetch: ptr(int32(10)), ServeStale: seconds(3600)}
-	d.TTL, d.PodRecords, d.Autopath, d.QueryLog, d.Lameduck = ptr(int32(5)), PodRecordsVerified, Enabled, Enabled, seconds(30)
+	d.Cache = &DNSCache{SuccessCapacity: ptr(int32(20000)), DenialSeconds: ptr(int32(5)), Prefetch: ptr(int32(10)), ServeStale: lasting(3600)}
+	d.TTL, d.PodRecords, d.Autopath, d.QueryLog, d.Lameduck = ptr(int32(5)), PodRecordsVerified, Enabled, Enabled, lasting(30)
 	d.ServerBlocks = []string{"lab.example.com {\n  template IN A {\n    answer \"{{ .Name }} 60 IN A 192.0.2.1\"\n  }\n}"}
 }
 

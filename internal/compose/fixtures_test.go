@@ -84,6 +84,18 @@ func testCatalog() catalog.Catalog {
 			Type: "KubeProxyCleanup", Chart: "kube-proxy-cleanup", ReleaseName: "kube-proxy-cleanup", Namespace: "kube-system",
 			Versions: []catalog.Version{{Version: "1.0.0"}},
 		},
+		"NGINX":    {Type: "NGINX", Repository: "https://kubernetes.github.io/ingress-nginx", Chart: "ingress-nginx", Namespace: "ingress-nginx", Versions: []catalog.Version{{Version: "4.15.1"}}},
+		"NGINXInc": {Type: "NGINXInc", Repository: "oci://ghcr.io/nginx/charts", Chart: "nginx-ingress", Namespace: "nginx-ingress", Versions: []catalog.Version{{Version: "2.6.4"}}},
+		"Traefik":  {Type: "Traefik", Chart: "traefik", Namespace: "traefik", Versions: []catalog.Version{{Version: "3.7.11"}}},
+		"HAProxy":  {Type: "HAProxy", Repository: "https://haproxytech.github.io/helm-charts", Chart: "kubernetes-ingress", Namespace: "haproxy-controller", Versions: []catalog.Version{{Version: "1.52.1"}}},
+		"HAProxyIngress": {
+			Type: "HAProxyIngress", Repository: "https://haproxy-ingress.github.io/charts", Chart: "haproxy-ingress", Namespace: "ingress-controller",
+			Versions: []catalog.Version{{Version: "0.16.1"}, {Version: "0.15.4"}, {Version: "0.14.12"}}, Upgrades: []catalog.Upgrade{{MinorsUp: ptr(1)}},
+		},
+		"IstioGateway":     {Type: "IstioGateway", Repository: "https://blob.istio.io/istio-release/charts", Chart: "gateway", Namespace: "istio-ingress", Versions: []catalog.Version{{Version: "1.30.3"}}},
+		"EnvoyGateway":     {Type: "EnvoyGateway", Repository: "oci://docker.io/envoyproxy", Chart: "gateway-helm", Namespace: "envoy-gateway-system", Versions: []catalog.Version{{Version: "1.9.0"}}},
+		"EnvoyGatewayCRDs": {Type: "EnvoyGatewayCRDs", Repository: "oci://docker.io/envoyproxy", Chart: "gateway-crds-helm", Namespace: "envoy-gateway-system", Versions: []catalog.Version{{Version: "1.9.0"}}},
+		"IngressResources": {Type: "IngressResources", Chart: "ingress-resources", Namespace: "kube-system", Versions: []catalog.Version{{Version: "1.0.0"}}},
 		"NodeAgent": {
 			Type: "NodeAgent", Chart: "node-agent", ReleaseName: "node-agent", Namespace: "kube-system",
 			Versions: []catalog.Version{{Version: "1.0.0"}},

@@ -33,7 +33,7 @@ func withCache(edits ...func(*NodeLocalCacheSpec)) func(*DNSSpec) {
 
 func unmanagedDNS(d *DNSSpec) { d.Type = DNSUnmanaged }
 
-func seconds(n int) *metav1.Duration {
+func lasting(n int) *metav1.Duration {
 	return &metav1.Duration{Duration: time.Duration(n) * time.Second}
 }
 
@@ -130,8 +130,8 @@ func dnsFindings() []finding {
 	return []finding{
 		{name: "dns", in: flannel(withDNS())},
 		{name: "dns with everything", in: flannel(withDNS(forward("10.0.0.53", "[fd00::53]:5353"), stub("corp.example.com", "10.0.0.54"), rewrite("", "a.example.com", "b.default.svc.cluster.local"), rewrite(RewriteRegex, `(.*)\.x\.example\.com`, "{1}.default.svc.cluster.local"), block("lab.example.com {\n forward . 10.0.0.55\n}"), scale(DNSAutoscaler{Max: ptr(int32(5))}), spread("kubernetes.io/hostname", ScheduleAnyway), func(d *DNSSpec) {
-			d.PodRecords, d.Autopath, d.QueryLog, d.Lameduck, d.TTL = PodRecordsVerified, Enabled, Enabled, seconds(30), ptr(int32(5))
-			d.Cache = &DNSCache{SuccessCapacity: ptr(int32(20000)), DenialSeconds: ptr(int32(5)), Prefetch: ptr(int32(10)), ServeStale: seconds(3600)}
+			d.PodRecords, d.Autopath, d.QueryLog, d.Lameduck, d.TTL = PodRecordsVerified, Enabled, Enabled, lasting(30), ptr(int32(5))
+			d.Cache = &DNSCache{SuccessCapacity: ptr(int32(20000)), DenialSeconds: ptr(int32(5)), Prefetch: ptr(int32(10)), ServeStale: lasting(3600)}
 		}))},
 		{name: "dns unmanaged", in: flannel(withDNS(unmanagedDNS))},
 		{name: "dns unmanaged, with settings", in: flannel(withDNS(unmanagedDNS, replicas(3), block("x {\n whoami\n}"), func(d *DNSSpec) { d.Values = rawValues(object{}) })), errors: []string{
@@ -202,8 +202,8 @@ func dnsFindings() []finding {
 			"spec.dns: the Corefile that was found has no plugin reload: a change is taken up by new pods alone [DNS-PLUGIN-MISSING]",
 		}},
 		{name: "dns with numbers out of bounds", in: flannel(withDNS(func(d *DNSSpec) {
-			d.TTL, d.Lameduck = ptr(int32(4000)), seconds(90)
-			d.Cache = &DNSCache{SuccessCapacity: ptr(int32(10)), ServeStale: seconds(100000)}
+			d.TTL, d.Lameduck = ptr(int32(4000)), lasting(90)
+			d.Cache = &DNSCache{SuccessCapacity: ptr(int32(10)), ServeStale: lasting(100000)}
 		})), errors: []string{
 			"spec.dns.ttl: Invalid value: 4000: must be from 0 to 3600 [DNS-RANGE]",
 			`spec.dns.lameduck: Invalid value: "1m30s": must be between 0s and 60s [DNS-RANGE]`,

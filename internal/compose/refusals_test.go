@@ -21,7 +21,8 @@ func findings() []finding {
 		objectFindings(), adoptionFindings(), calicoFindings(), secondaryFindings(), cloudFindings(), awsFindings(),
 		weaveFindings(), nodeAgentFindings(), agentFindings(), policyFindings(), metricsFindings(), neighbourFindings(),
 		ciliumPoolFindings(), ciliumBGPFindings(), loadBalancerFindings(), gatewayFindings(),
-		observabilityFindings(), addonFindings(), dnsFindings(), nodeLocalFindings())
+		observabilityFindings(), addonFindings(), dnsFindings(), nodeLocalFindings(),
+		ingressFindings(), ingressClassFindings())
 }
 
 func TestFindings(t *testing.T) {

@@ -38,6 +38,7 @@ const (
 	AreaAWSVPC    Area = "AWS VPC CNI"
 	AreaSecondary Area = "Secondary networks"
 	AreaDNS       Area = "DNS"
+	AreaIngress   Area = "Ingress"
 	AreaAddons    Area = "Add-ons"
 
 	AreaObservability Area = "Monitors and dashboards"
@@ -46,7 +47,7 @@ const (
 var areas = []Area{
 	AreaObject, AreaSources, AreaFamilies, AreaPools, AreaMTU, AreaEndpoint, AreaKubeProxy, AreaCNI, AreaAgents, AreaCloud, AreaAdoption,
 	AreaFlannel, AreaCilium, AreaCalico, AreaWeaveNet, AreaAWSVPC, AreaSecondary, AreaDNS,
-	AreaLoadBalancer, AreaGatewayAPI, AreaAddons, AreaObservability,
+	AreaLoadBalancer, AreaGatewayAPI, AreaIngress, AreaAddons, AreaObservability,
 }
 
 // Rule is one thing that is refused or warned of. Its ID is part of the API: it is shown with every finding, does not change, and is

@@ -89,6 +89,7 @@ func (s *state) validateEnums() {
 			networkstackv1alpha1.GatewayAPIExperimental, networkstackv1alpha1.GatewayAPIUnmanaged)
 	}
 	s.validateDNSEnums()
+	s.validateIngressEnums()
 	if n := s.spec.NodeAgent; n != nil {
 		oneOf(s, nodeAgentPath.Child("mode"), n.Mode, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 	}
@@ -176,6 +177,9 @@ func (s *state) validateComponentSettings() {
 	s.validateDNSSettings()
 	for i := range s.spec.Addons {
 		s.validateSettings(addonsPath.Index(i), s.spec.Addons[i].ComponentSettings)
+	}
+	for i := range s.spec.Ingress {
+		s.validateSettings(ingressPath.Index(i), s.spec.Ingress[i].ComponentSettings)
 	}
 	k := s.spec.KubeProxy
 	if k == nil {

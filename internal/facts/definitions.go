@@ -15,6 +15,9 @@ import (
 const (
 	ServiceMonitors = "servicemonitors.monitoring.coreos.com"
 	PodMonitors     = "podmonitors.monitoring.coreos.com"
+	Certificates    = "certificates.cert-manager.io"
+	gatewayClassCRD = "gatewayclasses.gateway.networking.k8s.io"
+	BackendConfigs  = "backendconfigs.cloud.google.com"
 )
 
 // Definition is the metadata of a CustomResourceDefinition, all that facts read of one.
@@ -24,7 +27,7 @@ func Definition() *metav1.PartialObjectMetadata {
 
 // IsDefinition says whether a definition of this name is one that facts look for.
 func IsDefinition(name string) bool {
-	return name == ServiceMonitors || name == PodMonitors || IsGatewayDefinition(name)
+	return slices.Contains([]string{ServiceMonitors, PodMonitors, Certificates, gatewayClassCRD, BackendConfigs}, name) || IsGatewayDefinition(name)
 }
 
 // defined says whether the cluster has a definition that is not about to go.

@@ -76,11 +76,19 @@ func (d *Discoverer) Discover(ctx context.Context) (*Snapshot, error) {
 	if s.APIServer, s.APIServerSource, err = d.apiServer(ctx, kubeadm); err != nil {
 		return nil, fmt.Errorf("looking for the API server's address: %w", err)
 	}
-	if s.ServiceMonitors, err = d.defined(ctx, ServiceMonitors); err != nil {
-		return nil, fmt.Errorf("looking for the definition of ServiceMonitors: %w", err)
+	for name, there := range map[string]*bool{
+		ServiceMonitors: &s.ServiceMonitors, PodMonitors: &s.PodMonitors, Certificates: &s.CertManager,
+		gatewayClassCRD: &s.GatewayClasses, BackendConfigs: &s.BackendConfigs,
+	} {
+		if *there, err = d.defined(ctx, name); err != nil {
+			return nil, fmt.Errorf("looking for the definition %s: %w", name, err)
+		}
 	}
-	if s.PodMonitors, err = d.defined(ctx, PodMonitors); err != nil {
-		return nil, fmt.Errorf("looking for the definition of PodMonitors: %w", err)
+	if s.IngressClasses, err = d.ingressClasses(ctx); err != nil {
+		return nil, fmt.Errorf("listing IngressClasses: %w", err)
+	}
+	if s.IstioRevisions, err = d.istioRevisions(ctx); err != nil {
+		return nil, fmt.Errorf("listing Istio's injectors: %w", err)
 	}
 	if s.GatewayAPI, err = d.gatewayAPI(ctx); err != nil {
 		return nil, fmt.Errorf("listing the definitions of the Gateway API: %w", err)

@@ -57,6 +57,13 @@ type Snapshot struct {
 	HostPorts  []HostPort
 	// GatewayAPI is what there is of the Gateway API.
 	GatewayAPI GatewayAPI
+	// CertManager, GatewayClasses and BackendConfigs say whether the cluster has cert-manager's Certificates, the Gateway API, and what
+	// GKE's ingress controller is set up by.
+	CertManager, GatewayClasses, BackendConfigs bool
+	// IngressClasses are all there are, ordered by name.
+	IngressClasses []IngressClass
+	// IstioRevisions are those of Istio's control planes that inject pods, ordered.
+	IstioRevisions []string
 	// Installed are the network plugins, the kube-proxy and the agents for secondary networks found, ordered by workload.
 	Installed []Installed
 }

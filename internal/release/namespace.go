@@ -129,7 +129,7 @@ var inhabitants = []schema.GroupVersionResource{
 //     the usual inhabitants in it: workloads, pods, volume claims, services, configuration,
 //     secrets, service accounts. If that cannot be found out, the namespace stays.
 //
-// A namespace that stays is no error.
+// A namespace that stays is no error. When it does because of another component's objects, it is that one's from then on.
 func (s *session) deleteNamespace(name string) error {
 	o := Object{GVK: namespaceGVK, Name: name}
 	if slices.Contains(protectedNamespaces, name) {
@@ -148,25 +148,72 @@ func (s *session) deleteNamespace(name string) error {
 	if who, _ := s.ownerOf(live, namespaceGVK.GroupKind()); who != ours {
 		return nil
 	}
-	for _, gvr := range inhabitants {
-		list, err := s.metadata.Resource(gvr).Namespace(name).List(s.ctx, metav1.ListOptions{})
-		if apierrors.IsForbidden(err) {
-			s.log.Info("the namespace stays: what is in it may not be listed", "namespace", name, "resource", gvr.Resource)
-			return nil
+	heir, empty, err := s.inhabitants(name)
+	if err != nil {
+		return err
+	}
+	if !empty && heir != "" {
+		if err := s.bequeath(live, heir); err != nil {
+			return err
 		}
-		if err != nil {
-			return objectError("look into", o, err)
+		// Its removal may have looked at the namespace just before.
+		if _, empty, err = s.inhabitants(name); err != nil {
+			return err
 		}
-		for i := range list.Items {
-			if !s.negligible(gvr.Resource, &list.Items[i]) {
-				s.log.Info("the namespace stays: there is something else in it", "namespace", name, "resource", gvr.Resource, "name", list.Items[i].Name)
-				return nil
-			}
-		}
+	}
+	if !empty {
+		return nil
 	}
 	err = s.kube.CoreV1().Namespaces().Delete(s.ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &live.UID}})
 	if err != nil && !apierrors.IsNotFound(err) && !isOtherUID(err) {
 		return objectError("delete", o, err)
+	}
+	return nil
+}
+
+// inhabitants says whether nothing that counts lives in a namespace. Where something does, heir is the component that has some of it;
+// empty when it is nobody's of ours, or that cannot be found out.
+func (s *session) inhabitants(name string) (heir string, empty bool, err error) {
+	empty = true
+	for _, gvr := range inhabitants {
+		list, err := s.metadata.Resource(gvr).Namespace(name).List(s.ctx, metav1.ListOptions{})
+		if apierrors.IsForbidden(err) {
+			s.log.Info("the namespace stays: what is in it may not be listed", "namespace", name, "resource", gvr.Resource)
+			return "", false, nil
+		}
+		if err != nil {
+			return "", false, objectError("look into", Object{GVK: namespaceGVK, Name: name}, err)
+		}
+		for i := range list.Items {
+			m := &list.Items[i]
+			if s.negligible(gvr.Resource, m) {
+				continue
+			}
+			if empty {
+				s.log.Info("the namespace stays: there is something else in it", "namespace", name, "resource", gvr.Resource, "name", m.Name)
+			}
+			empty = false
+			if heir = m.Labels[v1alpha1.ComponentLabel]; heir != "" && heir != s.marks.component {
+				return heir, false, nil
+			}
+			heir = ""
+		}
+	}
+	return "", empty, nil
+}
+
+// bequeath makes another component's a namespace that was made here, so that it goes with that one.
+func (s *session) bequeath(live *corev1.Namespace, heir string) error {
+	o := Object{GVK: namespaceGVK, Name: live.Name}
+	body, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": live.UID, "labels": map[string]any{v1alpha1.ComponentLabel: heir}},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = s.kube.CoreV1().Namespaces().Patch(s.ctx, live.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: s.engine.opts.FieldManager})
+	if err != nil && !apierrors.IsNotFound(err) && !isOtherUID(err) {
+		return objectError("hand over", o, err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"helm.sh/helm/v3/pkg/action"
@@ -21,8 +22,7 @@ func WhileWaiting(w Waiting) UninstallOption { return func(s *session) { s.waiti
 //
 // What stays: objects with helm.sh/resource-policy: keep, CustomResourceDefinitions wherever they
 // came from (without the component's marks, so that another one may have them), objects that
-// belong to somebody else by now, and hooks whose deletion policies don't
-// ask for their removal.
+// belong to somebody else by now. Hooks go, whatever their deletion policies.
 //
 // The release's namespace is deleted at the end if the engine made it (it carries the component's
 // label; a namespace that existed before never does) and nothing lives in it any more but objects
@@ -88,9 +88,45 @@ func (s *session) runUninstall(revs revisions) error {
 	// Hooks of attempts that never came through have nothing to undo, and what they would run in
 	// may never have existed.
 	un.DisableHooks = !revs.installed() && last.Info.Status != helmrelease.StatusUninstalling
+	// Webhooks go before what serves them, other hooks after what they may be needed for.
+	if err := s.deleteHooks(revs, true); err != nil {
+		return err
+	}
 	s.records.guard = s.passing
-	_, err := un.Run(s.marks.release)
-	return err
+	if _, err := un.Run(s.marks.release); err != nil {
+		return err
+	}
+	return s.deleteHooks(revs, false)
+}
+
+// deleteHooks deletes what a chart has as hooks and Helm would leave behind: the configurations of webhooks, or the rest.
+func (s *session) deleteHooks(revs revisions, webhooks bool) error {
+	var objs []*unstructured.Unstructured
+	for _, rel := range revs {
+		for _, h := range rel.Hooks {
+			if webhooks != (h.Kind == "MutatingWebhookConfiguration" || h.Kind == "ValidatingWebhookConfiguration") {
+				continue
+			}
+			parsed, err := parseObjects(h.Manifest)
+			if err != nil {
+				return s.records.recordError("read the record", rel.Version, err)
+			}
+			for _, o := range parsed {
+				if !isKept(o) {
+					objs = append(objs, o)
+				}
+			}
+		}
+	}
+	if len(objs) == 0 {
+		return nil
+	}
+	list, err := s.infos(objs, false)
+	if err != nil {
+		return err
+	}
+	_, errs := s.deleteList(list)
+	return errors.Join(errs...)
 }
 
 // passing is the error of an action that failed for a reason that passes, nil when it did not. Helm drops the records

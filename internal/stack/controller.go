@@ -88,6 +88,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&corev1.Service{}, all, builder.WithPredicates(addressChanged())).
 		Watches(&corev1.ConfigMap{}, all, builder.WithPredicates(clusterConfiguration(r.Catalog))).
 		WatchesMetadata(facts.Definition(), all, builder.WithPredicates(definitionChanged())).
+		Watches(&networkingv1.IngressClass{}, all, builder.WithPredicates(classChanged())).
+		WatchesMetadata(facts.Injector(), all, builder.WithPredicates(comesOrGoes())).
 		WatchesRawSource(source.Channel(r.Wakes, all)).
 		// One at a time: two stacks never take effect together.
 		WithOptions(controller.Options{MaxConcurrentReconciles: 1, RateLimiter: status.RateLimiter()})

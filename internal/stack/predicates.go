@@ -102,3 +102,10 @@ func clusterConfiguration(known *catalog.Source) predicate.Predicate {
 			o.GetNamespace() == "kube-public" && o.GetName() == "cluster-info"
 	})
 }
+
+// classChanged passes changes of whose an IngressClass is and of whether it is the default.
+func classChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return !maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) || !maps.Equal(e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations())
+	}}
+}

@@ -201,6 +201,12 @@ func (m matrix[C]) run(t *testing.T, server *server) {
 // render gives the objects of a release, without hooks, in their order.
 func render(t *testing.T, c *chart.Chart, rel compose.Release) []*unstructured.Unstructured {
 	t.Helper()
+	return renderWith(t, c, rel, chartutil.DefaultCapabilities)
+}
+
+// renderWith is render for a cluster with these capabilities.
+func renderWith(t *testing.T, c *chart.Chart, rel compose.Release, capabilities *chartutil.Capabilities) []*unstructured.Unstructured {
+	t.Helper()
 	values := map[string]any{}
 	if rel.Spec.DerivedValues != nil {
 		if err := json.Unmarshal(rel.Spec.DerivedValues.Raw, &values); err != nil {
@@ -209,7 +215,7 @@ func render(t *testing.T, c *chart.Chart, rel compose.Release) []*unstructured.U
 	}
 	all, err := chartutil.ToRenderValues(c, values, chartutil.ReleaseOptions{
 		Name: rel.Name, Namespace: cmp.Or(rel.Spec.Namespace, "tigera-operator"), Revision: 1, IsInstall: true,
-	}, chartutil.DefaultCapabilities)
+	}, capabilities)
 	if err != nil {
 		t.Fatal(err)
 	}
