@@ -85,6 +85,7 @@ func addonOf(stack *networkstackv1alpha1.NetworkStack, name string) *networkstac
 // componentReady waits for a component alone.
 func (e *env) componentReady(name string) *networkstackv1alpha1.NetworkComponent {
 	e.t.Helper()
+	e.componentAppears(name)
 	return e.waitComponent(name, networkstackv1alpha1.ConditionReady, networkstackv1alpha1.ReasonReady)
 }
 
