@@ -1,6 +1,8 @@
 package facts
 
 import (
+	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,8 +11,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	metadatafake "k8s.io/client-go/metadata/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
@@ -116,11 +120,13 @@ status: {conditions: [{type: SupportedVersion, status: "False"}, {type: Accepted
 	if _, known := w.Classes(); known {
 		t.Error("known before there is the kind")
 	}
+	// These clients tell a watch nothing of what was before it.
+	watching(t, crds.Actions)
 	kind := GatewayClasses.GroupResource().String()
 	if err := crds.Tracker().Add(definition(kind)); err != nil {
 		t.Fatal(err)
 	}
-	wait := func(want []GatewayClass, wantKnown bool) {
+	expect := func(want []GatewayClass, wantKnown bool) {
 		t.Helper()
 		deadline := time.After(time.Minute)
 		for {
@@ -135,13 +141,25 @@ status: {conditions: [{type: SupportedVersion, status: "False"}, {type: Accepted
 			}
 		}
 	}
-	wait([]GatewayClass{{Name: "public", Controller: "example.com/controller", Accepted: "True", Reason: "Accepted"}}, true)
+	expect([]GatewayClass{{Name: "public", Controller: "example.com/controller", Accepted: "True", Reason: "Accepted"}}, true)
+	watching(t, objects.Actions)
 	if err := objects.Resource(GatewayClasses).Delete(t.Context(), "public", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	wait(nil, true)
+	expect(nil, true)
 	if err := crds.Tracker().Delete(definitions, "", kind); err != nil {
 		t.Fatal(err)
 	}
-	wait(nil, false)
+	expect(nil, false)
+}
+
+// watching waits until a client has been asked for a watch.
+func watching(t *testing.T, actions func() []clienttesting.Action) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+		return slices.ContainsFunc(actions(), func(a clienttesting.Action) bool { return a.GetVerb() == "watch" }), nil
+	})
+	if err != nil {
+		t.Fatalf("nothing is watched: %v", err)
+	}
 }
