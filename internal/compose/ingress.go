@@ -34,7 +34,7 @@ const (
 	ingressResourcesSuffix = "-resources"
 	nameEnvoyGatewayCRDs   = "envoy-gateway-crds"
 	// ingressSecretSuffix is behind the name of the Secret that cert-manager keeps a default certificate in.
-	ingressSecretSuffix = "-tls" //nolint:gosec // a name, not a secret
+	ingressSecretSuffix = "-tls"
 )
 
 // usualReplicas is how many pods let one go without an interruption.
@@ -219,7 +219,8 @@ func (s *state) ingressReleases(network []string) []Release {
 func (s *state) ingressRelease(i *ingress) Release {
 	typ := string(i.Type)
 	s.validateIngressStep(typ, i)
-	r := s.releaseOf(s.ingressEntry(typ, i.path, i.component), i.component, typ, stageIngress, i.path, i.ComponentSettings, s.ingressValues(i))
+	r := s.releaseOf(s.ingressEntry(typ, i.path, i.component), i.component, typ, stageIngress, i.path,
+		i.ComponentSettings, s.ingressValues(i))
 	if i.HostPorts != nil && i.Namespace == "" {
 		// Pods with ports of their nodes are not for a namespace of a stricter standard.
 		r.Spec.NamespaceLabels = map[string]string{"pod-security.kubernetes.io/enforce": "privileged"}
@@ -304,7 +305,8 @@ func (s *state) ingressResources(i *ingress, namespace string) (Release, bool) {
 		return Release{}, false
 	}
 	path := i.path.Child("resources-component") // of no field: nothing of it can be set
-	r := s.releaseOf(s.ingressEntry(TypeIngressResources, i.path, name), name, TypeIngressResources, stageIngressResources, path, i.sharedSettings(namespace), b)
+	r := s.releaseOf(s.ingressEntry(TypeIngressResources, i.path, name), name, TypeIngressResources,
+		stageIngressResources, path, i.sharedSettings(namespace), b)
 	return r, true
 }
 

@@ -154,7 +154,8 @@ var ingressRefusals = map[networkstackv1alpha1.IngressType]map[string]string{
 		ingressLimits:       remedyOfCilium, ingressLogs: remedyOfCilium,
 		ingressMetrics:    remedyCiliumBlock + " (cni.metrics)",
 		ingressNamespaces: "Cilium's operator serves all namespaces: remove it, or use another controller",
-		ingressVersion:    remedyCiliumBlock, ingressNamespace: remedyCiliumBlock, ingressChart: remedyCiliumBlock, ingressValues: remedyCiliumBlock,
+		ingressVersion:    remedyCiliumBlock, ingressNamespace: remedyCiliumBlock,
+		ingressChart: remedyCiliumBlock, ingressValues: remedyCiliumBlock,
 		ingressValuesFrom: remedyCiliumBlock, ingressDriftMode: remedyCiliumBlock, ingressSuspend: remedyCiliumBlock,
 	},
 	networkstackv1alpha1.IngressEnvoyGateway: {

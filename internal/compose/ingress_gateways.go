@@ -76,7 +76,8 @@ func (s *state) envoyProxy(i *ingress) map[string]any {
 	}
 	switch a := i.Autoscaling; {
 	case a != nil:
-		kubernetes["envoyHpa"] = map[string]any{"minReplicas": int64(i.replicas), "maxReplicas": int64(a.MaxReplicas), "metrics": cpuMetric(a)}
+		kubernetes["envoyHpa"] = map[string]any{
+			"minReplicas": int64(i.replicas), "maxReplicas": int64(a.MaxReplicas), "metrics": cpuMetric(a)}
 	case i.replicas > 0:
 		workload["replicas"] = int64(i.replicas)
 	}
@@ -139,7 +140,8 @@ func (s *state) envoyDefinitions(i *ingress, out []Release, network []string) []
 	at := i.at("type").String()
 	b.control("crds.envoyGateway.enabled", at, true, "Envoy Gateway's own")
 	b.control("crds.gatewayAPI.enabled", at, false, "the Gateway API is not its own")
-	settings := networkstackv1alpha1.ComponentSettings{Version: i.Version, Namespace: s.ingressNamespace(i), DriftMode: i.DriftMode, Suspend: i.Suspend}
+	settings := networkstackv1alpha1.ComponentSettings{
+		Version: i.Version, Namespace: s.ingressNamespace(i), DriftMode: i.DriftMode, Suspend: i.Suspend}
 	path := i.path.Child("definitions-component") // of no field: nothing of it can be set
 	r := s.releaseOf(s.ingressEntry(TypeEnvoyGatewayCRDs, i.path, nameEnvoyGatewayCRDs), nameEnvoyGatewayCRDs, TypeEnvoyGatewayCRDs,
 		stageIngressDefinitions, path, settings, b)

@@ -8,7 +8,8 @@ import (
 
 // haproxyLogFields are the same in both HAProxy controllers, whose logs are HAProxy's.
 var haproxyLogFields = [][2]string{
-	{"time", `"%tr"`}, {"client", `"%ci"`}, {"method", `"%HM"`}, {"uri", `"%{+E}HU"`}, {"protocol", `"%HV"`}, {"status", `%ST`}, {"bytes", `%B`},
+	{"time", `"%tr"`}, {"client", `"%ci"`}, {"method", `"%HM"`}, {"uri", `"%{+E}HU"`},
+	{"protocol", `"%HV"`}, {"status", `%ST`}, {"bytes", `%B`},
 	{"duration", `%Ta`}, {"backend", `"%b"`}, {"server", `"%s"`}, {"termination", `"%ts"`},
 }
 

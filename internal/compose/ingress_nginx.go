@@ -12,7 +12,8 @@ const nginxController = "k8s.io/ingress-nginx"
 
 // nginxLogFields are the same in both NGINX controllers, whose logs are NGINX's.
 var nginxLogFields = [][2]string{
-	{"time", `"$time_iso8601"`}, {"client", `"$remote_addr"`}, {"host", `"$host"`}, {"method", `"$request_method"`}, {"uri", `"$request_uri"`},
+	{"time", `"$time_iso8601"`}, {"client", `"$remote_addr"`}, {"host", `"$host"`},
+	{"method", `"$request_method"`}, {"uri", `"$request_uri"`},
 	{"status", `"$status"`}, {"bytes", `"$body_bytes_sent"`}, {"duration", `"$request_time"`}, {"upstream", `"$upstream_addr"`},
 	{"upstreamStatus", `"$upstream_status"`}, {"referer", `"$http_referer"`}, {"userAgent", `"$http_user_agent"`},
 }

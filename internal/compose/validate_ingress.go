@@ -34,7 +34,8 @@ func (s *state) validateIngressEnums() {
 		optionalOneOf(s, path.Child("kind"), i.Kind, networkstackv1alpha1.IngressDeployment, networkstackv1alpha1.IngressDaemonSet)
 		optionalOneOf(s, path.Child("logFormat"), i.LogFormat, networkstackv1alpha1.IngressLogJSON, networkstackv1alpha1.IngressLogText)
 		if v := i.Service; v != nil {
-			optionalOneOf(s, path.Child("service", "type"), v.Type, networkstackv1alpha1.IngressLoadBalancer, networkstackv1alpha1.IngressNodePort,
+			optionalOneOf(s, path.Child("service", "type"), v.Type,
+				networkstackv1alpha1.IngressLoadBalancer, networkstackv1alpha1.IngressNodePort,
 				networkstackv1alpha1.IngressClusterIP)
 			optionalOneOf(s, path.Child("service", "externalTrafficPolicy"), v.ExternalTrafficPolicy,
 				networkstackv1alpha1.TrafficCluster, networkstackv1alpha1.TrafficLocal)
@@ -47,7 +48,8 @@ func (s *state) validateIngressEnums() {
 				string(corev1.ScheduleAnyway), string(corev1.DoNotSchedule))
 		}
 		if c := i.DefaultCertificate; c != nil && c.Issuer != nil {
-			optionalOneOf(s, path.Child("defaultCertificate", "issuer", "kind"), c.Issuer.Kind, networkstackv1alpha1.ClusterIssuer, networkstackv1alpha1.Issuer)
+			optionalOneOf(s, path.Child("defaultCertificate", "issuer", "kind"), c.Issuer.Kind,
+				networkstackv1alpha1.ClusterIssuer, networkstackv1alpha1.Issuer)
 		}
 		if c := i.ClientAddresses; c != nil {
 			oneOf(s, path.Child("clientAddresses", "source"), c.Source,
@@ -205,7 +207,8 @@ func (s *state) takenPorts() map[int64]string {
 	case networkstackv1alpha1.CNIFlannel:
 		out[8081] = "Flannel"
 	case networkstackv1alpha1.CNICilium:
-		maps.Copy(out, map[int64]string{4240: "Cilium", 4244: "Cilium", 4245: "Cilium", 9234: "Cilium", 9878: "Cilium", 9879: "Cilium", 9890: "Cilium", 9891: "Cilium"})
+		maps.Copy(out, map[int64]string{4240: "Cilium", 4244: "Cilium", 4245: "Cilium", 9234: "Cilium",
+			9878: "Cilium", 9879: "Cilium", 9890: "Cilium", 9891: "Cilium"})
 		if s.kubeProxyMode == networkstackv1alpha1.KubeProxyReplaced {
 			out[kubeProxyHealthPort] = "Cilium"
 		}
@@ -215,6 +218,8 @@ func (s *state) takenPorts() map[int64]string {
 		maps.Copy(out, map[int64]string{6781: "Weave Net", 6782: "Weave Net", 6783: "Weave Net", 6784: "Weave Net"})
 	case networkstackv1alpha1.CNIAWSVPC:
 		maps.Copy(out, map[int64]string{50051: "the AWS VPC CNI", 61678: "the AWS VPC CNI", 61679: "the AWS VPC CNI"})
+	default:
+		// What others install is found in the cluster.
 	}
 	return out
 }
@@ -260,7 +265,9 @@ func (s *state) validateIngressService(i *ingress) {
 		s.refuse(ruleIngressService, field.Forbidden(i.at("service.externalTrafficPolicy"), "nothing arrives at a ClusterIP from outside: remove it, or use another service.type"))
 	}
 	if v.Type != networkstackv1alpha1.IngressLoadBalancer {
-		for _, f := range []ingressField{{ingressSourceRanges, len(v.SourceRanges) > 0}, {ingressBalancerClass, v.LoadBalancerClass != ""}} {
+		for _, f := range []ingressField{
+			{ingressSourceRanges, len(v.SourceRanges) > 0}, {ingressBalancerClass, v.LoadBalancerClass != ""},
+		} {
 			if f.set && i.takes(f.name) {
 				s.refuse(ruleIngressService, field.Forbidden(i.at(f.name), "is of load balancers: remove it, or set service.type to LoadBalancer"))
 			}
@@ -332,7 +339,8 @@ func (s *state) validateIngressServiceKept(i *ingress) {
 		return
 	}
 	balancer := string(networkstackv1alpha1.IngressLoadBalancer)
-	if before := s.previousIngress(i, at+".loadBalancerClass"); before != i.service.LoadBalancerClass && was == balancer && string(i.service.Type) == balancer {
+	if before := s.previousIngress(i, at+".loadBalancerClass"); before != i.service.LoadBalancerClass &&
+		was == balancer && string(i.service.Type) == balancer {
 		s.refuse(ruleIngressServiceChanged, field.Invalid(i.at(ingressBalancerClass), i.service.LoadBalancerClass, fmt.Sprintf(
 			"the Service has %q, which cannot be changed: restore it, or make it a ClusterIP first", before)))
 	}
@@ -436,7 +444,8 @@ func (s *state) validateIngressLimits(i *ingress) {
 	for _, t := range []struct {
 		name string
 		d    *metav1.Duration
-	}{{ingressConnect, l.ConnectTimeout}, {ingressBackend, l.BackendTimeout}, {ingressClient, l.ClientTimeout}, {ingressIdle, l.IdleTimeout}} {
+	}{{ingressConnect, l.ConnectTimeout}, {ingressBackend, l.BackendTimeout}, {ingressClient, l.ClientTimeout},
+		{ingressIdle, l.IdleTimeout}} {
 		const day = 24 * time.Hour
 		if t.d != nil && i.takes(t.name) && (t.d.Duration < time.Second || t.d.Duration > day) {
 			s.refuse(ruleIngressLimit, field.Invalid(i.at(t.name), t.d.Duration.String(), "must be between 1s and 24h"))

@@ -116,7 +116,8 @@ func (s *state) validateIngressTypes() {
 	}
 	if traefiks := of(networkstackv1alpha1.IngressTraefik); len(traefiks) > 1 {
 		for _, i := range traefiks {
-			if v, _ := lookup(s.userValues[i.path.String()], "providers.kubernetesCRD.ingressClass"); v == nil && len(i.WatchedNamespaces) == 0 {
+			v, _ := lookup(s.userValues[i.path.String()], "providers.kubernetesCRD.ingressClass")
+			if v == nil && len(i.WatchedNamespaces) == 0 {
 				s.warn(ruleIngressRoutes, i.path, "serves the IngressRoutes that are meant for the other Traefik, too: set values.providers.kubernetesCRD.ingressClass, or watchedNamespaces")
 			}
 		}

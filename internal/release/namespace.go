@@ -196,7 +196,6 @@ func (s *session) inhabitants(name string) (heir string, empty bool, err error) 
 			if heir = m.Labels[v1alpha1.ComponentLabel]; heir != "" && heir != s.marks.component {
 				return heir, false, nil
 			}
-			heir = ""
 		}
 	}
 	return "", empty, nil
@@ -211,7 +210,8 @@ func (s *session) bequeath(live *corev1.Namespace, heir string) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.kube.CoreV1().Namespaces().Patch(s.ctx, live.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: s.engine.opts.FieldManager})
+	_, err = s.kube.CoreV1().Namespaces().Patch(s.ctx, live.Name, types.MergePatchType, body,
+		metav1.PatchOptions{FieldManager: s.engine.opts.FieldManager})
 	if err != nil && !apierrors.IsNotFound(err) && !isOtherUID(err) {
 		return objectError("hand over", o, err)
 	}
