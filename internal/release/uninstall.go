@@ -92,11 +92,18 @@ func (s *session) runUninstall(revs revisions) error {
 	if err := s.deleteHooks(revs, true); err != nil {
 		return err
 	}
-	s.records.guard = s.passing
-	if _, err := un.Run(s.marks.release); err != nil {
-		return err
+	// The records say which hooks there are, so they go last.
+	gone := false
+	s.records.guard = func() error {
+		if err := s.passing(); err != nil || gone {
+			return err
+		}
+		err := s.deleteHooks(revs, false)
+		gone = err == nil
+		return s.records.remember(err)
 	}
-	return s.deleteHooks(revs, false)
+	_, err := un.Run(s.marks.release)
+	return err
 }
 
 // deleteHooks deletes what a chart has as hooks and Helm would leave behind: the configurations of webhooks, or the rest.
