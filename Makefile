@@ -124,12 +124,12 @@ check-fmt: ## Fail when gofmt would change a file.
 control-plane: ## Build the Kubernetes control plane that tests, demo and cluster use (minutes, but once).
 	go run ./hack/cluster build
 
-# Two packages at a time, some of which run two tests at a time, each with a control plane. Not the race
+# Three packages at a time; some run several tests at a time, each with a control plane. Not the race
 # detector: it needs a C compiler, and all dependencies built a second time; see test-race. The packages that take longest begin.
 LONG_TESTS = ./test/lifecycle ./internal/release ./test/faults ./test/corpus ./test/matrix
 .PHONY: go-test
 go-test: ## Run all Go tests, those on a real control plane included; TEST_FLAGS='…' for go test.
-	$(call tool,gotestsum) --format=standard-quiet -- -p 2 -timeout 40m $(TEST_FLAGS) $(LONG_TESTS) ./...
+	$(call tool,gotestsum) --format=standard-quiet -- -p 3 -timeout 40m $(TEST_FLAGS) $(LONG_TESTS) ./...
 
 .PHONY: test-race
 test-race: ## Run the tests that start no control plane under the race detector (needs a C compiler).
