@@ -78,6 +78,9 @@ func TestAPIServerLetsOperatorInstallCharts(t *testing.T) {
 			account.remove(t, rest)
 		})
 	}
+	// cert-manager would define it.
+	admin.apply(t, []*unstructured.Unstructured{definitionOf("cert-manager.io", "v1", "Certificate", "certificates", "Namespaced")})
+	account.served(t, schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "Certificate"})
 	// In order: the definition of network-attachments' kind comes with multus.
 	for _, name := range slices.Sorted(maps.Keys(ownValues)) {
 		t.Run(name, func(t *testing.T) {
@@ -143,19 +146,24 @@ func ciliumDefinitions() []*unstructured.Unstructured {
 		if plural != singular+"s" {
 			plural = strings.TrimSuffix(singular, "y") + "ies"
 		}
-		out = append(out, &unstructured.Unstructured{Object: map[string]any{
-			"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": plural + ".cilium.io"},
-			"spec": map[string]any{
-				"group": "cilium.io", "scope": "Cluster",
-				"names": map[string]any{"kind": kind, "listKind": kind + "List", "singular": singular, "plural": plural},
-				"versions": []any{map[string]any{
-					"name": version, "served": true, "storage": true,
-					"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-				}},
-			},
-		}})
+		out = append(out, definitionOf("cilium.io", version, kind, plural, "Cluster"))
 	}
 	return out
+}
+
+// definitionOf defines a kind without a schema.
+func definitionOf(group, version, kind, plural, scope string) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": plural + "." + group},
+		"spec": map[string]any{
+			"group": group, "scope": scope,
+			"names": map[string]any{"kind": kind, "listKind": kind + "List", "singular": strings.ToLower(kind), "plural": plural},
+			"versions": []any{map[string]any{
+				"name": version, "served": true, "storage": true,
+				"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+			}},
+		},
+	}}
 }
 
 // checkRefusals fails when the API server lets the operator's account have more than its roles say.
