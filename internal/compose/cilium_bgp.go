@@ -178,19 +178,32 @@ func (c ciliumInput) validatePeers(path *field.Path, in *networkstackv1alpha1.Ci
 }
 
 func (c ciliumInput) validatePeerAddress(path *field.Path, text string, seen map[string]bool) {
-	ip, err := netip.ParseAddr(text)
-	switch {
-	case err != nil || ip.Zone() != "" || ip.Is4In6():
-		c.refuse(ruleBGPAddress, field.Invalid(path, text, "not an IP address: write the router's, such as 192.0.2.1"))
-		return
-	case !ip.IsGlobalUnicast():
-		c.refuse(ruleBGPAddress, field.Invalid(path, text, "no router can be reached there from every node: write an address that is neither loopback, link-local nor multicast"))
-	case slices.ContainsFunc(c.pools, func(p pool) bool { return p.prefix.Contains(ip) }):
-		c.refuse(ruleBGPAddress, field.Invalid(path, text, "lies in a pool of pod addresses: write the router's own address"))
-	case seen[ip.String()]:
-		c.refuse(ruleBGPTwice, duplicate(path, text, "a router is a peer once: remove one of them"))
+	switch err, twice := peerAddressError(path, text, c.pools, seen); {
+	case err == nil:
+	case twice:
+		c.refuse(ruleBGPTwice, err)
+	default:
+		c.refuse(ruleBGPAddress, err)
 	}
+}
+
+// peerAddressError says why an address cannot be a router's, and whether that is because it has been seen before.
+func peerAddressError(path *field.Path, text string, pools []pool, seen map[string]bool) (err *field.Error, twice bool) {
+	ip, parse := netip.ParseAddr(text)
+	if parse != nil || ip.Zone() != "" || ip.Is4In6() {
+		return field.Invalid(path, text, "not an IP address: write the router's, such as 192.0.2.1"), false
+	}
+	before := seen[ip.String()]
 	seen[ip.String()] = true
+	switch {
+	case !ip.IsGlobalUnicast():
+		return field.Invalid(path, text, "no router can be reached there from every node: write an address that is neither loopback, link-local nor multicast"), false
+	case slices.ContainsFunc(pools, func(p pool) bool { return p.prefix.Contains(ip) }):
+		return field.Invalid(path, text, "lies in a pool of pod addresses: write the router's own address"), false
+	case before:
+		return duplicate(path, text, "a router is a peer once: remove one of them"), true
+	}
+	return nil, false
 }
 
 // bbrKernel is the oldest kernel that pods can use BBR on.

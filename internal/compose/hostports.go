@@ -54,6 +54,8 @@ var hostPorts = map[string][]hostPort{
 		{key: "operator.prometheus.port", usual: 9963, on: "operator.prometheus.enabled", byDefault: true,
 			what: "the metrics of Cilium's operator"},
 		{usual: 9234, what: "the health of Cilium's operator"},
+		{usual: 9890, what: "the diagnostics of Cilium's agent"},
+		{usual: 9891, what: "the diagnostics of Cilium's operator"},
 		{key: "tunnelPort", udp: true, what: "Cilium's tunnels"},
 	},
 	string(networkstackv1alpha1.CNICalico): {
@@ -61,6 +63,8 @@ var hostPorts = map[string][]hostPort{
 		{key: "defaultFelixConfiguration.prometheusMetricsPort", usual: 9091, on: "defaultFelixConfiguration.prometheusMetricsEnabled", what: "the metrics of Calico's agent"},
 		{key: "installation.typhaMetricsPort", what: "the metrics of Calico's Typha"},
 		{usual: 5473, what: "Calico's Typha"},
+		{usual: 9098, what: "the health of Calico's Typha"},
+		{usual: 179, on: "installation.calicoNetwork.bgp", what: "Calico's BGP"},
 		{key: "defaultFelixConfiguration.vxlanPort", usual: 4789, udp: true, what: "Calico's VXLAN"},
 	},
 	string(networkstackv1alpha1.CNIFlannel): {
@@ -76,6 +80,7 @@ var hostPorts = map[string][]hostPort{
 	string(networkstackv1alpha1.CNIAWSVPC): {
 		{usual: 61678, what: "the metrics of the AWS VPC CNI"},
 		{usual: 61679, what: "the introspection of the AWS VPC CNI"},
+		{usual: 50051, what: "the AWS VPC CNI's address management"},
 	},
 }
 
@@ -137,7 +142,7 @@ func isOn(values map[string]any, key string, byDefault bool) bool {
 	case []any:
 		return len(v) > 0
 	default:
-		return v == true || v == "true"
+		return v == true || v == "true" || v == string(networkstackv1alpha1.Enabled)
 	}
 }
 
@@ -178,5 +183,39 @@ func (s *state) validateHostPorts(releases []Release) {
 			}
 			uses = append(uses, p)
 		}
+	}
+	s.validateIngressPorts(uses)
+}
+
+// validateIngressPorts refuses ports of ingress controllers that something else listens on: what every node has, a component, or
+// another controller.
+func (s *state) validateIngressPorts(uses []portUse) {
+	taken := map[int64]string{10250: "the kubelet", 10248: "the kubelet", 6443: "the API server", 2379: "etcd", 2380: "etcd"}
+	if s.kubeProxyMode == networkstackv1alpha1.KubeProxyUnmanaged {
+		for _, p := range hostPorts[TypeKubeProxy] {
+			taken[int64(p.usual)] = p.what
+		}
+	}
+	for _, p := range uses {
+		if !p.udp {
+			taken[int64(p.port)] = p.what
+		}
+	}
+	for n := range s.ingress {
+		i := &s.ingress[n]
+		if i.HostPorts == nil || !i.takes(ingressHostPorts) {
+			continue
+		}
+		http, https := i.ports()
+		for _, p := range []struct {
+			name string
+			port int64
+		}{{"http", http}, {"https", https}} {
+			if by, is := taken[p.port]; is {
+				s.refuse(ruleIngressHostPortTaken, field.Invalid(i.at(ingressHostPorts).Child(p.name), p.port, "is the port of "+by+": use another"))
+			}
+			taken[p.port] = "HTTP"
+		}
+		taken[http], taken[https] = "controller "+i.Name, "controller "+i.Name
 	}
 }

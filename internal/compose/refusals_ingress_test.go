@@ -168,10 +168,10 @@ func ingressFindings() []finding {
 		{name: "ingress: host ports", in: flannel(ingresses(
 			ingressOf(IngressTraefik, onHostPorts(8081, 10256)), ingressOf(IngressHAProxy, ingressNamed("b"), onHostPorts(8081, 8443)), ingressOf(IngressNGINXInc, ingressNamed("c"), onHostPorts(90, 90)),
 		)), errors: []string{
-			at + "hostPorts.http: Invalid value: 8081: is a port of Flannel: use another [INGRESS-HOST-PORT-TAKEN]",
-			at + "hostPorts.https: Invalid value: 10256: is a port of kube-proxy: use another [INGRESS-HOST-PORT-TAKEN]",
-			"spec.ingress[1].hostPorts.http: Invalid value: 8081: is a port of controller a: use another [INGRESS-HOST-PORT-TAKEN]",
-			"spec.ingress[2].hostPorts.https: Invalid value: 90: is a port of HTTP: use another [INGRESS-HOST-PORT-TAKEN]",
+			at + "hostPorts.http: Invalid value: 8081: is the port of Flannel's health: use another [INGRESS-HOST-PORT-TAKEN]",
+			at + "hostPorts.https: Invalid value: 10256: is the port of kube-proxy's health: use another [INGRESS-HOST-PORT-TAKEN]",
+			"spec.ingress[1].hostPorts.http: Invalid value: 8081: is the port of controller a: use another [INGRESS-HOST-PORT-TAKEN]",
+			"spec.ingress[2].hostPorts.https: Invalid value: 90: is the port of HTTP: use another [INGRESS-HOST-PORT-TAKEN]",
 		}},
 		{name: "ingress: host ports of another Cilium", in: cilium(ingresses(ingressOf(IngressTraefik, onHostPorts(0, 0)))), errors: []string{
 			at + "hostPorts: Forbidden: Cilium makes ports of hosts only where it replaces kube-proxy: set kubeProxy.mode to Replaced, or cni.values.cni.chainingMode to portmap [INGRESS-HOST-PORT-CNI]",

@@ -197,33 +197,6 @@ func scaled(v intstr.IntOrString, of int) (int, error) {
 	return n, err
 }
 
-// takenPorts are those of the host that something listens on, by who does.
-func (s *state) takenPorts() map[int64]string {
-	out := map[int64]string{10250: "the kubelet", 10248: "the kubelet", 6443: "the API server", 2379: "etcd", 2380: "etcd"}
-	if s.kubeProxyMode != networkstackv1alpha1.KubeProxyReplaced {
-		out[10249], out[10256] = "kube-proxy", "kube-proxy"
-	}
-	switch s.cni {
-	case networkstackv1alpha1.CNIFlannel:
-		out[8081] = "Flannel"
-	case networkstackv1alpha1.CNICilium:
-		maps.Copy(out, map[int64]string{4240: "Cilium", 4244: "Cilium", 4245: "Cilium", 9234: "Cilium",
-			9878: "Cilium", 9879: "Cilium", 9890: "Cilium", 9891: "Cilium"})
-		if s.kubeProxyMode == networkstackv1alpha1.KubeProxyReplaced {
-			out[kubeProxyHealthPort] = "Cilium"
-		}
-	case networkstackv1alpha1.CNICalico:
-		maps.Copy(out, map[int64]string{179: "Calico", 9098: "Calico", 9099: "Calico", 5473: "Calico"})
-	case networkstackv1alpha1.CNIWeaveNet:
-		maps.Copy(out, map[int64]string{6781: "Weave Net", 6782: "Weave Net", 6783: "Weave Net", 6784: "Weave Net"})
-	case networkstackv1alpha1.CNIAWSVPC:
-		maps.Copy(out, map[int64]string{50051: "the AWS VPC CNI", 61678: "the AWS VPC CNI", 61679: "the AWS VPC CNI"})
-	default:
-		// What others install is found in the cluster.
-	}
-	return out
-}
-
 func (s *state) validateIngressHostPorts(n int) {
 	i := &s.ingress[n]
 	if i.HostPorts == nil || !i.takes(ingressHostPorts) {
@@ -232,24 +205,6 @@ func (s *state) validateIngressHostPorts(n int) {
 	path := i.at(ingressHostPorts)
 	if i.kind != networkstackv1alpha1.IngressDaemonSet {
 		s.refuse(ruleIngressHostPortKind, field.Forbidden(path, "two pods on a node cannot have the same port: set kind to DaemonSet, or remove it"))
-	}
-	http, https := i.ports()
-	taken := s.takenPorts()
-	for o := range s.ingress[:n] {
-		other := &s.ingress[o]
-		if a, b := other.ports(); other.takes(ingressHostPorts) && a > 0 {
-			by := "controller " + other.Name
-			taken[a], taken[b] = by, by
-		}
-	}
-	for _, p := range []struct {
-		name string
-		port int64
-	}{{"http", http}, {"https", https}} {
-		if by, is := taken[p.port]; is {
-			s.refuse(ruleIngressHostPortTaken, field.Invalid(path.Child(p.name), p.port, "is a port of "+by+": use another"))
-		}
-		taken[p.port] = "HTTP"
 	}
 	if s.cni == networkstackv1alpha1.CNICilium && s.kubeProxyMode != networkstackv1alpha1.KubeProxyReplaced {
 		if mode, _ := lookup(s.userValues[cniPath.String()], "cni.chainingMode"); mode != "portmap" {

@@ -285,7 +285,9 @@ func (s *state) validateMetalLBPeers(bgp *networkstackv1alpha1.LoadBalancerBGPSp
 		optionalOneOf(s, at.Child("ebgpMultihop"), p.EBGPMultihop, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 		optionalOneOf(s, at.Child("gracefulRestart"), p.GracefulRestart, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 		s.validateLBSelector(at.Child("nodeSelector"), p.NodeSelector)
-		s.validateLBPeerAddress(at.Child("address"), p.Address, addresses)
+		if err, _ := peerAddressError(at.Child("address"), p.Address, s.pools, addresses); err != nil {
+			s.refuse(ruleLBPeer, err)
+		}
 		if hold, alive := cmp.Or(p.HoldTimeSeconds, bgpHoldTime), cmp.Or(p.KeepAliveTimeSeconds, bgpKeepAliveTime); alive > hold {
 			s.refuse(ruleLBPeer, field.Invalid(at.Child("keepAliveTimeSeconds"), alive, fmt.Sprintf(
 				"must not be more than holdTimeSeconds (%d; left out, they are 30 and 90): a third of that is usual", hold)))
@@ -294,22 +296,6 @@ func (s *state) validateMetalLBPeers(bgp *networkstackv1alpha1.LoadBalancerBGPSp
 			s.warn(ruleLBMultihop, at.Child("ebgpMultihop"), "has no effect: the router is of the nodes' own autonomous system, %d", p.ASN)
 		}
 	}
-}
-
-func (s *state) validateLBPeerAddress(path *field.Path, text string, seen map[string]bool) {
-	ip, err := netip.ParseAddr(text)
-	switch {
-	case err != nil || ip.Zone() != "" || ip.Is4In6():
-		s.refuse(ruleLBPeer, field.Invalid(path, text, "not an IP address: write the router's, such as 192.0.2.1"))
-		return
-	case !ip.IsGlobalUnicast():
-		s.refuse(ruleLBPeer, field.Invalid(path, text, "no router can be reached there from every node: write an address that is neither loopback, link-local nor multicast"))
-	case slices.ContainsFunc(s.pools, func(p pool) bool { return p.prefix.Contains(ip) }):
-		s.refuse(ruleLBPeer, field.Invalid(path, text, "lies in a pool of pod addresses: write the router's own address"))
-	case seen[ip.String()]:
-		s.refuse(ruleLBPeer, duplicate(path, text, "a router is a peer once: remove one of them"))
-	}
-	seen[ip.String()] = true
 }
 
 func (s *state) validateCiliumLoadBalancer(l *networkstackv1alpha1.LoadBalancerSpec) {

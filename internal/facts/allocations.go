@@ -12,14 +12,10 @@ import (
 	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/metadata"
-	"k8s.io/client-go/metadata/metadatainformer"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/networkstack/networkstack/internal/pools"
 )
@@ -97,8 +93,6 @@ func AllocationResource(s AllocationSource) (schema.GroupVersionResource, bool) 
 	return b.resource, ok
 }
 
-var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
-
 // Waits before somebody is woken: what comes at once is told at once, and a network plugin that is always busy does not keep us
 // busy as well.
 const (
@@ -120,8 +114,8 @@ type AllocationWatch struct {
 	source AllocationSource
 	// stop ends what is watched for the source.
 	stop context.CancelFunc
-	// ledger has what the books say; nil while their kind is not defined.
-	ledger cache.SharedIndexInformer
+	// books has what is written in them; nil for a source without any.
+	books *kindWatch
 	// pending says that somebody is going to be woken, woken when somebody last was.
 	pending bool
 	woken   time.Time
@@ -151,16 +145,17 @@ func (w *AllocationWatch) Of(source AllocationSource) Allocations {
 		if w.stop != nil {
 			w.stop()
 		}
-		w.source, w.stop, w.ledger = source, nil, nil
+		w.source, w.stop, w.books = source, nil, nil
 		if w.ctx != nil {
 			w.begin(w.ctx)
 		}
 	}
-	if w.ledger == nil || !w.ledger.HasSynced() {
+	if w.books == nil {
 		return Allocations{}
 	}
-	out := Allocations{Known: true}
-	for _, obj := range w.ledger.GetStore().List() {
+	list, known := w.books.list()
+	out := Allocations{Known: known}
+	for _, obj := range list {
 		if p, ok := obj.(*page); ok {
 			out.List = append(out.List, p.allocations...)
 		}
@@ -169,82 +164,28 @@ func (w *AllocationWatch) Of(source AllocationSource) Allocations {
 	return out
 }
 
-// begin watches the definition of the source's kind. The caller holds mu.
+// begin watches the source's books. The caller holds mu.
 func (w *AllocationWatch) begin(ctx context.Context) {
 	b, ok := booksOf[w.source]
 	if !ok {
 		return
 	}
-	ctx, stop := context.WithCancel(ctx)
-	w.stop = stop
-	name := b.resource.GroupResource().String()
-	informer := metadatainformer.NewFilteredMetadataInformer(w.definitions, definitions, metav1.NamespaceAll, 0, cache.Indexers{},
-		func(o *metav1.ListOptions) {
-			o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
-		}).Informer()
-	end := context.CancelFunc(func() {})
-	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { end = w.open(ctx, b) },
-		DeleteFunc: func(any) {
-			end()
-			w.mu.Lock()
-			if ctx.Err() == nil {
-				w.ledger = nil
-			}
-			w.mu.Unlock()
-		},
-	})
-	if err != nil {
-		w.log.Error(err, "definitions cannot be watched", "resource", name)
-		return
-	}
-	go informer.RunWithContext(ctx)
-}
-
-// open watches the books themselves, until the returned function is called.
-func (w *AllocationWatch) open(ctx context.Context, b books) context.CancelFunc {
-	ctx, end := context.WithCancel(ctx)
-	informer := dynamicinformer.NewFilteredDynamicInformer(w.client, b.resource, metav1.NamespaceAll, 0, cache.Indexers{}, nil).Informer()
-	err := informer.SetTransform(func(obj any) (any, error) {
-		if u, ok := obj.(*unstructured.Unstructured); ok {
+	ctx, w.stop = context.WithCancel(ctx)
+	w.books = &kindWatch{
+		client: w.client, definitions: w.definitions, log: w.log, resource: b.resource, changed: w.changed,
+		keep: func(u *unstructured.Unstructured) runtime.Object {
 			return &page{
 				ObjectMeta:  metav1.ObjectMeta{Name: u.GetName(), ResourceVersion: u.GetResourceVersion()},
 				allocations: b.read(u),
-			}, nil
-		}
-		return obj, nil
-	})
-	if err == nil {
-		_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc: func(any) { w.changed() },
-			UpdateFunc: func(before, after any) {
-				o, ok1 := before.(*page)
-				n, ok2 := after.(*page)
-				if !ok1 || !ok2 || !slices.Equal(o.allocations, n.allocations) {
-					w.changed()
-				}
-			},
-			DeleteFunc: func(any) { w.changed() },
-		})
+			}
+		},
+		same: func(before, after any) bool {
+			o, ok1 := before.(*page)
+			n, ok2 := after.(*page)
+			return ok1 && ok2 && slices.Equal(o.allocations, n.allocations)
+		},
 	}
-	if err != nil {
-		w.log.Error(err, "allocations cannot be watched", "resource", b.resource.String())
-		return end
-	}
-	w.mu.Lock()
-	if ctx.Err() == nil {
-		w.ledger = informer
-	}
-	w.mu.Unlock()
-	go informer.RunWithContext(ctx)
-	go func() {
-		// None is news, too, and makes no event.
-		if cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
-			w.log.V(1).Info("allocations are watched", "resource", b.resource.String())
-			w.changed()
-		}
-	}()
-	return end
+	go w.books.run(ctx)
 }
 
 // changed has somebody woken soon, once for all that changes until then.

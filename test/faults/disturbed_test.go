@@ -69,7 +69,8 @@ func disturbances() []disturbance {
 			next.ServeHTTP(w, r)
 		}},
 		{name: "connections break", beside: func(ctx context.Context, _ *env, r *run) {
-			for ticker := time.NewTicker(700 * time.Millisecond); ; {
+			// Longer than the second below which the client library takes a watch for failed and waits up to half a minute.
+			for ticker := time.NewTicker(1500 * time.Millisecond); ; {
 				select {
 				case <-ctx.Done():
 					ticker.Stop()

@@ -26,7 +26,7 @@ import (
 const (
 	look = 150 * time.Millisecond
 	// patience is for what comes true on any machine, however busy, once nothing is in the way.
-	patience = 2 * time.Minute
+	patience = 5 * time.Minute
 
 	flannelNamespace = "kube-flannel"
 	stackName        = "cluster"

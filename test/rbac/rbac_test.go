@@ -3,23 +3,17 @@
 package rbac_test
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
-	"helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/chartutil"
-	"helm.sh/helm/v3/pkg/engine"
-	"helm.sh/helm/v3/pkg/releaseutil"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/component-helpers/auth/rbac/validation"
-	"sigs.k8s.io/yaml"
 
 	"github.com/networkstack/networkstack/charts"
 	"github.com/networkstack/networkstack/internal/catalog"
@@ -423,115 +417,6 @@ func TestNoDangerousPermission(t *testing.T) {
 
 func isWildcard(s string) bool { return strings.Contains(s, "*") }
 
-// checkRelease fails for each object of a release that the holder of rules could not manage.
-func checkRelease(t *testing.T, rules []rbacv1.PolicyRule, objects []*unstructured.Unstructured) {
-	t.Helper()
-	if len(objects) == 0 {
-		t.Fatal("the chart rendered no object")
-	}
-	kinds := map[schema.GroupVersionKind]bool{}
-	rendered := map[string]bool{}
-	for _, object := range objects {
-		kinds[object.GroupVersionKind()] = true
-		rendered[object.GetKind()+"/"+object.GetName()] = true
-	}
-	for _, object := range objects {
-		if !isWebhook(object) {
-			continue
-		}
-		resource := resourceOf(object.GroupVersionKind())
-		need := []rbacv1.PolicyRule{
-			{APIGroups: []string{resource.Group}, Resources: []string{resource.Resource}, Verbs: []string{"get", "list", "watch"}},
-			{APIGroups: []string{resource.Group}, Resources: []string{resource.Resource}, ResourceNames: []string{object.GetName()}, Verbs: []string{"create", "patch", "delete"}},
-		}
-		if ok, missing := validation.Covers(rules, need); !ok {
-			t.Errorf("the operator cannot manage the %s %s:\n%s", object.GetKind(), object.GetName(), format(missing))
-		}
-	}
-	for kind := range kinds {
-		if strings.HasSuffix(kind.Kind, "WebhookConfiguration") {
-			continue
-		}
-		resource := resourceOf(kind)
-		verbs := []string{"get", "list", "watch", "create", "patch", "delete"}
-		if kind.Kind == "CustomResourceDefinition" {
-			verbs = verbs[:5]
-		}
-		need := rbacv1.PolicyRule{APIGroups: []string{resource.Group}, Resources: []string{resource.Resource}, Verbs: verbs}
-		if ok, missing := validation.Covers(rules, []rbacv1.PolicyRule{need}); !ok {
-			t.Errorf("the operator cannot manage a %s:\n%s", kind.Kind, format(missing))
-		}
-	}
-	for _, role := range rolesOf(t, objects) {
-		if kind, name, _ := strings.Cut(role.name, " "); kind == "ClusterRole" && slices.Contains(named, name) {
-			checkNamed(t, rules, name)
-			continue
-		}
-		if ok, missing := validation.Covers(rules, role.rules); !ok {
-			t.Errorf("the operator cannot write the %s, it would grant what the operator lacks:\n%s", role.name, format(missing))
-		}
-	}
-	for _, object := range objects {
-		kind, _, _ := unstructured.NestedString(object.Object, "roleRef", "kind")
-		name, _, _ := unstructured.NestedString(object.Object, "roleRef", "name")
-		if name == "" || rendered[kind+"/"+name] {
-			continue
-		}
-		need := rbacv1.PolicyRule{
-			APIGroups: []string{rbacv1.GroupName}, Resources: []string{strings.ToLower(kind) + "s"},
-			ResourceNames: []string{name}, Verbs: []string{"bind"},
-		}
-		if ok, _ := validation.Covers(rules, []rbacv1.PolicyRule{need}); !ok {
-			t.Errorf("the operator cannot write the %s %s: it may not bind %s %s", object.GetKind(), object.GetName(), kind, name)
-		}
-	}
-}
-
-// checkNamed fails unless the holder of rules may write and bind a ClusterRole whatever it grants.
-func checkNamed(t *testing.T, rules []rbacv1.PolicyRule, name string) {
-	t.Helper()
-	need := rbacv1.PolicyRule{
-		APIGroups: []string{rbacv1.GroupName}, Resources: []string{"clusterroles"}, ResourceNames: []string{name}, Verbs: []string{"escalate", "bind"},
-	}
-	if ok, missing := validation.Covers(rules, []rbacv1.PolicyRule{need}); !ok {
-		t.Errorf("the operator cannot write and bind the ClusterRole %s:\n%s", name, format(missing))
-	}
-}
-
-// resourceOf a kind, whose name is not always its plural.
-func resourceOf(kind schema.GroupVersionKind) schema.GroupVersionResource {
-	if kind.Kind == "NetworkAttachmentDefinition" {
-		return kind.GroupVersion().WithResource("network-attachment-definitions")
-	}
-	resource, _ := meta.UnsafeGuessKindToResource(kind)
-	return resource
-}
-
-type role struct {
-	name  string
-	rules []rbacv1.PolicyRule
-}
-
-// rolesOf are the Roles and ClusterRoles among objects.
-func rolesOf(t *testing.T, objects []*unstructured.Unstructured) []role {
-	t.Helper()
-	var roles []role
-	for _, object := range objects {
-		if object.GroupVersionKind().Group != rbacv1.GroupName || !strings.HasSuffix(object.GetKind(), "Role") {
-			continue
-		}
-		var r rbacv1.ClusterRole // a Role has the same rules
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &r); err != nil {
-			t.Fatalf("%s %s: %v", object.GetKind(), object.GetName(), err)
-		}
-		if r.AggregationRule != nil {
-			t.Errorf("%s %s aggregates others: what it grants cannot be told from here", object.GetKind(), object.GetName())
-		}
-		roles = append(roles, role{name: object.GetKind() + " " + object.GetName(), rules: r.Rules})
-	}
-	return roles
-}
-
 // ruleSet holds the rules of ClusterRoles by name.
 type ruleSet map[string][]rbacv1.PolicyRule
 
@@ -569,59 +454,4 @@ func installedRules(t *testing.T) ruleSet {
 		t.Fatalf("config/default binds %v to the operator, not %v", got, want)
 	}
 	return rules
-}
-
-// render returns the objects of a chart, hooks and custom resource definitions included.
-func render(t *testing.T, c *chart.Chart, namespace, values string) []*unstructured.Unstructured {
-	t.Helper()
-	var given map[string]any
-	if err := yaml.UnmarshalStrict([]byte(values), &given); err != nil {
-		t.Fatal(err)
-	}
-	if err := chartutil.ProcessDependencies(c, given); err != nil {
-		t.Fatal(err)
-	}
-	capabilities := &chartutil.Capabilities{
-		KubeVersion: chartutil.KubeVersion{Version: "v1.37.1", Major: "1", Minor: "37"},
-		APIVersions: append(slices.Clone(chartutil.DefaultVersionSet),
-			"monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1/GatewayClass"),
-		HelmVersion: chartutil.DefaultCapabilities.HelmVersion,
-	}
-	options := chartutil.ReleaseOptions{Name: c.Name(), Namespace: namespace, Revision: 1, IsInstall: true}
-	all, err := chartutil.ToRenderValues(c, given, options, capabilities)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := engine.Render(c, all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var documents []string
-	for _, path := range slices.Sorted(maps.Keys(files)) {
-		if !strings.HasSuffix(path, "NOTES.txt") {
-			documents = append(documents, slices.Collect(maps.Values(releaseutil.SplitManifests(files[path])))...)
-		}
-	}
-	for _, definition := range c.CRDObjects() {
-		documents = append(documents, string(definition.File.Data))
-	}
-	var objects []*unstructured.Unstructured
-	for _, document := range documents {
-		object := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil {
-			t.Fatalf("%v in:\n%s", err, document)
-		}
-		if object.GetKind() != "" {
-			objects = append(objects, object)
-		}
-	}
-	return objects
-}
-
-func format(rules []rbacv1.PolicyRule) string {
-	var b strings.Builder
-	for _, r := range rules {
-		fmt.Fprintf(&b, "  %v %v %v %v\n", r.APIGroups, r.Resources, r.ResourceNames, r.Verbs)
-	}
-	return b.String()
 }
