@@ -137,6 +137,19 @@ type Certificate struct {
 	// +kubebuilder:validation:MaxLength=253
 	CASecretName string `json:"caSecretName,omitempty"`
 
+	// authority says that a certificate that is signed by another one may sign itself. One without caSecretName always may.
+	// +optional
+	Authority bool `json:"authority,omitempty"`
+
+	// external says that the Secret is made by somebody else alone: where there is none, none is made.
+	// +optional
+	External bool `json:"external,omitempty"`
+
+	// bundleValue is a values path of the chart, dot-separated, that gets the certificates to trust, in PEM. They are public.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	BundleValue string `json:"bundleValue,omitempty"`
+
 	// commonName of the subject.
 	// +required
 	// +kubebuilder:validation:MinLength=1

@@ -27,9 +27,13 @@ func newPair(want Spec, signer *pair, now time.Time) (certPEM, keyPEM []byte, er
 		KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
 	}
 	by := pair{template, key}
-	if signer == nil {
+	if signer == nil || want.Authority {
 		template.IsCA, template.KeyUsage, template.MaxPathLenZero = true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign, true
-	} else {
+	}
+	if signer == nil && want.SignsAuthorities {
+		template.MaxPathLen, template.MaxPathLenZero = 1, false
+	}
+	if signer != nil {
 		by = *signer
 		if template.NotAfter.After(by.cert.NotAfter) {
 			template.NotAfter = by.cert.NotAfter

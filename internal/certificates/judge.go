@@ -37,8 +37,10 @@ type Spec struct {
 	DNSNames   []string
 	IPs        []net.IP
 	// Usages of the key. An authority has none.
-	Usages   []x509.ExtKeyUsage
-	Validity time.Duration
+	Usages []x509.ExtKeyUsage
+	// Authority says that a signed certificate may sign others, and SignsAuthorities that an authority signs such ones.
+	Authority, SignsAuthorities bool
+	Validity                    time.Duration
 }
 
 // Action is what to do about a Secret.
@@ -129,6 +131,8 @@ func JudgeAuthority(data map[string][]byte, want Spec, now time.Time) Verdict {
 		return Verdict{Action: Create, Reason: "the certificate is no authority's"}
 	case current.cert.Subject.CommonName != want.CommonName:
 		return Verdict{Action: Create, Reason: "it has another name"}
+	case want.SignsAuthorities && current.cert.MaxPathLenZero:
+		return Verdict{Action: Create, Reason: "it may not sign authorities"}
 	case !now.Before(current.cert.NotAfter):
 		return Verdict{Action: Create, Reason: "it has expired"}
 	}
@@ -181,6 +185,8 @@ func JudgeLeaf(data map[string][]byte, want Spec, a *Authority, now time.Time) V
 	case leaf.cert.Subject.CommonName != want.CommonName || !sameSet(leaf.cert.DNSNames, want.DNSNames) ||
 		!sameIPs(leaf.cert.IPAddresses, want.IPs):
 		return Verdict{Action: Create, Reason: "it was made for other names"}
+	case leaf.cert.IsCA != want.Authority:
+		return Verdict{Action: Create, Reason: "it was made for something else"}
 	case !sameSet(leaf.cert.ExtKeyUsage, want.Usages):
 		return Verdict{Action: Create, Reason: "it was made for other usages"}
 	case !a.trusts(leaf.cert, now):

@@ -53,6 +53,8 @@ type Change struct {
 // Outcome is how the certificates of a component are.
 type Outcome struct {
 	Certificates []networkstackv1alpha1.CertificateStatus
+	// Bundles are the certificates to trust, in PEM, by the name of the Secret that has them.
+	Bundles map[string]string
 	// Secrets are the metadata of those that the operator made.
 	Secrets []metav1.PartialObjectMetadata
 	Changes []Change
@@ -64,7 +66,12 @@ func (k *Keeper) Ensure(ctx context.Context, component, namespace string, wanted
 	*Outcome, error,
 ) {
 	run := &run{Keeper: k, component: component, namespace: namespace, now: time.Now(),
-		authorities: map[string]*Authority{}, out: &Outcome{}}
+		authorities: map[string]*Authority{}, signers: map[string]bool{}, out: &Outcome{Bundles: map[string]string{}}}
+	for i := range wanted {
+		if wanted[i].Authority {
+			run.signers[wanted[i].CASecretName] = true
+		}
+	}
 	if k.Now != nil {
 		run.now = k.Now()
 	}
@@ -94,13 +101,17 @@ type run struct {
 	component, namespace string
 	now                  time.Time
 	authorities          map[string]*Authority
-	out                  *Outcome
+	// signers are the Secrets of authorities that sign authorities.
+	signers map[string]bool
+	out     *Outcome
 }
 
 func (r *run) ensure(ctx context.Context, c *networkstackv1alpha1.Certificate) error {
 	var live corev1.Secret
 	err := r.Live.Get(ctx, client.ObjectKey{Namespace: r.namespace, Name: c.SecretName}, &live)
 	switch {
+	case apierrors.IsNotFound(err) && c.External:
+		return &SecretError{Secret: r.namespace + "/" + c.SecretName, Problem: "it is missing"}
 	case apierrors.IsNotFound(err):
 		live = corev1.Secret{}
 	case err != nil:
@@ -112,6 +123,7 @@ func (r *run) ensure(ctx context.Context, c *networkstackv1alpha1.Certificate) e
 	if err != nil {
 		return err
 	}
+	spec.SignsAuthorities = r.signers[c.SecretName]
 	judge := func(data map[string][]byte) Verdict { return JudgeAuthority(data, spec, r.now) }
 	act := func(v Verdict, data map[string][]byte) (map[string][]byte, error) {
 		return CarryOut(v.Action, data, spec, r.now)
@@ -145,6 +157,7 @@ func (r *run) ensure(ctx context.Context, c *networkstackv1alpha1.Certificate) e
 	if c.CASecretName == "" {
 		r.authorities[c.SecretName], _ = ParseAuthority(data)
 	}
+	r.out.Bundles[c.SecretName] = string(data[bundleKey])
 	notAfter, at := metav1.NewTime(verdict.NotAfter), metav1.NewTime(verdict.RenewAt)
 	r.out.Certificates = append(r.out.Certificates, networkstackv1alpha1.CertificateStatus{
 		SecretName: c.SecretName, NotAfter: &notAfter, RenewAt: &at})
@@ -165,7 +178,13 @@ func (r *run) external(c *networkstackv1alpha1.Certificate, live *corev1.Secret)
 			return &SecretError{Secret: r.namespace + "/" + c.SecretName,
 				Problem: "it holds no authority with its key under tls.crt and tls.key"}
 		}
+		if r.signers[c.SecretName] && a.cert.MaxPathLenZero {
+			return &SecretError{Secret: r.namespace + "/" + c.SecretName, Problem: "its certificate may not sign authorities"}
+		}
 		r.authorities[c.SecretName] = a
+		r.out.Bundles[c.SecretName] = string(a.Bundle)
+	} else {
+		r.out.Bundles[c.SecretName] = string(live.Data[bundleKey])
 	}
 	r.out.Certificates = append(r.out.Certificates, s)
 	return nil
@@ -193,7 +212,7 @@ func (r *run) write(ctx context.Context, c *networkstackv1alpha1.Certificate, li
 }
 
 func specOf(c *networkstackv1alpha1.Certificate) (Spec, error) {
-	out := Spec{CommonName: c.CommonName, DNSNames: c.DNSNames, Validity: c.Validity.Duration}
+	out := Spec{CommonName: c.CommonName, DNSNames: c.DNSNames, Validity: c.Validity.Duration, Authority: c.Authority}
 	for _, text := range c.IPAddresses {
 		ip := net.ParseIP(text)
 		if ip == nil {

@@ -99,7 +99,7 @@ func (r *Reconciler) apply(ctx context.Context, c *networkstackv1alpha1.NetworkC
 	}
 	loaded, err := r.Charts.Load(ctx, r.chartRequest(&c.Spec))
 	if err != nil {
-		if out, same := r.withoutChart(ctx, c, spec, check); same {
+		if out, same := r.withoutChart(ctx, c, spec, check, made); same {
 			return out
 		}
 		return outcome{err: err}
@@ -114,6 +114,7 @@ func (r *Reconciler) apply(ctx context.Context, c *networkstackv1alpha1.NetworkC
 		return outcome{err: err}
 	}
 	spec.Values = withRevisions(values, c.Spec.GeneratedSecrets, made.keys.Secrets)
+	spec.Values = withBundles(spec.Values, c.Spec.Certificates, made.certificates.Bundles)
 	if r.installed(found, spec) {
 		// Already there, by an earlier process or under an earlier NetworkComponent: only make sure of the objects.
 		m, err := r.Engine.LoadAll(ctx, spec)
@@ -201,6 +202,7 @@ func refused(err error) bool {
 // withoutChart looks after a release whose chart cannot be fetched now, when the status of an earlier process tells that
 // it was made of the same inputs: a restart of the operator while a repository is away must cost nothing.
 func (r *Reconciler) withoutChart(ctx context.Context, c *networkstackv1alpha1.NetworkComponent, spec release.Spec, check checking,
+	made *secretsMade,
 ) (outcome, bool) {
 	recorded := c.Status.Release
 	if recorded == nil || recorded.ChartDigest == "" ||
@@ -209,6 +211,13 @@ func (r *Reconciler) withoutChart(ctx context.Context, c *networkstackv1alpha1.N
 	}
 	spec.ChartDigest = recorded.ChartDigest
 	spec.Values = withRevisions(spec.Values, c.Spec.GeneratedSecrets, c.Status.GeneratedSecrets)
+	if slices.ContainsFunc(c.Spec.Certificates, givesBundle) {
+		// What is to be trusted is in the Secrets alone.
+		if err := r.makeSecrets(ctx, c, made); err != nil {
+			return outcome{}, false
+		}
+		spec.Values = withBundles(spec.Values, c.Spec.Certificates, made.certificates.Bundles)
+	}
 	found, err := r.Engine.State(ctx, spec.Name, spec.Namespace)
 	if err != nil || !r.installed(found, spec) {
 		return outcome{}, false

@@ -85,17 +85,49 @@ func withRevisions(values map[string]any, wanted []networkstackv1alpha1.Generate
 		if g.RevisionValue == "" || i < 0 {
 			continue
 		}
-		path := strings.Split(g.RevisionValue, ".")
-		slices.Reverse(path)
-		var nested any = made[i].Revision
-		for _, key := range path {
-			nested = map[string]any{key: nested}
-		}
-		if m, ok := nested.(map[string]any); ok {
-			values = compose.MergeValues(values, m)
+		values = withValue(values, g.RevisionValue, made[i].Revision)
+	}
+	return values
+}
+
+// withBundles puts the certificates to trust among the values, where they are asked for.
+func withBundles(values map[string]any, wanted []networkstackv1alpha1.Certificate, bundles map[string]string) map[string]any {
+	for i := range wanted {
+		if c := &wanted[i]; c.BundleValue != "" {
+			values = withValue(values, c.BundleValue, bundles[c.SecretName])
 		}
 	}
 	return values
+}
+
+// givesBundle says whether the release is rendered with what a certificate's Secret says is to be trusted.
+func givesBundle(c networkstackv1alpha1.Certificate) bool { return c.BundleValue != "" }
+
+// newBundle says whether something else is to be trusted than when certificates were last looked after.
+func newBundle(c *networkstackv1alpha1.NetworkComponent, before, after *certificates.Outcome) bool {
+	return slices.ContainsFunc(c.Spec.Certificates, func(w networkstackv1alpha1.Certificate) bool {
+		switch {
+		case w.BundleValue == "" || after == nil:
+			return false
+		case before != nil:
+			return before.Bundles[w.SecretName] != after.Bundles[w.SecretName]
+		}
+		// An earlier process looked: what has been done tells.
+		return slices.ContainsFunc(after.Changes, func(change certificates.Change) bool {
+			return change.Secret == c.Spec.Namespace+"/"+w.SecretName && change.Action != certificates.Renew
+		})
+	})
+}
+
+// withValue puts one value at a dot-separated path.
+func withValue(values map[string]any, at string, value any) map[string]any {
+	path := strings.Split(at, ".")
+	slices.Reverse(path)
+	for _, key := range path {
+		value = map[string]any{key: value}
+	}
+	m, _ := value.(map[string]any)
+	return compose.MergeValues(values, m)
 }
 
 // secretsDue says whether the certificates and generated Secrets are to be looked after now.
@@ -154,6 +186,7 @@ func (rec *record) isMade(o release.Object) bool {
 func (r *Reconciler) collectSecrets(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent, j *job) {
 	out := j.outcome
 	changed := r.tellOfSecrets(c, out)
+	changed = newBundle(c, rec.certificates, out.certificates) || changed
 	if j.kind == jobSecrets && changed {
 		// Pods that read them only when they start are told of by the release, even if the rest has failed.
 		rec.settled = ""
