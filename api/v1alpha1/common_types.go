@@ -31,12 +31,16 @@ const (
 	// else than kube-proxy has there (9 for more), and whether what passes through a bridge passes iptables and nftables.
 	NodeIPVSAnnotation    = "networkstack.io/ipvs-services"
 	NodeBridgesAnnotation = "networkstack.io/bridge-netfilter"
+	// MeshLabel is on every namespace that the operator has enrolled in a service mesh; its value is the mesh, in small letters.
+	MeshLabel = "networkstack.io/mesh"
 	// Finalizer keeps a NetworkStack or NetworkComponent until its deletion policy has been carried out.
 	Finalizer = "networkstack.io/finalizer"
 	// FieldManager owns every field the operator applies to the objects of components.
 	FieldManager = "networkstack"
 	// ParkingFieldManager owns the one node selector that parks a kube-proxy the operator did not install.
 	ParkingFieldManager = "networkstack-parking"
+	// MeshFieldManager owns what enrols a namespace in a service mesh.
+	MeshFieldManager = "networkstack-mesh"
 )
 
 // IPFamily is an IP address family, spelt as Kubernetes spells it in Services.

@@ -57,6 +57,8 @@ const (
 	ReasonReplacing         = "Replacing"
 	ReasonReplaced          = "Replaced"
 	ReasonImmutableField    = "ImmutableField"
+	ReasonNamespaceEnrolled = "NamespaceEnrolled"
+	ReasonNamespaceLeft     = "NamespaceLeft"
 	ReasonMTUChanged        = "MTUChanged"
 	ReasonKubeProxyParked   = "KubeProxyParked"
 	ReasonKubeProxyUnparked = "KubeProxyUnparked"
@@ -128,6 +130,10 @@ type NetworkStackStatus struct {
 	// summary holds short forms for kubectl get.
 	// +optional
 	Summary *StackSummary `json:"summary,omitempty"`
+
+	// mesh is how the service mesh is, when there is one.
+	// +optional
+	Mesh *MeshStatus `json:"mesh,omitempty"`
 }
 
 // StackSummary holds short forms for kubectl get.

@@ -97,6 +97,9 @@ type NetworkStackSpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=64
 	Addons []AddonSpec `json:"addons,omitempty"`
+	// mesh is the service mesh. Left out, there is none.
+	// +optional
+	Mesh *MeshSpec `json:"mesh,omitempty"`
 
 	// ingress are ingress controllers and controllers of gateways, any number side by side.
 	// +optional

@@ -48,16 +48,17 @@ func cacheOptions(namespace string) cache.Options {
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&appsv1.Deployment{}:  ours,
-			&appsv1.StatefulSet{}: ours,
-			&batchv1.Job{}:        ours,
-			&appsv1.DaemonSet{}:   {Transform: trimDaemonSet},
-			&corev1.Node{}:        {Transform: trimNode},
-			facts.Definition():    {Transform: trimDefinition},
-			facts.Policy():        {Transform: trimMetadata},
-			facts.Injector():      {Label: labels.SelectorFromSet(facts.InjectorLabels())},
-			&corev1.ConfigMap{}:   {Namespaces: configMaps},
-			&corev1.Secret{}:      {Namespaces: map[string]cache.Config{namespace: noReleases}},
+			&appsv1.Deployment{}:      ours,
+			&appsv1.StatefulSet{}:     ours,
+			&batchv1.Job{}:            ours,
+			&appsv1.DaemonSet{}:       {Transform: trimDaemonSet},
+			&corev1.Node{}:            {Transform: trimNode},
+			facts.Definition():        {Transform: trimDefinition},
+			facts.Policy():            {Transform: trimMetadata},
+			facts.NamespaceMetadata(): {Transform: trimNamespace},
+			facts.Injector():          {Label: labels.SelectorFromSet(facts.InjectorLabels())},
+			&corev1.ConfigMap{}:       {Namespaces: configMaps},
+			&corev1.Secret{}:          {Namespaces: map[string]cache.Config{namespace: noReleases}},
 			&corev1.Service{}: {Namespaces: map[string]cache.Config{
 				metav1.NamespaceDefault: named("kubernetes"), metav1.NamespaceSystem: named(facts.DNSService),
 			}},
@@ -127,6 +128,23 @@ func trimDefinition(obj any) (any, error) {
 		facts.TrimDefinition(d)
 	}
 	return obj, nil
+}
+
+// trimNamespace keeps what a mesh goes by.
+func trimNamespace(obj any) (any, error) {
+	n, ok := obj.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return obj, nil
+	}
+	annotations := map[string]string{}
+	if inject, has := n.Annotations[facts.InjectAnnotation]; has {
+		annotations[facts.InjectAnnotation] = inject
+	}
+	n.ObjectMeta = metav1.ObjectMeta{
+		Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, DeletionTimestamp: n.DeletionTimestamp,
+		Labels: n.Labels, Annotations: annotations,
+	}
+	return n, nil
 }
 
 // trimDaemonSet keeps what facts and health read from a DaemonSet.

@@ -173,6 +173,7 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 		Recorder:     recorder,
 		Allocations:  facts.NewAllocationWatch(dynamicClient, objects, ctrl.Log.WithName("allocations"), stackWakes.Wake),
 		Certificates: facts.NewCertificateWatch(stackWakes.Wake),
+		Proxies:      facts.NewProxyWatch(objects, ctrl.Log.WithName("proxies"), stackWakes.Wake),
 		Wakes:        stackWakes,
 
 		OperatorImage: o.image,

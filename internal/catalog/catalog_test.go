@@ -34,9 +34,16 @@ func TestDefault(t *testing.T) {
 		"HAProxy",
 		"HAProxyIngress",
 		"IngressResources",
+		"IstioBase",
+		"IstioCNI",
 		"IstioGateway",
+		"IstioResources",
+		"Istiod",
 		"KubeProxy",
 		"KubeProxyCleanup",
+		"Linkerd",
+		"LinkerdCNI",
+		"LinkerdCRDs",
 		"MetalLB",
 		"MetalLBResources",
 		"Multus",
@@ -48,16 +55,12 @@ func TestDefault(t *testing.T) {
 		"Observability",
 		"Traefik",
 		"WeaveNet",
+		"Ztunnel",
 	}, slices.Sorted(maps.Keys(c))); diff != "" {
 		t.Error(diff)
 	}
 	if got := c["Flannel"].NamespaceLabels["pod-security.kubernetes.io/enforce"]; got != "privileged" {
 		t.Errorf("Flannel's namespace enforces %q", got)
-	}
-	// Upstream states none for the charts of these repositories.
-	undigested := []string{
-		"https://docs.tigera.io/calico/charts", "oci://ghcr.io/nginx/charts", "oci://docker.io/envoyproxy",
-		"https://haproxy-ingress.github.io/charts", "https://blob.istio.io/istio-release/charts",
 	}
 	for typ, e := range c {
 		if typ != e.Type {
@@ -67,9 +70,30 @@ func TestDefault(t *testing.T) {
 			t.Errorf("%s labels a shared namespace", typ)
 		}
 		for _, v := range e.Versions {
-			// Newest patches were not fetched yet: they are never the default.
-			if e.Repository != "" && v.Digest == "" && !v.Tested && v.Version == e.Default().Version && !slices.Contains(undigested, e.Repository) {
+			// Upstream states none for these, and newest patches were not fetched yet: they are never the default.
+			if e.Repository != "" && v.Digest == "" && !v.Tested && v.Version == e.Default().Version && !slices.Contains(withoutDigests, e.Repository) {
 				t.Errorf("%s %s has no digest", typ, v.Version)
+			}
+		}
+	}
+}
+
+// withoutDigests are repositories of upstreams that state no digests of their archives.
+var withoutDigests = []string{
+	"https://docs.tigera.io/calico/charts", "https://blob.istio.io/istio-release/charts", "https://helm.linkerd.io/edge",
+	"oci://ghcr.io/nginx/charts", "oci://docker.io/envoyproxy", "https://haproxy-ingress.github.io/charts",
+}
+
+// TestMeshCharts checks that the charts of a mesh go together.
+func TestMeshCharts(t *testing.T) {
+	c := Default()
+	for first, others := range map[string][]string{"Istiod": {"IstioBase", "IstioCNI", "Ztunnel"}, "Linkerd": {"LinkerdCRDs", "LinkerdCNI"}} {
+		for _, other := range others {
+			if diff := cmp.Diff(c[first].Versions, c[other].Versions); diff != "" {
+				t.Errorf("%s and %s: %s", first, other, diff)
+			}
+			if c[first].Repository != c[other].Repository || c[first].Default() != c[other].Default() {
+				t.Errorf("%+v\n%+v", c[first], c[other])
 			}
 		}
 	}

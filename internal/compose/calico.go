@@ -225,6 +225,7 @@ func (s *state) calicoValues() *valuesBuilder {
 		b.control(key, "spec.cni.encryption", wireguard && s.has(f), "encryption.type is %s", s.encryption)
 	}
 	s.calicoDNSExclusion(b)
+	s.calicoMesh(b)
 	for _, key := range []string{"bpfEnabled", "nftablesMode"} {
 		b.reserve("defaultFelixConfiguration."+key, "spec.cni.calico.dataplane") // the tigera-operator sets them
 	}

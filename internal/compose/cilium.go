@@ -107,6 +107,7 @@ func (s *state) ciliumValues() *valuesBuilder {
 	s.ciliumEncryption(b)
 	s.ciliumOperations(b)
 	s.ciliumSecondary(b)
+	s.ciliumMesh(b)
 	s.ciliumMultiPool(b)
 	s.ciliumBGP(b)
 	s.ciliumBandwidth(b)

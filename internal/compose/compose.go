@@ -31,6 +31,7 @@ func Compose(in Input) Result {
 		KubeProxy:     s.kubeProxyMode,
 		ParkKubeProxy: s.parksKubeProxy(),
 		ReliesOn:      s.reliesOn(),
+		Mesh:          s.meshResult(),
 	}
 }
 
@@ -68,6 +69,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.deriveCNI()
 	s.validatePoolSettings()
 	s.deriveCalico()
+	s.deriveMesh()
 	s.deriveNetworkPolicy()
 	s.deriveObservability()
 	s.deriveMetrics()
@@ -94,6 +96,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.deriveGatewayAPI()
 	s.validateLoadBalancer()
 	s.validateNodeAgent()
+	s.validateMesh()
 	s.validateObservability()
 	s.validateDNS()
 	s.validateIngress()
@@ -156,6 +159,7 @@ type state struct {
 	encryption    networkstackv1alpha1.EncryptionType
 	mtu           mtuPlan
 	calico        calicoPlan
+	mesh          meshPlan
 	networkPolicy networkstackv1alpha1.Toggle
 	metrics       metricsPlan
 	// monitors and dashboards say whether observability comes to any.

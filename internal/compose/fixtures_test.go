@@ -96,6 +96,42 @@ func testCatalog() catalog.Catalog {
 		"EnvoyGateway":     {Type: "EnvoyGateway", Repository: "oci://docker.io/envoyproxy", Chart: "gateway-helm", Namespace: "envoy-gateway-system", Versions: []catalog.Version{{Version: "1.9.0"}}},
 		"EnvoyGatewayCRDs": {Type: "EnvoyGatewayCRDs", Repository: "oci://docker.io/envoyproxy", Chart: "gateway-crds-helm", Namespace: "envoy-gateway-system", Versions: []catalog.Version{{Version: "1.9.0"}}},
 		"IngressResources": {Type: "IngressResources", Chart: "ingress-resources", Namespace: "kube-system", Versions: []catalog.Version{{Version: "1.0.0"}}},
+		"IstioBase": {
+			Type: "IstioBase", Repository: "https://charts.example.com/istio", Chart: "base", ReleaseName: "istio-base", Namespace: "istio-system",
+			NamespaceLabels: map[string]string{"pod-security.kubernetes.io/enforce": "privileged"},
+			Versions:        istioVersions(),
+		},
+		"Istiod": {
+			Type: "Istiod", Repository: "https://charts.example.com/istio", Chart: "istiod", ReleaseName: "istiod", Namespace: "istio-system",
+			NamespaceLabels: map[string]string{"pod-security.kubernetes.io/enforce": "privileged"},
+			Versions:        istioVersions(), Upgrades: []catalog.Upgrade{{MinorsUp: ptr(2)}},
+		},
+		"IstioCNI": {
+			Type: "IstioCNI", Repository: "https://charts.example.com/istio", Chart: "cni", ReleaseName: "istio-cni", Namespace: "istio-system",
+			NamespaceLabels: map[string]string{"pod-security.kubernetes.io/enforce": "privileged"},
+			Versions:        istioVersions(),
+		},
+		"Ztunnel": {
+			Type: "Ztunnel", Repository: "https://charts.example.com/istio", Chart: "ztunnel", ReleaseName: "ztunnel", Namespace: "istio-system",
+			NamespaceLabels: map[string]string{"pod-security.kubernetes.io/enforce": "privileged"},
+			Versions:        istioVersions(), Upgrades: []catalog.Upgrade{{MinorsUp: ptr(1)}},
+		},
+		"IstioResources": {
+			Type: "IstioResources", Chart: "istio-resources", ReleaseName: "istio-resources", Namespace: "istio-system",
+			Versions: []catalog.Version{{Version: "1.0.0"}},
+		},
+		"LinkerdCRDs": {
+			Type: "LinkerdCRDs", Repository: "https://charts.example.com/linkerd", Chart: "linkerd-crds", ReleaseName: "linkerd-crds", Namespace: "linkerd",
+			Versions: []catalog.Version{{Version: "2026.8.3", Digest: digest("abcd")}},
+		},
+		"Linkerd": {
+			Type: "Linkerd", Repository: "https://charts.example.com/linkerd", Chart: "linkerd-control-plane", ReleaseName: "linkerd", Namespace: "linkerd",
+			Versions: []catalog.Version{{Version: "2026.8.3", Digest: digest("abcd")}},
+		},
+		"LinkerdCNI": {
+			Type: "LinkerdCNI", Repository: "https://charts.example.com/linkerd", Chart: "linkerd2-cni", ReleaseName: "linkerd-cni", Namespace: "linkerd-cni",
+			Versions: []catalog.Version{{Version: "2026.8.3", Digest: digest("abcd")}},
+		},
 		"NodeAgent": {
 			Type: "NodeAgent", Chart: "node-agent", ReleaseName: "node-agent", Namespace: "kube-system",
 			Versions: []catalog.Version{{Version: "1.0.0"}},
@@ -107,6 +143,13 @@ func testCatalog() catalog.Catalog {
 			Type: "NodeLocalDNS", Chart: "node-local-dns", ReleaseName: "node-local-dns", Namespace: "kube-system",
 			Versions: []catalog.Version{{Version: "1.0.0"}},
 		},
+	}
+}
+
+func istioVersions() []catalog.Version {
+	return []catalog.Version{
+		{Version: "1.30.3", Digest: digest("1303"), KubernetesMin: "1.32", KubernetesMax: "1.36"},
+		{Version: "1.29.6", Digest: digest("1296"), KubernetesMin: "1.31", KubernetesMax: "1.35"},
 	}
 }
 

@@ -37,13 +37,27 @@ type gatewayConsumer struct {
 	implementation, version string
 	// path of the field that asks for it.
 	path *field.Path
+	// optional ones come up without the definitions, too.
+	optional bool
 }
 
 // gatewayConsumers are the implementations that this stack asks for.
 func (s *state) gatewayConsumers() []gatewayConsumer {
 	var out []gatewayConsumer
 	if s.ciliumGateway() {
-		out = append(out, gatewayConsumer{string(networkstackv1alpha1.CNICilium), s.cniVersion, s.ciliumGatewayPath()})
+		out = append(out, gatewayConsumer{string(networkstackv1alpha1.CNICilium), s.cniVersion, s.ciliumGatewayPath(), false})
+	}
+	if s.mesh.typ != "" {
+		// istiod waits for the definitions; Linkerd's policy controller reads routes from its start.
+		out = append(out, gatewayConsumer{
+			string(s.mesh.typ), s.mesh.version, meshPath.Child("type"), s.mesh.typ == networkstackv1alpha1.MeshIstio,
+		})
+	}
+	for n := range s.ingress {
+		if i := &s.ingress[n]; i.Type == networkstackv1alpha1.IngressEnvoyGateway {
+			version := cmp.Or(strings.TrimPrefix(i.Version, "v"), s.catalog[string(i.Type)].Default().Version)
+			out = append(out, gatewayConsumer{string(i.Type), version, i.at("type"), false})
+		}
 	}
 	return out
 }
@@ -97,8 +111,11 @@ func (s *state) validateGatewayPresent() {
 		return
 	}
 	for _, c := range s.gatewayConsumers() {
+		if c.optional {
+			continue
+		}
 		s.refuse(ruleGatewayMissing, field.Invalid(c.path, field.OmitValueType{}, c.implementation+
-			" does not come up as a Gateway API controller without the definitions, and there are none: set gatewayAPI.channel to Standard"))
+			" needs the definitions of the Gateway API, and there are none: set gatewayAPI.channel to Standard"))
 	}
 }
 

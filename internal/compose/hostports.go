@@ -212,7 +212,8 @@ func (s *state) validateIngressPorts(uses []portUse) {
 			port int64
 		}{{"http", http}, {"https", https}} {
 			if by, is := taken[p.port]; is {
-				s.refuse(ruleIngressHostPortTaken, field.Invalid(i.at(ingressHostPorts).Child(p.name), p.port, "is the port of "+by+": use another"))
+				s.refuse(ruleIngressHostPortTaken, field.Invalid(i.at(ingressHostPorts).Child(p.name), p.port,
+					"is the port of "+by+": use another"))
 			}
 			taken[p.port] = "HTTP"
 		}

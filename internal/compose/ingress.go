@@ -330,21 +330,28 @@ func (s *state) gatewayAPIComponents() []string {
 	return []string{nameGatewayAPI}
 }
 
-// hasGatewayAPI says whether the cluster has the Gateway API, or will have it by this stack.
-func (s *state) hasGatewayAPI() bool {
-	return s.facts.GatewayClasses || len(s.gatewayAPIComponents()) > 0
-}
-
 // istiodComponents are the components of the stack that inject Istio's gateways.
-func (s *state) istiodComponents() []string { return nil }
+func (s *state) istiodComponents() []string {
+	if s.mesh.typ != networkstackv1alpha1.MeshIstio {
+		return nil
+	}
+	// Tags are among the resources.
+	return []string{istiodName(s.mesh.revision), nameIstioResources}
+}
 
 // hasIstiod says whether the cluster has a control plane of Istio, or will have one by this stack.
 func (s *state) hasIstiod() bool {
 	return len(s.facts.IstioRevisions) > 0 || len(s.istiodComponents()) > 0
 }
 
-// istioRevision is the revision that injects gateways; empty when it is the usual one.
+// istioRevision is the revision, or tag, that injects gateways; empty when it is the usual one.
 func (s *state) istioRevision() string {
+	if s.mesh.typ == networkstackv1alpha1.MeshIstio {
+		if by := cmp.Or(s.mesh.tag, s.mesh.revision); by != facts.DefaultIstioRevision {
+			return by
+		}
+		return ""
+	}
 	if r := s.facts.IstioRevisions; len(r) > 0 && !slices.Contains(r, facts.DefaultIstioRevision) {
 		return r[len(r)-1]
 	}

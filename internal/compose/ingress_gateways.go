@@ -20,7 +20,7 @@ func (b *ingressBuilder) istioGateway(revision string) {
 		b.set("podAnnotations", map[string]any{"proxy.istio.io/config": `{"gatewayTopology":{"proxyProtocol":{}}}`}, "from clientAddresses")
 	}
 	if revision != "" {
-		b.set("revision", revision, "the cluster's Istio has no revision named default")
+		b.set("revision", revision, "the control plane that fills the pods in")
 	}
 }
 

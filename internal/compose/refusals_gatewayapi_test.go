@@ -84,13 +84,22 @@ func gatewayFindings() []finding {
 		{name: "Cilium's Gateway API", in: cilium(ciliumGateway, gateway(standard, ""))},
 		{name: "Cilium's Gateway API with somebody's definitions", in: cilium(ciliumGateway, gatewayFound("v1.6.1", "standard"))},
 		{name: "Cilium's Gateway API without definitions", in: cilium(ciliumGateway), errors: []string{
-			"spec.cni.cilium.gatewayAPI: Invalid value: Cilium does not come up as a Gateway API controller without the definitions, and there are none: set gatewayAPI.channel to Standard [GATEWAY-MISSING]",
+			"spec.cni.cilium.gatewayAPI: Invalid value: Cilium needs the definitions of the Gateway API, and there are none: set gatewayAPI.channel to Standard [GATEWAY-MISSING]",
 		}},
 		{name: "Cilium's Gateway API by values, without definitions", in: cilium(mode(KubeProxyReplaced), values(object{"gatewayAPI": object{"enabled": true}})), errors: []string{
-			"spec.cni.values: Invalid value: Cilium does not come up as a Gateway API controller without the definitions, and there are none: set gatewayAPI.channel to Standard [GATEWAY-MISSING]",
+			"spec.cni.values: Invalid value: Cilium needs the definitions of the Gateway API, and there are none: set gatewayAPI.channel to Standard [GATEWAY-MISSING]",
 		}},
 		{name: "Cilium's Gateway API with old definitions", in: cilium(ciliumGateway, gateway(standard, "1.4.1")), errors: []string{
 			"spec.cni.cilium.gatewayAPI: Invalid value: Cilium 1.20.0 reads kinds that the Gateway API has since v1.5.0, and the version is v1.4.1: set gatewayAPI.version to a newer one [GATEWAY-IMPLEMENTATION-NEEDS]",
+		}},
+		{name: "Istio with old definitions", in: flannel(istio(), gateway(standard, "1.4.1")), errors: []string{
+			"spec.mesh.type: Invalid value: Istio 1.30.3 reads kinds that the Gateway API has since v1.5.0, and the version is v1.4.1: set gatewayAPI.version to a newer one [GATEWAY-IMPLEMENTATION-NEEDS]",
+		}},
+		{name: "Linkerd without definitions", in: flannel(meshOf(MeshLinkerd)), errors: []string{
+			"spec.mesh.type: Invalid value: Linkerd needs the definitions of the Gateway API, and there are none: set gatewayAPI.channel to Standard [GATEWAY-MISSING]",
+		}},
+		{name: "Envoy Gateway wants newer definitions than Linkerd is tested with", in: flannel(meshOf(MeshLinkerd), gateway(standard, ""), ingresses(ingressOf(IngressEnvoyGateway))), warnings: []string{
+			"spec.mesh.type: Linkerd 2026.8.3 is tested with the Gateway API up to 1.5, and the version is v1.6.1 [GATEWAY-IMPLEMENTATION-UNTESTED]",
 		}},
 		{name: "an older Cilium's Gateway API", in: cilium(ciliumGateway, ciliumVersion("1.19.6"), gateway(standard, "1.6.1")), warnings: []string{
 			"spec.cni.cilium.gatewayAPI: Cilium 1.19.6 is tested with the Gateway API up to 1.4, and the version is v1.6.1 [GATEWAY-IMPLEMENTATION-UNTESTED]",

@@ -89,7 +89,7 @@ func with(in Input, edits ...func(*Input)) Input {
 	return in
 }
 
-func gatewayAPI(in *Input) { in.Facts.GatewayClasses = true }
+func gatewayAPI(in *Input) { gatewayFound("v1.6.1", "standard")(in) }
 
 const retired = "spec.ingress[0].type: ingress-nginx was retired in March 2026, and nobody fixes what is found in it: move to Traefik, " +
 	"which understands its annotations, to NGINXInc, or to EnvoyGateway [INGRESS-RETIRED]"
@@ -294,7 +294,7 @@ func ingressClassFindings() []finding {
 			at + `type: Invalid value: "IstioGateway": the cluster has no istiod, which makes the gateway's pods what they are: install Istio first, or use another type [INGRESS-ISTIO]`,
 		}},
 		{name: "ingress: no Gateway API", in: flannel(ingresses(ingressOf(IngressEnvoyGateway))), errors: []string{
-			at + `type: Invalid value: "EnvoyGateway": the cluster has no Gateway API: install its definitions first (version 1.6, standard channel), or use another type [INGRESS-GATEWAY-API]`,
+			at + "type: Invalid value: EnvoyGateway needs the definitions of the Gateway API, and there are none: set gatewayAPI.channel to Standard [GATEWAY-MISSING]",
 		}},
 		{name: "ingress: two Envoy Gateways in one place", in: flannel(gatewayAPI, ingresses(ingressOf(IngressEnvoyGateway), ingressOf(IngressEnvoyGateway, ingressNamed("b"), class("b", false)))), errors: []string{
 			`spec.ingress[1].namespace: Duplicate value: "envoy-gateway-system": controller a is there, and the names of their objects are the same: set another namespace [INGRESS-NAMESPACE-SHARED]`,

@@ -20,7 +20,7 @@ func findings() []finding {
 	return slices.Concat(addressFindings(), familyFindings(), mtuFindings(), kubeProxyFindings(), cniFindings(), ciliumFindings(),
 		objectFindings(), adoptionFindings(), calicoFindings(), secondaryFindings(), cloudFindings(), awsFindings(),
 		weaveFindings(), nodeAgentFindings(), agentFindings(), policyFindings(), metricsFindings(), neighbourFindings(),
-		ciliumPoolFindings(), ciliumBGPFindings(), loadBalancerFindings(), gatewayFindings(),
+		ciliumPoolFindings(), ciliumBGPFindings(), loadBalancerFindings(), gatewayFindings(), meshFindings(),
 		observabilityFindings(), addonFindings(), dnsFindings(), nodeLocalFindings(),
 		ingressFindings(), ingressClassFindings())
 }

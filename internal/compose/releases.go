@@ -82,6 +82,7 @@ func (s *state) releases() []Release {
 	out = append(out, s.dnsReleases(network(out))...)
 	out = append(out, s.gatewayRelease()...)
 	out = append(out, s.loadBalancerReleases(network(out))...)
+	out = append(out, s.meshReleases(network(out))...)
 	out = append(out, s.ingressReleases(network(out))...)
 	out = append(out, s.observabilityReleases(out)...)
 	out = append(out, s.addonReleases(network(out), out)...)

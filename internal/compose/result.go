@@ -43,6 +43,8 @@ type Result struct {
 	// ParkKubeProxy says that a kube-proxy which the operator did not install is to be parked once
 	// every release is Ready.
 	ParkKubeProxy bool
+	// Mesh is how a mesh is to be looked after beside its releases; nil when there is none and none was.
+	Mesh *Mesh
 }
 
 // Release is one Helm release to have. Its Name is the NetworkComponent's name.

@@ -38,6 +38,7 @@ const (
 	AreaAWSVPC    Area = "AWS VPC CNI"
 	AreaSecondary Area = "Secondary networks"
 	AreaDNS       Area = "DNS"
+	AreaMesh      Area = "Service mesh"
 	AreaIngress   Area = "Ingress"
 	AreaAddons    Area = "Add-ons"
 
@@ -47,7 +48,7 @@ const (
 var areas = []Area{
 	AreaObject, AreaSources, AreaFamilies, AreaPools, AreaMTU, AreaEndpoint, AreaKubeProxy, AreaCNI, AreaAgents, AreaCloud, AreaAdoption,
 	AreaFlannel, AreaCilium, AreaCalico, AreaWeaveNet, AreaAWSVPC, AreaSecondary, AreaDNS,
-	AreaLoadBalancer, AreaGatewayAPI, AreaIngress, AreaAddons, AreaObservability,
+	AreaLoadBalancer, AreaGatewayAPI, AreaMesh, AreaIngress, AreaAddons, AreaObservability,
 }
 
 // Rule is one thing that is refused or warned of. Its ID is part of the API: it is shown with every finding, does not change, and is

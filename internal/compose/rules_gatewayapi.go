@@ -8,7 +8,7 @@ var (
 		ID:     "GATEWAY-MISSING",
 		When:   "Something is to implement the Gateway API, and its definitions are neither there nor asked for.",
 		Remedy: "Set gatewayAPI.channel to Standard.",
-		Source: "Cilium, Gateway API support, prerequisites: the definitions have to be installed before Cilium starts; the other controllers want the same.",
+		Source: "Cilium, Gateway API support, prerequisites: the definitions have to be installed before Cilium starts. Linkerd, Gateway API support: they come before Linkerd. Envoy Gateway, compatibility matrix; its own chart would bring them, and take them away for everybody else.",
 	})
 	ruleGatewayNoneFound = warns(AreaGatewayAPI, Rule{
 		ID:     "GATEWAY-NONE-FOUND",

@@ -232,12 +232,6 @@ var (
 		Remedy: "Install Istio first, or use another controller.",
 		Source: "Istio, gateway chart: the pod's image is filled in by istiod, and is called auto without it.",
 	})
-	ruleIngressGatewayAPI = refuses(AreaIngress, Rule{
-		ID:     "INGRESS-GATEWAY-API",
-		When:   "EnvoyGateway without the definitions of the Gateway API.",
-		Remedy: "Install them first: version 1.6, standard channel.",
-		Source: "Envoy Gateway, compatibility matrix; its own chart would bring them, and take them away for everybody else.",
-	})
 	ruleIngressShared = refuses(AreaIngress, Rule{
 		ID:     "INGRESS-NAMESPACE-SHARED",
 		When:   "Two controllers of type EnvoyGateway in one namespace.",

@@ -104,9 +104,6 @@ func (s *state) validateIngressTypes() {
 	}
 	envoys := of(networkstackv1alpha1.IngressEnvoyGateway)
 	for n, i := range envoys {
-		if s.withFacts && !s.hasGatewayAPI() {
-			s.refuse(ruleIngressGatewayAPI, field.Invalid(i.at("type"), i.Type, "the cluster has no Gateway API: install its definitions first (version 1.6, standard channel), or use another type"))
-		}
 		for _, other := range envoys[:n] {
 			if at := s.ingressNamespace(i); at != "" && s.ingressNamespace(other) == at {
 				s.refuse(ruleIngressShared, duplicate(i.at(ingressNamespace), at, fmt.Sprintf(

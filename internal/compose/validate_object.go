@@ -90,6 +90,12 @@ func (s *state) validateEnums() {
 	}
 	s.validateDNSEnums()
 	s.validateIngressEnums()
+	if m := s.spec.Mesh; m != nil {
+		oneOf(s, meshPath.Child("type"), m.Type, networkstackv1alpha1.MeshIstio, networkstackv1alpha1.MeshLinkerd)
+		optionalOneOf(s, meshPath.Child("mode"), m.Mode, networkstackv1alpha1.MeshSidecar, networkstackv1alpha1.MeshAmbient)
+		optionalOneOf(s, meshPath.Child("mtls"), m.MTLS, networkstackv1alpha1.MTLSStrict, networkstackv1alpha1.MTLSPermissive)
+		optionalOneOf(s, meshPath.Child("cniPlugin"), m.CNIPlugin, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+	}
 	if n := s.spec.NodeAgent; n != nil {
 		oneOf(s, nodeAgentPath.Child("mode"), n.Mode, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 	}
@@ -180,6 +186,10 @@ func (s *state) validateComponentSettings() {
 	}
 	for i := range s.spec.Ingress {
 		s.validateSettings(ingressPath.Index(i), s.spec.Ingress[i].ComponentSettings)
+	}
+	if m := s.spec.Mesh; m != nil {
+		s.validateSettings(meshPath, m.ComponentSettings)
+		s.validateMeshCharts()
 	}
 	k := s.spec.KubeProxy
 	if k == nil {

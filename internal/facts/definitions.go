@@ -16,7 +16,6 @@ const (
 	ServiceMonitors = "servicemonitors.monitoring.coreos.com"
 	PodMonitors     = "podmonitors.monitoring.coreos.com"
 	Certificates    = "certificates.cert-manager.io"
-	gatewayClassCRD = "gatewayclasses.gateway.networking.k8s.io"
 	BackendConfigs  = "backendconfigs.cloud.google.com"
 )
 
@@ -27,7 +26,7 @@ func Definition() *metav1.PartialObjectMetadata {
 
 // IsDefinition says whether a definition of this name is one that facts look for.
 func IsDefinition(name string) bool {
-	return slices.Contains([]string{ServiceMonitors, PodMonitors, Certificates, gatewayClassCRD, BackendConfigs}, name) ||
+	return slices.Contains([]string{ServiceMonitors, PodMonitors, Certificates, BackendConfigs}, name) ||
 		IsGatewayDefinition(name)
 }
 

@@ -40,11 +40,11 @@ func TestIngressFacts(t *testing.T) {
 	if diff := cmp.Diff([]string{"1-30", "default"}, s.IstioRevisions); diff != "" {
 		t.Errorf("revisions (-want +got):\n%s", diff)
 	}
-	if s.CertManager || s.GatewayClasses || s.BackendConfigs {
+	if s.CertManager || s.BackendConfigs {
 		t.Errorf("%+v", s)
 	}
 	for name, found := range map[string]func(*Snapshot) bool{
-		Certificates: func(s *Snapshot) bool { return s.CertManager }, gatewayClassCRD: func(s *Snapshot) bool { return s.GatewayClasses },
+		Certificates:   func(s *Snapshot) bool { return s.CertManager },
 		BackendConfigs: func(s *Snapshot) bool { return s.BackendConfigs },
 	} {
 		crd := Definition()

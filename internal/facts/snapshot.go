@@ -50,6 +50,10 @@ type Snapshot struct {
 	OwnKeys *OwnKeys
 	// NetworkPolicies is the number of them, at most ManyPolicies, where nothing enforces them; else they are not counted.
 	NetworkPolicies int
+	// Namespaces are the cluster's, ordered by name, where a mesh is wanted or there; else they are not listed.
+	Namespaces []Namespace
+	// Proxies are the pods with proxies of Istio, where a control plane is there that is no longer wanted; else they are not Known.
+	Proxies Proxies
 	// ServiceMonitors and PodMonitors say whether the cluster has these kinds of Prometheus' operator.
 	ServiceMonitors, PodMonitors bool
 	// Neighbours are what else of others matters, and HostPorts the ports of nodes that DaemonSets of others take, both ordered.
@@ -57,9 +61,9 @@ type Snapshot struct {
 	HostPorts  []HostPort
 	// GatewayAPI is what there is of the Gateway API.
 	GatewayAPI GatewayAPI
-	// CertManager, GatewayClasses and BackendConfigs say whether the cluster has cert-manager's Certificates, the Gateway API, and what
-	// GKE's ingress controller is set up by.
-	CertManager, GatewayClasses, BackendConfigs bool
+	// CertManager and BackendConfigs say whether the cluster has cert-manager's Certificates, and what GKE's ingress controller is set
+	// up by.
+	CertManager, BackendConfigs bool
 	// IngressClasses are all there are, ordered by name.
 	IngressClasses []IngressClass
 	// IstioRevisions are those of Istio's control planes that inject pods, ordered.

@@ -50,6 +50,8 @@ type Reconciler struct {
 	Allocations *facts.AllocationWatch
 	// Certificates looks at that of the API server; nil for not at all.
 	Certificates *facts.CertificateWatch
+	// Proxies watches the pods that use a control plane of Istio.
+	Proxies *facts.ProxyWatch
 	// Wakes has all stacks reconciled.
 	Wakes Wakes
 
@@ -65,6 +67,7 @@ type Reconciler struct {
 	// announced is the revision of the catalogue that was told of last.
 	announced atomic.Int64
 	policies  policies
+	mesh      meshWatch
 }
 
 // SetupWithManager registers the reconciler with a manager.
@@ -72,6 +75,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.status = status.NewWriter[networkstackv1alpha1.NetworkStackStatus](r.Client)
 	r.written = map[types.UID]time.Time{}
 	if err := mgr.Add(r.Allocations); err != nil {
+		return err
+	}
+	if err := mgr.Add(r.Proxies); err != nil {
 		return err
 	}
 	all := handler.EnqueueRequestsFromMapFunc(r.everyStack)
@@ -107,6 +113,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return err
 	}
 	r.policies = policies{controller: c, cache: mgr.GetCache(), wake: all}
+	r.mesh = meshWatch{controller: c, cache: mgr.GetCache(), wake: all}
 	return nil
 }
 
@@ -140,9 +147,11 @@ type scope struct {
 	parked   bool
 	held     bool
 	// clearing says that what cleans up behind kube-proxy is on its way out.
-	clearing  bool
-	parkErr   error
-	requeueIn time.Duration
+	clearing bool
+	// meshUnknown says that there is a mesh, and what is in it is not known yet.
+	meshUnknown bool
+	parkErr     error
+	requeueIn   time.Duration
 	// waits says that nothing is decided before what is being looked at is known.
 	waits bool
 }
@@ -253,6 +262,10 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		s.requeueIn = factsRetry
 		return
 	}
+	if s.factsErr = r.lookAtMesh(ctx, s, in); s.factsErr != nil {
+		s.requeueIn = factsRetry
+		return
+	}
 	result := compose.Compose(in)
 	s.result = &result
 	if s.stack.Spec.Suspend {
@@ -263,6 +276,12 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		return
 	}
 	s.steps = plan.Make(result.Releases, s.components)
+	if s.meshUnknown {
+		return // what there is brings the stack back
+	}
+	if s.writeErr = r.enrol(ctx, s); s.writeErr != nil {
+		return
+	}
 	if s.clearing, s.writeErr = r.endCleanup(ctx, s); s.clearing || s.writeErr != nil {
 		return
 	}

@@ -117,6 +117,7 @@ func fill(s *scope, out *networkstackv1alpha1.NetworkStackStatus) {
 			out.Summary.KubeProxy = string(s.result.KubeProxy)
 		}
 	}
+	fillMesh(s, out)
 	fillConditions(s, out, ready)
 	fillCatalog(s, out)
 	fillDrifted(s, out)

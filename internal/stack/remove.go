@@ -35,6 +35,12 @@ func (r *Reconciler) remove(ctx context.Context, s *scope) (bool, error) {
 			return false, err
 		}
 	}
+	if policy == networkstackv1alpha1.DeletionDelete {
+		// A namespace must not name a webhook that nobody serves.
+		if left, err := r.leaveMesh(ctx, s); err != nil || !left {
+			return false, err
+		}
+	}
 	if len(s.components) > 0 {
 		var failed []error
 		for _, c := range leavingNow(s.components, policy) {

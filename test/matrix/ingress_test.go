@@ -290,7 +290,8 @@ func ingressInput(i IngressSpec) compose.Input {
 	in := settings{families: []IPFamily{IPv4, IPv6}, mode: KubeProxyReplaced}.input()
 	in.Stack.Spec.CNI.Type, in.Stack.Spec.Ingress = CNICilium, []IngressSpec{i}
 	in.Facts.Nodes = append(in.Facts.Nodes, facts.Node{Name: "n2", OS: "linux", KernelVersion: "6.12.0", MTU: 1500})
-	in.Facts.ServiceMonitors, in.Facts.CertManager, in.Facts.GatewayClasses, in.Facts.BackendConfigs = true, true, true, true
+	in.Facts.ServiceMonitors, in.Facts.CertManager, in.Facts.BackendConfigs = true, true, true
+	in.Facts.GatewayAPI = facts.GatewayAPI{Version: "v1.6.1", Channel: "standard", Definitions: []string{"gateways.gateway.networking.k8s.io"}}
 	in.Facts.IstioRevisions = []string{"default"}
 	return in
 }

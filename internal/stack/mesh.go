@@ -1,0 +1,201 @@
+package stack
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/compose"
+	"github.com/networkstack/networkstack/internal/facts"
+	"github.com/networkstack/networkstack/internal/plan"
+)
+
+// meshWatch watches namespaces, from when there is first a mesh.
+type meshWatch struct {
+	controller controller.Controller
+	cache      cache.Cache
+	wake       handler.EventHandler
+	// watched is read and written by the one worker of the controller.
+	watched bool
+}
+
+// synced begins the watch, and says whether it has seen what there is.
+func (w *meshWatch) synced(ctx context.Context) (bool, error) {
+	if !w.watched {
+		kind := source.Kind[client.Object](w.cache, facts.NamespaceMetadata(), w.wake, namespaceChanged())
+		if err := w.controller.Watch(kind); err != nil {
+			return false, fmt.Errorf("watching namespaces: %w", err)
+		}
+		w.watched = true
+	}
+	informer, err := w.cache.GetInformer(ctx, facts.NamespaceMetadata(), cache.BlockUntilSynced(false))
+	if err != nil {
+		return false, fmt.Errorf("watching namespaces: %w", err)
+	}
+	return informer.HasSynced(), nil
+}
+
+// namespaceChanged passes changes of what a mesh goes by.
+func namespaceChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		o, n := e.ObjectOld, e.ObjectNew
+		return !maps.Equal(o.GetLabels(), n.GetLabels()) || o.GetDeletionTimestamp().IsZero() != n.GetDeletionTimestamp().IsZero() ||
+			o.GetAnnotations()[facts.InjectAnnotation] != n.GetAnnotations()[facts.InjectAnnotation]
+	}}
+}
+
+// lookAtMesh puts the namespaces into the facts where there is a mesh or is to be one, and what uses a control plane where one is to go.
+func (r *Reconciler) lookAtMesh(ctx context.Context, s *scope, in compose.Input) error {
+	if in.Stack.Spec.Mesh == nil && !compose.HasMesh(in.Existing) {
+		r.Proxies.End()
+		return nil
+	}
+	known, err := r.mesh.synced(ctx)
+	if err != nil || !known {
+		s.meshUnknown = !known
+		return err
+	}
+	if in.Facts.Namespaces, err = r.Facts.ListNamespaces(ctx); err != nil {
+		return fmt.Errorf("listing namespaces: %w", err)
+	}
+	if !compose.RetiresControlPlane(in) {
+		r.Proxies.End()
+		return nil
+	}
+	in.Facts.Proxies = r.Proxies.Proxies()
+	return nil
+}
+
+// enrol has the namespaces join the mesh, move within it, and leave it. They join and move when what serves them is Ready, and leave
+// at once.
+func (r *Reconciler) enrol(ctx context.Context, s *scope) error {
+	if s.result.Mesh == nil {
+		return nil
+	}
+	e := s.result.Mesh.Enrolment
+	serves := !slices.ContainsFunc(e.After, func(name string) bool { return !s.settled(name) })
+	changes, _ := e.Judge(s.facts.Namespaces)
+	return r.changeNamespaces(ctx, s, changes, serves)
+}
+
+// settled says whether a component is as it is wanted, and Ready.
+func (s *scope) settled(name string) bool {
+	i := slices.IndexFunc(s.steps, func(step plan.Step) bool { return step.Name == name })
+	c := s.component(name)
+	return i >= 0 && s.steps[i].Action == plan.Keep && c != nil && plan.Ready(c)
+}
+
+// leaveMesh takes all namespaces out of the mesh, and says whether it is known that none is left.
+func (r *Reconciler) leaveMesh(ctx context.Context, s *scope) (bool, error) {
+	if !compose.HasMesh(specsOf(s.components)) {
+		return true, nil
+	}
+	r.Proxies.End()
+	known, err := r.mesh.synced(ctx)
+	if err != nil || !known {
+		return false, err
+	}
+	namespaces, err := r.Facts.ListNamespaces(ctx)
+	if err != nil {
+		return false, fmt.Errorf("listing namespaces: %w", err)
+	}
+	changes, _ := compose.Enrolment{}.Judge(namespaces)
+	return true, r.changeNamespaces(ctx, s, changes, false)
+}
+
+func (r *Reconciler) changeNamespaces(ctx context.Context, s *scope, changes []compose.NamespaceChange, serves bool) error {
+	var failed []error
+	for _, c := range changes {
+		if !c.Leaves() && !serves {
+			continue
+		}
+		if err := r.changeNamespace(ctx, c); err != nil {
+			failed = append(failed, fmt.Errorf("Namespace %s: %w", c.Name, err)) //nolint:staticcheck // a kind
+			continue
+		}
+		if c.Leaves() {
+			r.event(s.stack, "Normal", networkstackv1alpha1.ReasonNamespaceLeft, "Enrol",
+				"namespace %s has left the mesh: restart its pods", c.Name)
+		} else {
+			r.event(s.stack, "Normal", networkstackv1alpha1.ReasonNamespaceEnrolled, "Enrol",
+				"namespace %s is in the mesh: %s", c.Name, wordsOf(c))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// wordsOf is what enrols a namespace: "istio.io/rev=stable".
+func wordsOf(c compose.NamespaceChange) string {
+	for _, from := range []map[string]string{c.Annotations, c.Labels} {
+		for _, key := range slices.Sorted(maps.Keys(from)) {
+			if key != networkstackv1alpha1.MeshLabel {
+				return key + "=" + from[key]
+			}
+		}
+	}
+	return ""
+}
+
+// changeNamespace applies what enrols a namespace, and nothing else: what was applied before and is not any more goes. The UID is in
+// it, so that a namespace which is gone does not come back.
+func (r *Reconciler) changeNamespace(ctx context.Context, c compose.NamespaceChange) error {
+	meta := map[string]any{"name": c.Name, "uid": string(c.UID)}
+	if len(c.Labels) > 0 {
+		meta["labels"] = c.Labels
+	}
+	if len(c.Annotations) > 0 {
+		meta["annotations"] = c.Annotations
+	}
+	body, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+	if err != nil {
+		return err
+	}
+	opts := []client.PatchOption{client.FieldOwner(networkstackv1alpha1.MeshFieldManager)}
+	if c.Enrolled {
+		opts = append(opts, client.ForceOwnership) // else somebody was faster, and has decided
+	}
+	n := &corev1.Namespace{}
+	n.Name = c.Name
+	err = r.Patch(ctx, n, client.RawPatch(types.ApplyPatchType, body), opts...)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// fillMesh shows the mesh.
+func fillMesh(s *scope, out *networkstackv1alpha1.NetworkStackStatus) {
+	if s.result == nil || len(s.result.Errors) > 0 || s.meshUnknown {
+		return // what was said stands
+	}
+	m := s.result.Mesh
+	if m == nil {
+		out.Mesh = nil
+		return
+	}
+	enrolled := min(m.Enrolment.Count(s.facts.Namespaces), 1<<30)
+	out.Mesh = &networkstackv1alpha1.MeshStatus{Namespaces: int32(enrolled)} //nolint:gosec // bounded
+	add := func(r networkstackv1alpha1.MeshRevision) { out.Mesh.Revisions = append(out.Mesh.Revisions, r) }
+	if m.Revision != "" {
+		add(networkstackv1alpha1.MeshRevision{Name: m.Revision, Version: m.Version, Current: true})
+	}
+	const most = 16 // the limit of the status
+	for _, kept := range m.Retained[:min(len(m.Retained), most-1)] {
+		add(networkstackv1alpha1.MeshRevision{Name: kept.Revision, Version: kept.Version, HeldBy: kept.HeldBy})
+	}
+}
