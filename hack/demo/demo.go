@@ -164,7 +164,7 @@ func (d *demo) install(ctx context.Context, stack *unstructured.Unstructured) er
 	show := func(who, what string) {
 		if what != "" && last[who] != what {
 			last[who] = what
-			d.say("  %-12s %s", who, what)
+			d.say("  %-14s %s", who, what)
 		}
 	}
 	err := wait.PollUntilContextTimeout(ctx, look, readyTimeout, true, func(ctx context.Context) (bool, error) {

@@ -104,11 +104,11 @@ func (r *run) end() {
 	r.proxy.stop()
 }
 
-// sample is the demo's stack without its DNS, to be deleted with all it brought: each of its writes is a run of these tests, and
-// CoreDNS's are of the same kinds.
+// sample is CNI and kube-proxy of the demo's stack, to be deleted with all they brought: each of its writes is a run of these tests,
+// and those of the rest are of the same kinds.
 func sample(t *testing.T) *networkstackv1alpha1.NetworkStack {
 	t.Helper()
-	stack, err := operator.Sample("networkstack_flannel.yaml")
+	stack, err := operator.SmallStack()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func TestAddons(t *testing.T) {
 		testcharts.UpstreamDir(t, name, version)
 	}
 	e := newEnv(t, controlplane.Options{}, "--charts", testcharts.UpstreamDir(t, "metrics-server", "3.13.1"))
-	stack := sample(t, flannelSample)
+	stack := smallStack(t)
 	stack.Spec.DeletionPolicy = networkstackv1alpha1.DeletionDelete
 	stack.Spec.Addons = []networkstackv1alpha1.AddonSpec{
 		addon("external-dns", "https://kubernetes-sigs.github.io/external-dns", "1.21.1", `{"image":{"repository":"example.test/does-not-exist"}}`),

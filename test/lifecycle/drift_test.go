@@ -30,7 +30,7 @@ func TestDrift(t *testing.T) {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "networkstack-system", Name: "values"},
 		Data: map[string][]byte{"values.yaml": []byte("flannel: {args: [--ip-masq, --kube-subnet-mgr, --public-ip-x=open-sesame]}\n")}}
 	e.check(e.client.Create(t.Context(), secret))
-	stack := sample(t, flannelSample)
+	stack := smallStack(t)
 	stack.Spec.CNI.ValuesFrom = []networkstackv1alpha1.ValuesReference{{Kind: networkstackv1alpha1.ValuesFromSecret, Name: "values"}}
 	e.apply(stack)
 	e.waitReady(stack.Name)

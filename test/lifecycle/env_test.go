@@ -134,6 +134,16 @@ func sample(t *testing.T, name string) *networkstackv1alpha1.NetworkStack {
 	return stack
 }
 
+// smallStack is Flannel, kube-proxy and CoreDNS.
+func smallStack(t *testing.T) *networkstackv1alpha1.NetworkStack {
+	t.Helper()
+	stack, err := operator.SmallStack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stack
+}
+
 // apply applies a stack the way kubectl apply --server-side does.
 func (e *env) apply(stack *networkstackv1alpha1.NetworkStack) {
 	e.t.Helper()

@@ -25,7 +25,7 @@ import (
 func TestFlannelStack(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, controlplane.Options{})
-	stack := sample(t, flannelSample)
+	stack := smallStack(t)
 
 	e.apply(stack)
 	applied := time.Now()

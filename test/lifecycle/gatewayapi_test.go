@@ -28,7 +28,7 @@ func TestGatewayAPI(t *testing.T) {
 		testcharts.UpstreamDir(t, "gateway-crds-helm", version)
 	}
 	e := newEnv(t, controlplane.Options{}, "--charts", testcharts.UpstreamDir(t, "gateway-crds-helm", "v1.8.3"))
-	stack := sample(t, flannelSample)
+	stack := smallStack(t)
 	stack.Spec.DeletionPolicy = networkstackv1alpha1.DeletionDelete
 	for _, step := range []struct {
 		name string

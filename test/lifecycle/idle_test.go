@@ -17,7 +17,8 @@ import (
 // idleSecondsVariable makes the measurement longer than the short one of every run.
 const idleSecondsVariable = "NETWORKSTACK_IDLE_SECONDS"
 
-// TestIdle counts, in the API server's audit log, what an operator with nothing to do asks of it.
+// TestIdle installs the sample that needs nothing but the binary, and counts, in the API server's audit log, what an operator with
+// nothing to do asks of it.
 func TestIdle(t *testing.T) {
 	t.Parallel()
 	window := 30 * time.Second
@@ -31,7 +32,14 @@ func TestIdle(t *testing.T) {
 	e := newEnv(t, controlplane.Options{AuditLog: filepath.Join(t.TempDir(), "audit.log")}, "--leader-elect")
 	stack := sample(t, flannelSample)
 	e.apply(stack)
-	e.waitReady(stack.Name)
+	ready := e.waitReady(stack.Name)
+	var installed []string
+	for _, c := range ready.Status.Components {
+		installed = append(installed, c.Name)
+	}
+	if want := []string{"coredns", "flannel", "ingress-public", "kube-proxy", "multus"}; !slices.Equal(slices.Sorted(slices.Values(installed)), want) {
+		t.Errorf("the components are %v, not %v", installed, want)
+	}
 
 	// What follows on becoming Ready (events, the last status) is over when nothing but the lease was written for a while.
 	const quiet = 3 * time.Second

@@ -25,7 +25,7 @@ func TestKilledOperator(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	stack := sample(t, flannelSample)
+	stack := smallStack(t)
 	stack.Spec.DeletionPolicy = networkstackv1alpha1.DeletionDelete
 
 	for kill := 0; kill < kills; {

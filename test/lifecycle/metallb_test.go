@@ -41,7 +41,7 @@ const (
 func TestMetalLB(t *testing.T) {
 	testcharts.UpstreamDir(t, metalLB, "0.16.1")
 	e := newEnv(t, controlplane.Options{}, "--charts", testcharts.UpstreamDir(t, metalLB, "0.15.3"))
-	stack := sample(t, flannelSample)
+	stack := smallStack(t)
 	stack.Spec.DeletionPolicy = networkstackv1alpha1.DeletionDelete
 	stack.Spec.LoadBalancer = &networkstackv1alpha1.LoadBalancerSpec{
 		Type: networkstackv1alpha1.LoadBalancerMetalLB,

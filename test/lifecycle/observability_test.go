@@ -21,7 +21,7 @@ import (
 func TestObservability(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, controlplane.Options{ServiceCIDRs: []string{"10.96.0.0/16"}, PodCIDRs: []string{"10.244.0.0/16"}})
-	stack := sample(t, flannelSample)
+	stack := smallStack(t)
 	stack.Spec.IPFamilies, stack.Spec.IPPools = nil, nil
 	stack.Spec.CNI = networkstackv1alpha1.CNISpec{Type: networkstackv1alpha1.CNIWeaveNet, WeaveNet: &networkstackv1alpha1.WeaveNetSpec{AcknowledgeLegacy: true}}
 	stack.Spec.DeletionPolicy = networkstackv1alpha1.DeletionDelete

@@ -25,7 +25,7 @@ func TestRefusals(t *testing.T) {
 		},
 	}}, "--operator-image", agentImage)
 	base := func() *networkstackv1alpha1.NetworkStack {
-		s := sample(t, flannelSample)
+		s := smallStack(t)
 		s.Spec.IPFamilies = []networkstackv1alpha1.IPFamily{networkstackv1alpha1.IPv4}
 		s.Spec.IPPools[0].CIDRs = []string{"10.244.0.0/16"}
 		s.Spec.IPPools[0].NodeMaskSizes.IPv6 = nil

@@ -21,7 +21,7 @@ import (
 func TestStalledRollout(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, controlplane.Options{})
-	stack := sample(t, flannelSample)
+	stack := smallStack(t)
 	e.apply(stack)
 	e.waitReady(stack.Name)
 	revision := e.revision("flannel")

@@ -38,7 +38,7 @@ func TestChartSource(t *testing.T) {
 	e := newEnv(t, controlplane.Options{})
 	e.helm("package", filepath.Join(operator.Root(), "charts", "flannel"), "-d", dir)
 	e.helm("repo", "index", dir)
-	stack := sample(t, flannelSample)
+	stack := smallStack(t)
 	e.apply(stack)
 	e.waitReady(stack.Name)
 	running := e.fingerprint()

@@ -61,6 +61,18 @@ func Sample(name string) (*networkstackv1alpha1.NetworkStack, error) {
 	return &stack, yaml.UnmarshalStrict(data, &stack)
 }
 
+// SmallStack is the sample that the binary carries all of, with CNI, kube-proxy and DNS alone: for tests to which the rest would
+// only add time.
+func SmallStack() (*networkstackv1alpha1.NetworkStack, error) {
+	stack, err := Sample("networkstack_flannel.yaml")
+	if err != nil {
+		return nil, err
+	}
+	stack.Spec.CNI.NetworkPolicy = ""
+	stack.Spec.Ingress, stack.Spec.SecondaryNetworks = nil, nil
+	return stack, nil
+}
+
 // ApplyStack applies a stack's spec as kubectl apply --server-side would.
 func ApplyStack(ctx context.Context, c client.Client, stack *networkstackv1alpha1.NetworkStack) error {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&networkstackv1alpha1.NetworkStack{Spec: stack.Spec})
