@@ -14,7 +14,7 @@ func TestObservabilityChart(t *testing.T) {
 	rendered, err := render(t, "observability", "monitoring", `
 monitors:
 - {name: cilium-agent, namespace: kube-system, selector: {k8s-app: cilium}, port: 9962}
-- {name: metallb, namespace: metallb-system, selector: {app: metallb}, port: 7472, path: /m, scheme: https}
+- {name: metallb, namespace: metallb-system, selector: {app: metallb}, port: 7472, path: /m, scheme: https, token: true}
 monitorLabels: {release: prometheus}
 interval: 15s
 dashboards: [{name: cilium, json: '{"title":"a \"b\""}'}]
@@ -64,7 +64,8 @@ dashboardAnnotations: {folder: network}
 			t.Errorf("%v", monitors[i])
 		}
 	}
-	https := map[string]any{"port": "metrics", "path": "/m", "scheme": "https", "interval": "15s", "tlsConfig": map[string]any{"insecureSkipVerify": true}}
+	https := map[string]any{"port": "metrics", "path": "/m", "scheme": "https", "interval": "15s",
+		"bearerTokenFile": "/var/run/secrets/kubernetes.io/serviceaccount/token", "tlsConfig": map[string]any{"insecureSkipVerify": true}}
 	if diff := cmp.Diff([]any{https}, monitors[1]["spec"].(map[string]any)["endpoints"]); diff != "" || services[1].Spec.Ports[0].Port != 7472 {
 		t.Error(diff)
 	}

@@ -181,6 +181,12 @@ func TestOverrideRefused(t *testing.T) {
 			`a.yaml, line 4: "A" is no name: use at most 32 lower-case letters, digits and "-"`,
 			`a.yaml, line 4: "A" is there twice: give each part a name of its own`,
 		}},
+		{"metrics of versions", map[string]string{"a.yaml": "type: Cilium\nmetrics:\n- {name: a, selector: {a: b}, port: 1, before: 1.2.0}\n" +
+			"- {name: a, selector: {a: b}, port: 2, since: 1.2.0, before: 2.0.0}\n- {name: a, selector: {a: b}, port: 3, since: 1.9.0}\n- {name: b, selector: {a: b}, port: 3, since: now, before: then}"}, []string{
+			`a.yaml, line 5: "a" is there twice: give each part a name of its own`,
+			`a.yaml, line 6: "now" is no version: write one such as 1.2.0`,
+			`a.yaml, line 6: "then" is no version: write one such as 1.2.0`,
+		}},
 		{"kinds that are awaited", map[string]string{"a.yaml": "type: Cilium\nawaits: [cilium.io]"}, []string{
 			"a.yaml, line 2: awaits cannot be overridden: remove it",
 		}},

@@ -140,7 +140,7 @@ var ingressRefusals = map[networkstackv1alpha1.IngressType]map[string]string{
 		ingressLimits:     remedyFilter,
 		ingressLogs:       "Istio's logs are the mesh's: set meshConfig.accessLogEncoding there",
 		ingressMetricsOff: "Istio's gateways always serve metrics: remove it",
-		ingressMonitors:   "its chart makes none: make a PodMonitor of port 15020 beside the stack",
+		ingressMonitors:   "its chart makes none: set observability, which does",
 		ingressNamespaces: "an Istio gateway serves the Gateways that select it, wherever they are: restrict who may make these",
 	},
 	networkstackv1alpha1.IngressCilium: {
@@ -165,7 +165,7 @@ var ingressRefusals = map[networkstackv1alpha1.IngressType]map[string]string{
 		ingressClient: remedyClientPolicy, ingressIdle: remedyClientPolicy,
 		ingressRequests: remedyRoutePolicy, ingressConnect: remedyRoutePolicy, ingressBackend: remedyRoutePolicy,
 		ingressMetricsOff: "Envoy always serves metrics: remove it",
-		ingressMonitors:   "its chart makes none: make a PodMonitor of port 19001 beside the stack",
+		ingressMonitors:   "its chart makes none: set observability, which does",
 	},
 	networkstackv1alpha1.IngressGCE: gceRefusals(),
 }

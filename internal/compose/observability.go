@@ -7,12 +7,14 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/catalog"
+	"github.com/networkstack/networkstack/internal/corefile"
 )
 
 // TypeObservability is the component type of monitors and dashboards, and its name in the catalogue.
@@ -154,12 +156,15 @@ func (s *state) targets(r *Release) []target {
 	if r.Spec.Type == string(s.cni) && (s.metrics.monitors || s.metrics.endpoints == networkstackv1alpha1.Disabled) {
 		return nil // its chart makes them, or there is nothing
 	}
+	if s.unmonitored(r) || s.monitoredByAddon(r.Spec.Type) {
+		return nil
+	}
 	derived, _ := ParseValues(r.Spec.DerivedValues)
 	user, _ := ParseValues(r.Spec.Values)
 	values := MergeValues(derived, user)
 	var out []target
 	for _, m := range s.catalog[r.Spec.Type].Metrics {
-		if !served(&m, values) {
+		if !m.Holds(r.Spec.Chart.Version) || !served(&m, values) || monitorsItself(&m, values) {
 			continue
 		}
 		t := target{Metrics: m, job: r.Name, namespace: cmp.Or(m.Namespace, r.Spec.Namespace), port: int64(m.Port)}
@@ -170,6 +175,13 @@ func (s *state) targets(r *Release) []target {
 			if port, whole := v.(int64); whole {
 				t.port = port
 			}
+		}
+		if r.Spec.Type == TypeCoreDNS {
+			port, readable := s.dnsMetrics()
+			if !readable {
+				continue
+			}
+			t.port = port
 		}
 		t.Selector = maps.Clone(m.Selector)
 		for k, v := range t.Selector {
@@ -186,29 +198,107 @@ func served(m *catalog.Metrics, values map[string]any) bool {
 		return true
 	}
 	v, set := lookup(values, m.Switch)
-	if !set || v == nil {
+	if !set {
 		return m.Served
 	}
 	switch v := v.(type) {
+	case nil:
+		return false // which takes away what the chart has
 	case bool:
 		return v
 	case []any:
 		return len(v) > 0
 	case string:
 		host, _, err := net.SplitHostPort(v)
-		ip := net.ParseIP(host)
-		return err == nil && host != "localhost" && (ip == nil || !ip.IsLoopback())
+		return err == nil && !isLoopback(host)
 	default:
 		return true
 	}
 }
 
+// monitorsItself says whether the values have the chart make a monitor of the same pods.
+func monitorsItself(m *catalog.Metrics, values map[string]any) bool {
+	return slices.ContainsFunc(m.Own, func(path string) bool {
+		v, _ := lookup(values, path)
+		on, is := v.(bool)
+		return is && on
+	})
+}
+
+// unmonitored says whether the spec wants no monitors of a component, by a field of the component's own.
+func (s *state) unmonitored(r *Release) bool {
+	if r.Spec.Type == string(s.cni) {
+		return s.spec.CNI.Metrics != nil && s.spec.CNI.Metrics.ServiceMonitors == networkstackv1alpha1.MonitorsDisabled
+	}
+	return slices.ContainsFunc(s.ingress, func(i ingress) bool {
+		return i.component == r.Name && i.Metrics != nil && i.Metrics.ServiceMonitors == networkstackv1alpha1.MonitorsDisabled
+	})
+}
+
+// addonMonitors are the values of kube-prometheus-stack by which it monitors components of a cluster, unless told not to.
+var addonMonitors = map[string]string{TypeCoreDNS: "coreDns.enabled", TypeKubeProxy: "kubeProxy.enabled"}
+
+// monitoredByAddon says whether an add-on monitors components of a type.
+func (s *state) monitoredByAddon(typ string) bool {
+	key, known := addonMonitors[typ]
+	if !known {
+		return false
+	}
+	for i := range s.spec.Addons {
+		a := &s.spec.Addons[i]
+		if a.Chart == nil || cmp.Or(a.Chart.Name, a.Name) != "kube-prometheus-stack" {
+			continue
+		}
+		values := s.userValues[addonsPath.Index(i).String()]
+		off := func(path string) bool {
+			v, set := lookup(values, path)
+			return set && v != true
+		}
+		if !off("kubernetesServiceMonitors.enabled") && !off(key) {
+			return true
+		}
+	}
+	return false
+}
+
+// dnsMetrics is the port on which CoreDNS serves metrics by its Corefile, where somebody else than the pod itself can read them.
+func (s *state) dnsMetrics() (port int64, readable bool) {
+	servers := s.dns.servers
+	if servers == nil {
+		text, _ := s.foundCorefile()
+		servers, _ = corefile.Parse(text) // refused before
+	}
+	for i := range servers {
+		p := servers[i].Find("prometheus")
+		if p == nil || len(p.Args) == 0 { // by itself it listens on the loopback address
+			continue
+		}
+		host, number, err := net.SplitHostPort(p.Args[0])
+		if err != nil || isLoopback(host) {
+			continue
+		}
+		if port, err := strconv.ParseUint(number, 10, 16); err == nil && port > 0 {
+			return int64(port), true
+		}
+	}
+	return 0, false
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 // monitor is what the chart makes a Service and a ServiceMonitor of.
 func (t target) monitor() map[string]any {
-	return map[string]any{
+	out := map[string]any{
 		"name": t.job, "namespace": t.namespace, "selector": plain(t.Selector), "port": t.port,
 		"path": cmp.Or(t.Path, "/metrics"), "scheme": cmp.Or(t.Scheme, "http"),
 	}
+	if t.Token {
+		out["token"] = true
+	}
+	return out
 }
 
 // commonPanels are graphs of what every exporter of Prometheus' client libraries tells.

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
 	"github.com/networkstack/networkstack/internal/catalog"
+	"github.com/networkstack/networkstack/internal/facts"
 )
 
 // observed has these wishes, and a catalogue that knows what serves metrics.
@@ -54,12 +56,65 @@ func TestObservability(t *testing.T) {
 			s.KubeProxy.Values = rawValues(object{"metricsBindAddress": address})
 		})
 	}
+	dns := func(d DNSSpec, in Input) Input {
+		d.Type = DNSCoreDNS
+		in.Stack.Spec.DNS = &d
+		return in
+	}
+	found := func(plugin string) func(*Input) {
+		return func(in *Input) {
+			in.Stack.Spec.Adoption = AdoptionAdopt
+			coreDNSThere(func(i *facts.Installed) {
+				i.Found.Data["Corefile"] = strings.Replace(corefileOfKubeadm, "prometheus :9153", plugin, 1)
+			})(in)
+		}
+	}
+	stack := func(values object) func(*Input) { // kube-prometheus-stack
+		return spec(func(s *NetworkStackSpec) {
+			a := AddonSpec{Name: "monitoring"}
+			a.Chart, a.Version = &ChartReference{Repository: "https://charts.example.com", Name: "kube-prometheus-stack"}, "88.5.3"
+			a.Values = rawValues(values)
+			s.Addons = []AddonSpec{a}
+		})
+	}
+	ingress := func(typ IngressType, m *MetricsSpec, values object) func(*Input) {
+		return spec(func(s *NetworkStackSpec) {
+			i := IngressSpec{Name: "a", Type: typ, Metrics: m}
+			if values != nil {
+				i.Values = rawValues(values)
+			}
+			s.Ingress = []IngressSpec{i}
+		})
+	}
+	const coredns = "coredns@kube-system:9153"
 	for _, tc := range []struct {
 		name  string
 		in    Input
 		want  []string // job@namespace:port
 		needs []string
 	}{
+		{"CoreDNS", dns(DNSSpec{}, flannel()), []string{coredns}, []string{"coredns"}},
+		{"CoreDNS and the caches", dns(DNSSpec{NodeLocalCache: &NodeLocalCacheSpec{Mode: Enabled}}, flannel(spec(func(s *NetworkStackSpec) {
+			s.KubeProxy, s.Adoption = &KubeProxySpec{Mode: KubeProxyIPTables}, AdoptionAdopt
+		}))), []string{coredns, "node-local-dns@kube-system:9253"}, []string{"coredns", "node-local-dns"}},
+		{"CoreDNS on another port", dns(DNSSpec{}, flannel(found("prometheus 0.0.0.0:9154"))), []string{"coredns@kube-system:9154"}, []string{"coredns"}},
+		{"CoreDNS that serves none", dns(DNSSpec{}, flannel(found(""))), nil, nil},
+		{"CoreDNS that serves itself alone", dns(DNSSpec{}, flannel(found("prometheus"))), nil, nil},
+		{"CoreDNS that serves the loopback address alone", dns(DNSSpec{}, flannel(found("prometheus localhost:9153"))), nil, nil},
+		{"CoreDNS that an add-on monitors", dns(DNSSpec{}, flannel(stack(object{}))), nil, nil},
+		{"CoreDNS that an add-on leaves", dns(DNSSpec{}, flannel(stack(object{"coreDns": object{"enabled": false}}))), []string{coredns}, []string{"coredns"}},
+		{"CoreDNS that an add-on leaves with the rest", dns(DNSSpec{}, flannel(stack(object{"kubernetesServiceMonitors": object{"enabled": false}}))), []string{coredns}, []string{"coredns"}},
+		{"kube-proxy that an add-on monitors", flannel(proxyMetrics("0.0.0.0:10249"), stack(object{"coreDns": object{"enabled": false}})), nil, nil},
+		{"Traefik", flannel(ingress(IngressTraefik, nil, nil)), []string{"ingress-a@traefik:9100"}, []string{"ingress-a"}},
+		{"Traefik, on a port of the user's", flannel(ingress(IngressTraefik, nil, object{"ports": object{"metrics": object{"port": 9200}}})),
+			[]string{"ingress-a@traefik:9200"}, []string{"ingress-a"}},
+		{"Traefik, whose chart makes one", flannel(ingress(IngressTraefik, &MetricsSpec{}, nil)), nil, nil},
+		{"Traefik, whose chart makes one by values", flannel(ingress(IngressTraefik, nil, object{"metrics": object{"prometheus": object{
+			"serviceMonitor": object{"enabled": true}}}})), nil, nil},
+		{"Traefik, unmonitored", flannel(ingress(IngressTraefik, &MetricsSpec{ServiceMonitors: MonitorsDisabled}, nil)), nil, nil},
+		{"Traefik without metrics", flannel(ingress(IngressTraefik, &MetricsSpec{Endpoints: Disabled}, nil)), nil, nil},
+		{"Traefik without metrics, by values", flannel(ingress(IngressTraefik, nil, object{"metrics": object{"prometheus": nil}})), nil, nil},
+		{"Cilium, unmonitored", cilium(metrics(MetricsSpec{ServiceMonitors: MonitorsDisabled})), nil, nil},
 		{"Cilium, as its chart is", cilium(), []string{"cilium-agent@kube-system:9962", "cilium-operator@kube-system:9963", "cilium-envoy@kube-system:9964"}, []string{"cilium"}},
 		{"Cilium, with values", cilium(spec(monitorsOf("dns"))), []string{
 			"cilium-agent@kube-system:9000", "cilium-operator@kube-system:9963", "cilium-envoy@kube-system:9964", "cilium-hubble@kube-system:9965"}, []string{"cilium"}},
@@ -96,11 +151,11 @@ func TestObservability(t *testing.T) {
 				}
 				for _, m := range values.Monitors {
 					got = append(got, m.Name+"@"+m.Namespace+":"+m.Port.String())
-					if !strings.Contains(values.Dashboards[0].JSON, `job=\"`+m.Name+`\"`) {
+					if !slices.ContainsFunc(values.Dashboards, func(d struct{ Name, JSON string }) bool { return strings.Contains(d.JSON, `job=\"`+m.Name+`\"`) }) {
 						t.Errorf("the dashboard has nothing of %s", m.Name)
 					}
 				}
-				if len(values.Dashboards) != 1 || values.MonitorLabels["release"] != "x" || strings.Contains(values.Dashboards[0].JSON, "$job") {
+				if len(values.Dashboards) != len(needs) || values.MonitorLabels["release"] != "x" || strings.Contains(values.Dashboards[0].JSON, "$job") {
 					t.Errorf("%+v", values)
 				}
 			}
