@@ -10,9 +10,9 @@ type PoolUnit string
 
 // The units of pools.
 const (
-	// PoolAddresses are given to pods one by one, as Calico does.
+	// PoolAddresses are given to pods one by one, as Calico and the pod subnets of AKS do.
 	PoolAddresses PoolUnit = "Addresses"
-	// PoolNodeRanges are given to nodes, whose pods share them: with Flannel and Cilium.
+	// PoolNodeRanges are given to nodes, whose pods share them: with Flannel and Cilium, on GKE, and with the Overlay of AKS.
 	PoolNodeRanges PoolUnit = "NodeRanges"
 )
 
@@ -33,8 +33,8 @@ const (
 
 // IPPoolStatus says how much of one family of an address pool is given out, as the network plugin's own objects have it.
 type IPPoolStatus struct {
-	// name of the pool in spec.ipPools; "default" when the ranges come from the nodes. A pool that is no longer in the spec, and
-	// that the network plugin still has, keeps its name or is called by its range.
+	// name of the pool in spec.ipPools; "default" when the ranges come from the nodes; of the subnet on AKS. A pool that is no longer
+	// in the spec, and that the network plugin still has, keeps its name or is called by its range.
 	// +required
 	Name string `json:"name,omitempty"`
 

@@ -17,8 +17,8 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionDrifted is True while a live object differs from what was applied.
 	ConditionDrifted = "Drifted"
-	// ConditionPoolsSufficient says whether the address pools have room for what is to come (NetworkStack only). It is absent
-	// while that is not known, and has no bearing on Ready.
+	// ConditionPoolsSufficient says whether the address pools have room for what is to come (NetworkStack only). It is absent until
+	// that was looked at, Unknown where nothing in the cluster tells, and has no bearing on Ready.
 	ConditionPoolsSufficient = "PoolsSufficient"
 	// ConditionContested is present and True while a field is left to somebody who kept putting it back.
 	ConditionContested = "Contested"
@@ -69,6 +69,8 @@ const (
 	ReasonPoolsSufficient      = "PoolsSufficient"
 	ReasonPoolsNearlyExhausted = "NearlyExhausted"
 	ReasonPoolsExhausted       = "Exhausted"
+	// ReasonPoolsUnknown is that nothing in the cluster tells how much room there is; the message says who knows.
+	ReasonPoolsUnknown = "NotKnown"
 )
 
 // Reasons of what happens to certificates.

@@ -166,9 +166,15 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 	if err := mgr.Add(gateways); err != nil {
 		return fmt.Errorf("setting up the watch of GatewayClasses: %w", err)
 	}
+	nodeStates := facts.NewNodeStateWatch(dynamicClient, objects, ctrl.Log.WithName("node-states"), stackWakes.Wake)
+	if err := mgr.Add(nodeStates); err != nil {
+		return fmt.Errorf("setting up the watch of NodeNetworkStates: %w", err)
+	}
 	stacks := &stack.Reconciler{
-		Client:       mgr.GetClient(),
-		Facts:        &facts.Discoverer{Reader: mgr.GetClient(), Version: version, Live: mgr.GetAPIReader(), Gateways: gateways},
+		Client: mgr.GetClient(),
+		Facts: &facts.Discoverer{
+			Reader: mgr.GetClient(), Version: version, Live: mgr.GetAPIReader(), Gateways: gateways, NodeStates: nodeStates,
+		},
 		Catalog:      known,
 		Recorder:     recorder,
 		Allocations:  facts.NewAllocationWatch(dynamicClient, objects, ctrl.Log.WithName("allocations"), stackWakes.Wake),

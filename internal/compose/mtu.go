@@ -54,7 +54,7 @@ type mtuPlan struct {
 	pod int
 	// node is the smallest MTU of the nodes' interfaces in bytes; 0 when none is known.
 	node int
-	// nodeName says whose MTU that is: "node n3" or "spec.cluster.nodeMTU".
+	// nodeName says whose MTU that is: "node n3", "node n3 (NodeNetworkState)" or "spec.cluster.nodeMTU".
 	nodeName string
 	// parts are what encapsulation and encryption take.
 	parts []overhead
@@ -164,6 +164,9 @@ func (s *state) nodeMTU() (mtu int, whose string, known int) {
 		known++
 		if mtu == 0 || n.MTU < mtu {
 			mtu, whose = n.MTU, "node "+n.Name
+			if n.MTUSource != "" {
+				whose += " (" + n.MTUSource + ")"
+			}
 		}
 	}
 	return mtu, whose, known

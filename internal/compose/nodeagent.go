@@ -18,7 +18,11 @@ func (s *state) usesNodeAgent() bool {
 
 // nodeAgentRelease is the agent. Its image is taken from where the operator has it: that one could be pulled.
 func (s *state) nodeAgentRelease() Release {
-	r := s.release(nameNodeAgent, TypeNodeAgent, stageNodeAgent, nodeAgentPath, s.spec.NodeAgent.ComponentSettings, s.nodeAgentValues())
+	stage := int32(stageNodeAgent)
+	if s.kubeProxyMode == networkstackv1alpha1.KubeProxyNFTables {
+		stage = stageFirstAgent
+	}
+	r := s.release(nameNodeAgent, TypeNodeAgent, stage, nodeAgentPath, s.spec.NodeAgent.ComponentSettings, s.nodeAgentValues())
 	if r.Spec.Sources != nil {
 		r.Spec.Sources.ImageRegistry = ""
 	}

@@ -23,18 +23,35 @@ type InstalledPools struct {
 	Pools []ippools.Pool
 	// Source of what is given out of them.
 	Source facts.AllocationSource
+	// FromBooks says that what is given out tells the pools as well.
+	FromBooks bool
 	// WayOut is what to do when they are full.
 	WayOut string
+	// Unknown says why it is not known how much room there is, where it is not.
+	Unknown string
 }
 
-// PoolsOf finds the pools that the components there are have. There are none for a network plugin that is not installed here.
+// PoolsOf finds the pools that the components there are have, and what is known of those of a network plugin that somebody else runs.
 func PoolsOf(in Input) InstalledPools {
 	p := poolFinder{spec: &in.Stack.Spec, facts: in.Facts, existing: in.Existing}
+	switch p.spec.CNI.Type {
+	case networkstackv1alpha1.CNIAWSVPC:
+		return InstalledPools{Unknown: unknownAWS}
+	case networkstackv1alpha1.CNIAzure:
+		return InstalledPools{Source: facts.AllocationsOfAzure, FromBooks: true, WayOut: wayOutAzure, Unknown: unknownAzure}
+	case networkstackv1alpha1.CNIGKE:
+		out := p.fromNodes(p.familiesOfNodes())
+		out.Unknown = unknownGKE
+		return out
+	case networkstackv1alpha1.CNIExternal:
+		return p.external()
+	default:
+	}
 	for _, c := range []struct {
 		name string
 		find func(values map[string]any) InstalledPools
 	}{
-		{nameFlannel, p.flannel}, {nameCilium, p.cilium}, {nameCalico, p.calico},
+		{nameFlannel, p.flannel}, {nameCilium, p.cilium}, {nameCalico, p.calico}, {nameWeaveNet, p.weave},
 	} {
 		spec, there := in.Existing[c.name]
 		if !there {
@@ -67,8 +84,63 @@ const (
 	wayOutNodes = "kube-controller-manager gives out these ranges: remove nodes that are not needed, or let its --cluster-cidr be a " +
 		"wider range that holds the present one, and state that in ipPools"
 	wayOutCilium = "add a CIDR to ipPools, which interrupts nothing"
+	wayOutAzure  = "it is set up in AKS: add a node pool with another pod subnet, or with Overlay another range (az aks update)"
 	wayOutCalico = "add a pool to ipPools, which interrupts nothing; a full one can be disabled, drained and removed"
 )
+
+// Why it is not known how much room there is.
+const (
+	unknownNodes = "what range kube-controller-manager gives out node ranges of is not known: state it in ipPools"
+	unknownAWS   = "pods have addresses of the VPC's subnets, of which Amazon keeps the books, outside of the cluster: " +
+		"awscni_assigned_ip_addresses and awscni_total_ip_addresses in the agents' metrics (port 61678) tell of each node"
+	unknownAzure = "AKS tells in NodeNetworkConfigs, and this cluster has none: the subnets of the nodes have the books, in Azure"
+	unknownGKE   = "how large the range is that GKE gives out node ranges of is not in the cluster: look at its secondary ranges in GKE"
+	unknownWeave = "Weave Net's agents divide the range among themselves and keep no books in the cluster: weave_ips and weave_max_ips in " +
+		"their metrics (port 6782) tell"
+	unknownExternal = "the network plugin is somebody else's, and so are its pools"
+)
+
+// familiesOfNodes are the families of which nodes have ranges, each with the CIDR that the spec has of it, if it has one alone.
+func (p poolFinder) familiesOfNodes() map[networkstackv1alpha1.IPFamily]string {
+	out := map[networkstackv1alpha1.IPFamily]string{}
+	for _, n := range p.facts.Nodes {
+		for _, prefix := range n.PodCIDRs {
+			f := familyOf(prefix.Addr())
+			out[f] = string(f) // no range
+		}
+	}
+	stated := map[networkstackv1alpha1.IPFamily][]string{}
+	for _, pool := range p.spec.IPPools {
+		for _, cidr := range pool.CIDRs {
+			if prefix, err := netip.ParsePrefix(cidr); err == nil {
+				f := familyOf(prefix.Addr())
+				stated[f] = append(stated[f], cidr)
+			}
+		}
+	}
+	for f := range out {
+		if len(stated[f]) == 1 {
+			out[f] = stated[f][0]
+		}
+	}
+	return out
+}
+
+// external has the pools of network plugins of others that always take the ranges that nodes have.
+func (p poolFinder) external() InstalledPools {
+	found := p.facts.CNIs()
+	others := func(i facts.Installed) bool {
+		return i.Type != facts.InstalledFlannel && i.Type != facts.InstalledKubeRouter
+	}
+	if len(found) == 0 || slices.ContainsFunc(found, others) {
+		return InstalledPools{Unknown: unknownExternal}
+	}
+	return p.fromNodes(p.familiesOfNodes())
+}
+
+func (p poolFinder) weave(map[string]any) InstalledPools {
+	return InstalledPools{Unknown: unknownWeave}
+}
 
 func (p poolFinder) flannel(values map[string]any) InstalledPools {
 	return p.fromNodes(map[networkstackv1alpha1.IPFamily]string{ipv4: text(values, "podCidr"), ipv6: text(values, "podCidrv6")})
@@ -77,7 +149,7 @@ func (p poolFinder) flannel(values map[string]any) InstalledPools {
 // fromNodes are the ranges that kube-controller-manager gives to nodes. What they are part of is known when the spec or kubeadm
 // says so; a range that was derived from the nodes holds no others.
 func (p poolFinder) fromNodes(wanted map[networkstackv1alpha1.IPFamily]string) InstalledPools {
-	out := InstalledPools{Source: facts.AllocationsOfNodes, WayOut: wayOutNodes}
+	out := InstalledPools{Source: facts.AllocationsOfNodes, WayOut: wayOutNodes, Unknown: unknownNodes}
 	for _, f := range []networkstackv1alpha1.IPFamily{ipv4, ipv6} {
 		if wanted[f] == "" {
 			continue

@@ -46,11 +46,9 @@ func TestPoolsOf(t *testing.T) {
 			"default IPv4 [10.244.0.0/16] Addresses [IPv4/all() IPv4/rack in {'7'}]", "more IPv4 [10.245.0.0/20] Addresses [IPv4/all() IPv4/rack in {'7'}]",
 			"rack IPv4 [10.246.0.0/20] Addresses [IPv4/rack in {'7'}]", "off IPv4 [10.247.0.0/20] Addresses disabled [IPv4/all() IPv4/rack in {'7'}]",
 		}},
-		{"External", external(), "", nil},
-		{"AWS", input(CNIAWSVPC, noPools), "", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := PoolsOf(tc.in); len(got.Pools) > 0 {
+			if got := PoolsOf(tc.in); len(got.Pools) > 0 || got.Unknown != "" {
 				t.Errorf("pools before there is a component: %v", got)
 			}
 			tc.in.Existing = map[string]NetworkComponentSpec{}
@@ -61,8 +59,58 @@ func TestPoolsOf(t *testing.T) {
 			if diff := cmp.Diff(tc.want, poolTexts(got)); diff != "" || got.Source != tc.source {
 				t.Errorf("source %q, pools (-want +got):\n%s", got.Source, diff)
 			}
-			if (got.WayOut == "") != (tc.source == "") {
-				t.Errorf("way out: %q", got.WayOut)
+			if got.WayOut == "" {
+				t.Error("no way out")
+			}
+		})
+	}
+}
+
+// TestPoolsOfOthers wants what is known of pools that are not set up here, and else who knows.
+func TestPoolsOfOthers(t *testing.T) {
+	ranges := cluster(func(s *facts.Snapshot) {
+		s.Nodes[0].PodCIDRs, s.Nodes[1].PodCIDRs = prefixes("10.8.0.0/24", "fd00:8::/64"), prefixes("10.8.1.0/24", "fd00:8:0:1::/64")
+	})
+	agentOf := func(of facts.InstalledType) func(*Input) {
+		return there(facts.Installed{Type: of, Namespace: "kube-system", Name: "agent"})
+	}
+	kubeadmSays := cluster(func(s *facts.Snapshot) { s.PodSubnets = prefixes("10.8.0.0/16") })
+	theirs := []string{"default IPv4 [] NodeRanges one each [IPv4]", "default IPv6 [] NodeRanges one each [IPv6]"}
+	for _, tc := range []struct {
+		name    string
+		in      Input
+		source  facts.AllocationSource
+		books   bool
+		want    []string
+		unknown string
+	}{
+		{"AWS", input(CNIAWSVPC, noPools), "", false, nil, "awscni_assigned_ip_addresses"},
+		{"AKS", azure(), "NodeNetworkConfig", true, nil, "NodeNetworkConfigs"},
+		{"GKE", google(ranges), "Node", false, theirs, "secondary ranges in GKE"},
+		{"GKE, nodes without ranges", google(cluster(func(s *facts.Snapshot) { s.Nodes[0].PodCIDRs, s.Nodes[1].PodCIDRs = nil, nil })), "Node", false, nil, "secondary ranges in GKE"},
+		{"Weave Net", weave(), "", false, nil, "weave_max_ips"},
+		{"somebody's Calico", external(ranges), "", false, nil, "somebody else's"},
+		{"nothing that is known", input(CNIExternal, ranges), "", false, nil, "somebody else's"},
+		{"somebody's Flannel, by the spec", input(CNIExternal, ranges, agentOf(facts.InstalledFlannel), firstPool(func(p *IPPool) { p.Name, p.CIDRs = "theirs", []string{"10.8.0.0/20"} })),
+			"Node", false, []string{"theirs IPv4 [10.8.0.0/20] NodeRanges one each [IPv4]", theirs[1]}, "kube-controller-manager"},
+		{"somebody's Flannel, by two pools", input(CNIExternal, ranges, agentOf(facts.InstalledFlannel), secondPool(poolOf("more", "10.9.0.0/16"))), "Node", false, theirs, "kube-controller-manager"},
+		{"somebody's Flannel", input(CNIExternal, noPools, ranges, agentOf(facts.InstalledFlannel)), "Node", false, theirs, "kube-controller-manager"},
+		{"somebody's Flannel by kubeadm", input(CNIExternal, noPools, ranges, kubeadmSays, agentOf(facts.InstalledFlannel)), "Node", false, []string{
+			"default IPv4 [10.8.0.0/16] NodeRanges one each [IPv4]", theirs[1],
+		}, "kube-controller-manager"},
+		{"somebody's Flannel and Calico", external(ranges, agentOf(facts.InstalledFlannel)), "", false, nil, "somebody else's"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tc.in.Existing = map[string]NetworkComponentSpec{}
+			for _, r := range Compose(tc.in).Releases {
+				tc.in.Existing[r.Name] = r.Spec
+			}
+			got := PoolsOf(tc.in)
+			if diff := cmp.Diff(tc.want, poolTexts(got)); diff != "" || got.Source != tc.source || got.FromBooks != tc.books {
+				t.Errorf("source %q, from books: %v, pools (-want +got):\n%s", got.Source, got.FromBooks, diff)
+			}
+			if !strings.Contains(got.Unknown, tc.unknown) {
+				t.Errorf("%q", got.Unknown)
 			}
 		})
 	}

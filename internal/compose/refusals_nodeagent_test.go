@@ -61,6 +61,13 @@ func TestNodeAgent(t *testing.T) {
 	if diff := cmp.Diff([]string{"node-agent", "cilium"}, names); diff != "" || stages[0] <= stageKubeProxy || stages[0] >= stageDefinitions {
 		t.Errorf("%v at %v: %s", names, stages, diff)
 	}
+	// What a kube-proxy in nftables mode removes when it starts has to be known before.
+	first := accepted(t, flannel(withoutKubeProxy, withAgent, mode(KubeProxyNFTables)))
+	before, _ := releaseNamed(t, first, "node-agent")
+	proxy, _ := releaseNamed(t, first, "kube-proxy")
+	if before.Spec.Stage >= proxy.Spec.Stage {
+		t.Errorf("the agent is at stage %d, kube-proxy at %d", before.Spec.Stage, proxy.Spec.Stage)
+	}
 	release, got := releaseNamed(t, r, "node-agent")
 	want := map[string]any{"image": "registry.example.com/networkstack-operator:v1", "apiServer": map[string]any{"host": "192.168.10.10", "port": int64(6443)}}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -174,7 +174,7 @@ var (
 	})
 	ruleNFTablesIPVS = refuses(AreaKubeProxy, Rule{
 		ID:     "PROXY-NFTABLES-IPVS",
-		When:   "kube-proxy is to go to mode NFTables, and a node has virtual servers of IPVS that somebody else made. The node agent tells, if it runs before.",
+		When:   "kube-proxy is to go to mode NFTables, and a node has virtual servers of IPVS that somebody else made. The node agent tells; with nodeAgent Enabled it comes before kube-proxy in this mode.",
 		Remedy: "Take them away, or choose IPTables.",
 		Source: "kube-proxy (platformCleanup): in nftables mode it flushes IPVS when it starts.",
 	})

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net/netip"
@@ -33,13 +34,17 @@ const (
 	AllocationsOfCilium AllocationSource = "CiliumNode"
 	// AllocationsOfCalico are the addresses in IPAMBlocks, by Calico's IPAM.
 	AllocationsOfCalico AllocationSource = "IPAMBlock"
+	// AllocationsOfAzure are the ranges and addresses in NodeNetworkConfigs, by AKS.
+	AllocationsOfAzure AllocationSource = "NodeNetworkConfig"
 )
 
 // Allocations are what a network plugin has given out.
 type Allocations struct {
 	// Known says that they have been looked at. Else List means nothing.
 	Known bool
-	List  []pools.Allocation
+	// Absent says that the cluster has no such books.
+	Absent bool
+	List   []pools.Allocation
 }
 
 // InUse is what is given out of a range: how many node ranges or addresses of blocks, and on which nodes.
@@ -84,6 +89,9 @@ var booksOf = map[AllocationSource]books{
 	},
 	AllocationsOfCalico: {
 		resource: schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: "ipamblocks"}, read: readIPAMBlock,
+	},
+	AllocationsOfAzure: {
+		resource: schema.GroupVersionResource{Group: "acn.azure.com", Version: "v1alpha", Resource: "nodenetworkconfigs"}, read: readNodeNetworkConfig,
 	},
 }
 
@@ -154,7 +162,7 @@ func (w *AllocationWatch) Of(source AllocationSource) Allocations {
 		return Allocations{}
 	}
 	list, known := w.books.list()
-	out := Allocations{Known: known}
+	out := Allocations{Known: known, Absent: w.books.absent()}
 	for _, obj := range list {
 		if p, ok := obj.(*page); ok {
 			out.List = append(out.List, p.allocations...)
@@ -175,7 +183,7 @@ func (w *AllocationWatch) begin(ctx context.Context) {
 		client: w.client, definitions: w.definitions, log: w.log, resource: b.resource, changed: w.changed,
 		keep: func(u *unstructured.Unstructured) runtime.Object {
 			return &page{
-				ObjectMeta:  metav1.ObjectMeta{Name: u.GetName(), ResourceVersion: u.GetResourceVersion()},
+				ObjectMeta:  metav1.ObjectMeta{Namespace: u.GetNamespace(), Name: u.GetName(), ResourceVersion: u.GetResourceVersion()},
 				allocations: b.read(u),
 			}
 		},
@@ -259,4 +267,51 @@ func readIPAMBlock(u *unstructured.Unstructured) []pools.Allocation {
 		}
 	}
 	return []pools.Allocation{out}
+}
+
+// azureReserved is how many addresses of each of its subnets Azure keeps for itself.
+const azureReserved = 5
+
+// readNodeNetworkConfig finds what a node has of AKS: with Overlay a range of its own, else addresses of a subnet, one by one or in
+// blocks, and one for the node's part in it.
+func readNodeNetworkConfig(u *unstructured.Unstructured) []pools.Allocation {
+	var out []pools.Allocation
+	containers, _, _ := unstructured.NestedSlice(u.Object, "status", "networkContainers")
+	for _, entry := range containers {
+		c, _ := entry.(map[string]any)
+		text := func(key string) string { t, _ := c[key].(string); return t }
+		a := pools.Allocation{Pool: cmp.Or(text("subnetName"), "default"), Node: u.GetName()}
+		if text("type") == "overlay" {
+			for _, keys := range [][2]string{{"primaryIP", "subnetAddressSpace"}, {"primaryIPV6", "subnetAddressSpaceV6"}} {
+				own, err := netip.ParsePrefix(text(keys[0]))
+				if err != nil {
+					continue
+				}
+				a.Range, a.Of = own.Masked(), netip.Prefix{}
+				if of, err := netip.ParsePrefix(text(keys[1])); err == nil && of.Bits() < own.Bits() && of.Contains(own.Addr()) {
+					a.Of = of.Masked() // else it is not said what the range is part of
+				}
+				out = append(out, a)
+			}
+			continue
+		}
+		subnet, err := netip.ParsePrefix(text("subnetAddressSpace"))
+		if err != nil {
+			continue
+		}
+		a.Range, a.Of, a.Block, a.Reserved = subnet.Masked(), subnet.Masked(), true, azureReserved
+		a.Used = 1
+		assigned, _, _ := unstructured.NestedSlice(c, "ipAssignments")
+		for _, e := range assigned {
+			assignment, _ := e.(map[string]any)
+			ip, _ := assignment["ip"].(string)
+			if block, err := netip.ParsePrefix(ip); err == nil {
+				a.Used += pools.Size(block)
+			} else if _, err := netip.ParseAddr(ip); err == nil {
+				a.Used++
+			}
+		}
+		out = append(out, a)
+	}
+	return out
 }

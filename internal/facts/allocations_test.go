@@ -70,6 +70,26 @@ spec: {affinity: "host:node-1", cidr: 10.244.0.64/30, strictAffinity: false, all
 			counted("fd00::/122", "", 0),
 		}},
 		{"a block of nothing", AllocationsOfCalico, `{metadata: {name: a}, spec: {cidr: x}}`, nil},
+		{"AKS, Overlay", AllocationsOfAzure, `
+metadata: {name: aks-1, namespace: kube-system}
+status: {assignedIPCount: 256, networkContainers: [{assignmentMode: static, type: overlay, nodeIP: 10.224.0.4, primaryIP: 10.244.1.0/24,
+  subnetAddressSpace: 10.244.0.0/16, subnetName: routingdomain_overlaysubnet, primaryIPV6: "fd00:8:1::/64", subnetAddressSpaceV6: "fd00:8:1::/64"}]}`, []pools.Allocation{
+			{Pool: "routingdomain_overlaysubnet", Range: netip.MustParsePrefix("10.244.1.0/24"), Node: "aks-1", Of: netip.MustParsePrefix("10.244.0.0/16")},
+			{Pool: "routingdomain_overlaysubnet", Range: netip.MustParsePrefix("fd00:8:1::/64"), Node: "aks-1"},
+		}},
+		{"AKS, addresses of a subnet", AllocationsOfAzure, `
+metadata: {name: aks-1}
+status: {assignedIPCount: 2, networkContainers: [{type: vnet, primaryIP: 10.241.0.21, subnetAddressSpace: 10.241.0.0/16, subnetName: pods,
+  ipAssignments: [{name: a, ip: 10.241.0.24}, {name: b, ip: 10.241.0.25}, {name: c, ip: none}]}]}`, []pools.Allocation{
+			{Pool: "pods", Range: netip.MustParsePrefix("10.241.0.0/16"), Node: "aks-1", Block: true, Used: 3, Of: netip.MustParsePrefix("10.241.0.0/16"), Reserved: 5},
+		}},
+		{"AKS, blocks of a subnet", AllocationsOfAzure, `
+metadata: {name: aks-1}
+status: {networkContainers: [{assignmentMode: static, type: vnetblock, primaryIP: 10.224.0.8/30, subnetAddressSpace: 10.224.0.0/14,
+  ipAssignments: [{name: a, ip: 10.224.0.12/30}, {name: b, ip: 10.224.0.32/28}]}, {type: vnet, subnetAddressSpace: none}]}`, []pools.Allocation{
+			{Pool: "default", Range: netip.MustParsePrefix("10.224.0.0/14"), Node: "aks-1", Block: true, Used: 21, Of: netip.MustParsePrefix("10.224.0.0/14"), Reserved: 5},
+		}},
+		{"AKS, a new node", AllocationsOfAzure, `{metadata: {name: aks-1}, spec: {requestedIPCount: 16}}`, nil},
 		{"nothing at all", AllocationsOfCalico, `{metadata: {name: a}}`, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -188,12 +208,16 @@ func TestAllocationWatch(t *testing.T) {
 	if got := w.watch.Of(AllocationsOfCilium); got.Known {
 		t.Errorf("known before there is anything: %v", got)
 	}
+	w.eventually(AllocationsOfCilium, func(a Allocations) bool { return a.Absent && !a.Known })
+	for len(w.woken) > 0 {
+		<-w.woken // that there is no such kind is news
+	}
 	w.node("a", "10.244.0.0/24")
 	if n := w.lists(); n > 0 {
 		t.Errorf("%d requests for objects of a kind that is not defined", n)
 	}
 	w.define(AllocationsOfCilium)
-	w.eventually(AllocationsOfCilium, func(a Allocations) bool { return a.Known && len(a.List) == 1 })
+	w.eventually(AllocationsOfCilium, func(a Allocations) bool { return a.Known && !a.Absent && len(a.List) == 1 })
 	select {
 	case <-w.woken:
 	case <-time.After(time.Minute):
@@ -214,7 +238,7 @@ func TestAllocationWatch(t *testing.T) {
 	if err := w.crds.Resource(definitions).Delete(t.Context(), "ciliumnodes.cilium.io", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually(AllocationsOfCilium, func(a Allocations) bool { return !a.Known })
+	w.eventually(AllocationsOfCilium, func(a Allocations) bool { return !a.Known && a.Absent })
 	w.define(AllocationsOfCilium)
 	w.eventually(AllocationsOfCilium, func(a Allocations) bool { return len(a.List) == 51 })
 	if got := w.watch.Of(AllocationsNowhere); got.Known {

@@ -17,6 +17,7 @@ const (
 	PodMonitors     = "podmonitors.monitoring.coreos.com"
 	Certificates    = "certificates.cert-manager.io"
 	BackendConfigs  = "backendconfigs.cloud.google.com"
+	nodeStateCRD    = "nodenetworkstates.nmstate.io"
 )
 
 // Definition is the metadata of a CustomResourceDefinition, all that facts read of one.
@@ -26,7 +27,7 @@ func Definition() *metav1.PartialObjectMetadata {
 
 // IsDefinition says whether a definition of this name is one that facts look for.
 func IsDefinition(name string) bool {
-	return slices.Contains([]string{ServiceMonitors, PodMonitors, Certificates, BackendConfigs}, name) ||
+	return slices.Contains([]string{ServiceMonitors, PodMonitors, Certificates, BackendConfigs, nodeStateCRD}, name) ||
 		IsGatewayDefinition(name)
 }
 

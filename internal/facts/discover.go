@@ -38,6 +38,8 @@ type Discoverer struct {
 	Live client.Reader
 	// Gateways watches GatewayClasses; nil means that nobody asks about them.
 	Gateways *GatewayWatch
+	// NodeStates watches NodeNetworkStates; nil means that nobody asks about them.
+	NodeStates *NodeStateWatch
 
 	mu          sync.Mutex
 	version     string
@@ -60,6 +62,13 @@ func (d *Discoverer) Discover(ctx context.Context) (*Snapshot, error) {
 	}
 	if s.Nodes, err = d.nodes(ctx); err != nil {
 		return nil, fmt.Errorf("listing nodes: %w", err)
+	}
+	if d.NodeStates != nil {
+		defined, err := d.defined(ctx, nodeStateCRD)
+		if err != nil {
+			return nil, fmt.Errorf("looking for the definition %s: %w", nodeStateCRD, err)
+		}
+		s.NodeStatesPending = !d.NodeStates.fill(s.Nodes) && defined
 	}
 	if s.Installed, err = d.installed(ctx, s); err != nil {
 		return nil, fmt.Errorf("listing DaemonSets: %w", err)

@@ -34,6 +34,8 @@ type kindWatch struct {
 	mu sync.Mutex
 	// objects has those there are; nil while their kind is not defined.
 	objects cache.SharedIndexInformer
+	// asked says whether it has been seen if the kind is defined; nil before it was asked.
+	asked cache.InformerSynced
 }
 
 // run watches until ctx ends.
@@ -44,7 +46,7 @@ func (w *kindWatch) run(ctx context.Context) {
 			o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
 		}).Informer()
 	end := context.CancelFunc(func() {})
-	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	handler, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) {
 			end()
 			end = w.open(ctx)
@@ -59,6 +61,14 @@ func (w *kindWatch) run(ctx context.Context) {
 		w.log.Error(err, "definitions cannot be watched", "resource", name)
 		return
 	}
+	w.mu.Lock()
+	w.asked = handler.HasSynced
+	w.mu.Unlock()
+	go func() {
+		if cache.WaitForCacheSync(ctx.Done(), handler.HasSynced) {
+			w.changed()
+		}
+	}()
 	informer.RunWithContext(ctx)
 }
 
@@ -113,4 +123,11 @@ func (w *kindWatch) list() ([]any, bool) {
 		return nil, false
 	}
 	return w.objects.GetStore().List(), true
+}
+
+// absent says that the kind is not defined; false while that is not known.
+func (w *kindWatch) absent() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.objects == nil && w.asked != nil && w.asked()
 }

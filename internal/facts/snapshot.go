@@ -46,6 +46,8 @@ type Snapshot struct {
 	Allocations Allocations
 	// Nodes are the cluster's nodes, ordered by name.
 	Nodes []Node
+	// NodeStatesPending says that something tells the nodes' interfaces, and has not been looked at yet.
+	NodeStatesPending bool
 	// OwnKeys is the user's own Secret with the keys of the network plugin's encryption; nil where there is none, or it was not looked at.
 	OwnKeys *OwnKeys
 	// NetworkPolicies is the number of them, at most ManyPolicies, where nothing enforces them; else they are not counted.
@@ -107,8 +109,10 @@ type Node struct {
 	// for a while, and that such pods tolerate anyway, are left out.
 	Labels map[string]string
 	Taints []corev1.Taint
-	// MTU of the underlay interface in bytes, from the annotation networkstack.io/mtu; 0 when unknown.
-	MTU int
+	// MTU of the underlay interface in bytes; 0 when unknown. It is from the annotation networkstack.io/mtu, unless MTUSource names
+	// another source.
+	MTU       int
+	MTUSource string
 }
 
 // InstalledType is what a workload that was found is.

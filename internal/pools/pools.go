@@ -29,6 +29,8 @@ type Pool struct {
 	Groups []string
 	// Disabled pools give nothing more out.
 	Disabled bool
+	// Reserved addresses of each of the CIDRs are given to nobody.
+	Reserved int64
 }
 
 // Allocation is a range that was given to a node, or a block with addresses that were given to pods.
@@ -40,6 +42,9 @@ type Allocation struct {
 	// Block says that the addresses are given out one by one. Used is how many are.
 	Block bool
 	Used  int64
+	// Of is the pool's own range, where the books say so, and Reserved how many addresses of that are given to nobody.
+	Of       netip.Prefix
+	Reserved int64
 }
 
 // Usage is a Pool and what is given out of it.
@@ -117,10 +122,17 @@ func Capacity(p Pool) int64 {
 		if p.Unit == networkstackv1alpha1.PoolNodeRanges {
 			bits = mask - c.Bits()
 		}
-		sum = add(sum, power(bits))
+		size := power(bits)
+		if p.Unit == networkstackv1alpha1.PoolAddresses {
+			size = max(size-p.Reserved, 0)
+		}
+		sum = add(sum, size)
 	}
 	return sum
 }
+
+// Size is how many addresses a range has; at most Most.
+func Size(p netip.Prefix) int64 { return power(p.Addr().BitLen() - p.Bits()) }
 
 // power of two, at most Most; 0 for a negative exponent.
 func power(bits int) int64 {

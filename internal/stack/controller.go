@@ -64,6 +64,8 @@ type Reconciler struct {
 		endpoint networkstackv1alpha1.Endpoint
 		at       time.Time
 	}
+	// statesPending is since when the nodes' interfaces are waited for; zero while they are not.
+	statesPending time.Time
 	// announced is the revision of the catalogue that was told of last.
 	announced atomic.Int64
 	policies  policies
@@ -229,6 +231,9 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 	s.catalog = &known
 	if s.facts, s.factsErr = r.Facts.Discover(ctx); s.factsErr != nil {
 		s.requeueIn = factsRetry
+		return
+	}
+	if s.waits = r.waitsForNodeStates(s, time.Now()); s.waits {
 		return
 	}
 	in := compose.Input{

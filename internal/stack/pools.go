@@ -40,6 +40,8 @@ type poolsSeen struct {
 	known  bool
 	usage  []pools.Usage
 	wayOut string
+	// unknown says why it is not known how much room there is, if it is not.
+	unknown string
 }
 
 // lookAtPools finds out what is given out of the pools that are installed. The composition reads it as well.
@@ -53,10 +55,17 @@ func (r *Reconciler) lookAtPools(in compose.Input) poolsSeen {
 		watched = facts.AllocationsIn(in.Facts.Nodes)
 	}
 	in.Facts.Allocations = watched
-	if len(installed.Pools) == 0 {
-		return poolsSeen{known: true}
+	if installed.FromBooks {
+		installed.Pools = pools.Found(watched.List)
 	}
-	return poolsSeen{known: watched.Known, usage: pools.Count(installed.Pools, watched.List), wayOut: installed.WayOut}
+	seen := poolsSeen{wayOut: installed.WayOut, unknown: installed.Unknown}
+	switch {
+	case installed.Source == facts.AllocationsNowhere, watched.Absent && installed.FromBooks:
+		seen.known = true
+	default:
+		seen.known, seen.usage = watched.Known, pools.Count(installed.Pools, watched.List)
+	}
+	return seen
 }
 
 // settlePools puts what is known of the pools into a status that is otherwise finished, and says what is to be told when it is
@@ -89,7 +98,11 @@ func settlePools(
 	case networkstackv1alpha1.PoolExhausted:
 		set(metav1.ConditionFalse, networkstackv1alpha1.ReasonPoolsExhausted, v.Message+": "+s.pools.wayOut)
 	default:
-		status.Clear(&wanted.Conditions, networkstackv1alpha1.ConditionPoolsSufficient)
+		if s.pools.unknown == "" {
+			status.Clear(&wanted.Conditions, networkstackv1alpha1.ConditionPoolsSufficient)
+			break
+		}
+		set(metav1.ConditionUnknown, networkstackv1alpha1.ReasonPoolsUnknown, s.pools.unknown)
 	}
 	return v.Events, v.LookAgain, nil
 }

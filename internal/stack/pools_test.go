@@ -52,6 +52,12 @@ func TestSettlePools(t *testing.T) {
 		{"what gets better waits", 77 * time.Second, flannelPool(10), false, "", 59 * time.Second, 0},
 		{"has waited, too", 137 * time.Second, flannelPool(10), false, "10 +PoolsSufficient: every address pool has room", 0, 1},
 		{"no pools any more", 138 * time.Second, poolsSeen{known: true}, false, "- none", 0, 0},
+		{"ranges of nobody knows what", 200 * time.Second, poolsSeen{known: true, unknown: "ask Amazon", usage: []pools.Usage{{Allocated: 2, Pool: pools.Pool{
+			Name: "default", Family: networkstackv1alpha1.IPv4, Unit: networkstackv1alpha1.PoolNodeRanges, Groups: []string{"IPv4"},
+		}}}}, false, "2 ?NotKnown: ask Amazon", 0, 0},
+		{"is said once", 300 * time.Second, poolsSeen{known: true, unknown: "ask Amazon", usage: []pools.Usage{{Allocated: 2, Pool: pools.Pool{
+			Name: "default", Family: networkstackv1alpha1.IPv4, Unit: networkstackv1alpha1.PoolNodeRanges, Groups: []string{"IPv4"},
+		}}}}, false, "", 0, 0},
 	} {
 		t.Run(step.name, func(t *testing.T) {
 			now := start.Add(step.after)

@@ -311,10 +311,26 @@ func reads(t *testing.T, source facts.AllocationSource) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{resource.Group}, Resources: []string{resource.Resource}, Verbs: []string{"get", "list", "watch"}}
 }
 
-// TestOperatorCanReadAllocations wants the operator to see how full pools are.
+// TestOperatorCanReadAllocations wants the operator to see how full pools are, and what is told of nodes' interfaces.
 func TestOperatorCanReadAllocations(t *testing.T) {
 	t.Parallel()
 	rules := installedRules(t)
+	azure, _ := facts.AllocationResource(facts.AllocationsOfAzure)
+	for _, resource := range []schema.GroupVersionResource{azure, facts.NodeStates} {
+		rule := rbacv1.PolicyRule{APIGroups: []string{resource.Group}, Resources: []string{resource.Resource}, Verbs: []string{"list", "watch"}}
+		var held []rbacv1.PolicyRule
+		for _, r := range rules[operatorRole] {
+			if slices.Contains(r.APIGroups, resource.Group) {
+				held = append(held, r)
+			}
+		}
+		if ok, missing := validation.Covers(held, []rbacv1.PolicyRule{rule}); !ok {
+			t.Errorf("missing in role.yaml:\n%s", format(missing))
+		}
+		if ok, excess := validation.Covers([]rbacv1.PolicyRule{rule}, held); !ok {
+			t.Errorf("nobody needs this, remove it from role.yaml:\n%s", format(excess))
+		}
+	}
 	for _, source := range []facts.AllocationSource{facts.AllocationsOfCilium, facts.AllocationsOfCalico} {
 		if ok, missing := validation.Covers(rules.all(), []rbacv1.PolicyRule{reads(t, source)}); !ok {
 			t.Errorf("%s cannot be watched:\n%s", source, format(missing))
