@@ -59,7 +59,7 @@ func ingressControllers() []controller {
 		{of("haproxy", networkstackv1alpha1.IngressHAProxy, ""), "kubernetes-ingress", "1.51.1", "1.52.1", "haproxy-controller", "ingress-haproxy", "kubernetes-ingress:3.2.12"},
 		{of("jcmoraisjr", networkstackv1alpha1.IngressHAProxyIngress, "community"), "haproxy-ingress", "0.15.4", "0.16.1", "ingress-controller", "ingress-jcmoraisjr", "haproxy-ingress:v0.16.1"},
 		{of("istio", networkstackv1alpha1.IngressIstioGateway, ""), "gateway", "1.30.2", "1.30.3", "istio-ingress", "ingress-istio", "auto"},
-		{of("envoy", networkstackv1alpha1.IngressEnvoyGateway, ""), "gateway-helm", "1.9.0", "", "envoy-gateway-system", "envoy-gateway", "gateway:v1.9.0"},
+		{of("envoy", networkstackv1alpha1.IngressEnvoyGateway, ""), "gateway-helm", "1.8.3", "1.9.0", "envoy-gateway-system", "envoy-gateway", "gateway:v1.9.0"},
 	}
 }
 
@@ -98,12 +98,16 @@ func TestIngress(t *testing.T) {
 	dir := testcharts.UpstreamDir(t, "cilium", "1.20.0")
 	for _, c := range all {
 		for _, version := range []string{c.first, c.next} {
-			if version != "" && c.Type != networkstackv1alpha1.IngressEnvoyGateway {
+			switch {
+			case version == "":
+			case c.Type == networkstackv1alpha1.IngressEnvoyGateway:
+				testcharts.UpstreamDir(t, c.chart, "v"+version)
+				testcharts.UpstreamDir(t, "gateway-crds-helm", "v"+version)
+			default:
 				testcharts.UpstreamDir(t, c.chart, version)
 			}
 		}
 	}
-	testcharts.UpstreamDir(t, "gateway-crds-helm", "v1.9.0")
 	e := newEnv(t, controlplane.Options{}, "--charts", dir)
 	e.beforeIngress(t)
 	stack := sample(t, ciliumSample)

@@ -38,6 +38,7 @@ controller:
 	{"haproxy-ingress", "0.15.4", `{}`},
 	{"gateway", "1.30.3", `{podDisruptionBudget: {maxUnavailable: 1}, autoscaling: {minReplicas: 2}}`},
 	{"gateway-crds-helm", "v1.9.0", `{crds: {envoyGateway: {enabled: true}}}`},
+	{"gateway-helm", "v1.8.3", `{crds: {enabled: false}}`},
 	{"gateway-helm", "v1.9.0", `{crds: {enabled: false}}`},
 	{"gateway-helm", "v1.9.0", `{crds: {enabled: false}, config: {envoyGateway: {provider: {kubernetes: {watch: {type: Namespaces, namespaces: [a]}}}}}}`},
 }
