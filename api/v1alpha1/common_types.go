@@ -21,6 +21,9 @@ const (
 	// CRDSourceAnnotation is on every CustomResourceDefinition of a component; its value is the chart it came from and
 	// the chart's version, "chart/version".
 	CRDSourceAnnotation = "networkstack.io/crd-source"
+
+	// TransientAnnotation is on Jobs that their chart removes when they are done.
+	TransientAnnotation = "networkstack.io/transient"
 	// LayoutAnnotation is on the DaemonSet of a component that was taken over and is still written as whoever installed it
 	// writes it. Its value names that form.
 	LayoutAnnotation = "networkstack.io/layout"

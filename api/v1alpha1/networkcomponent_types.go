@@ -177,7 +177,7 @@ type Certificate struct {
 }
 
 // GeneratedSecretKind is what a generated Secret holds.
-// +kubebuilder:validation:Enum=Password;IPsecKeys
+// +kubebuilder:validation:Enum=Password;IPsecKeys;GossipKey;Token
 type GeneratedSecretKind string
 
 // The kinds of generated Secrets.
@@ -187,6 +187,10 @@ const (
 	// SecretIPsecKeys is a random key of Cilium's IPsec under the key "keys", in the form that Cilium reads. With every
 	// rotation its number goes up by one, from 15 to 1.
 	SecretIPsecKeys GeneratedSecretKind = "IPsecKeys"
+	// SecretGossipKey is a random key of Consul's gossip under the key "key": 32 bytes in base64.
+	SecretGossipKey GeneratedSecretKind = "GossipKey"
+	// SecretToken is a random UUID under the key "token", as Consul's ACLs want it.
+	SecretToken GeneratedSecretKind = "Token"
 )
 
 // GeneratedSecret is a Secret in the component's namespace with random content that the operator makes. A Secret of this

@@ -33,11 +33,13 @@ type Entry struct {
 	// Metrics are what of the component serves metrics.
 	Metrics []Metrics `yaml:"metrics,omitempty"`
 	// Omits are objects that the chart renders and that are not installed.
-	Omits []Omitted `yaml:"omits,omitempty"`
+	Omits []ObjectName `yaml:"omits,omitempty"`
+	// Transient are Jobs that the chart removes by itself once they are done.
+	Transient []ObjectName `yaml:"transient,omitempty"`
 }
 
-// Omitted names an object that is not installed.
-type Omitted struct {
+// ObjectName names an object of a chart.
+type ObjectName struct {
 	Kind string `yaml:"kind"`
 	Name string `yaml:"name"`
 }

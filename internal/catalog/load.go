@@ -125,9 +125,11 @@ func (e *Entry) validateRest(d *document) {
 			}
 		}
 	}
-	for i, o := range e.Omits {
-		if o.Kind == "" || o.Name == "" {
-			d.at([]any{"omits", i}, "what is left out needs kind and name")
+	for field, list := range map[string][]ObjectName{"omits": e.Omits, "transient": e.Transient} {
+		for i, o := range list {
+			if o.Kind == "" || o.Name == "" {
+				d.at([]any{field, i}, "an object needs kind and name")
+			}
 		}
 	}
 	for i, r := range e.Readiness {

@@ -89,7 +89,7 @@ func (c Catalog) override(o Entry, d *document) Entry {
 			d.at([]any{field}, "%s cannot be overridden: remove it (the NetworkStack can name another namespace)", field)
 		}
 	}
-	for field, set := range map[string]bool{"awaits": o.Awaits != nil, "omits": o.Omits != nil} {
+	for field, set := range map[string]bool{"awaits": o.Awaits != nil, "omits": o.Omits != nil, "transient": o.Transient != nil} {
 		if set {
 			d.at([]any{field}, "%s cannot be overridden: remove it", field)
 		}

@@ -190,6 +190,9 @@ func TestOverrideRefused(t *testing.T) {
 		{"kinds that are awaited", map[string]string{"a.yaml": "type: Cilium\nawaits: [cilium.io]"}, []string{
 			"a.yaml, line 2: awaits cannot be overridden: remove it",
 		}},
+		{"what goes when it is done", map[string]string{"a.yaml": "type: Cilium\ntransient: [{kind: Job, name: a}]"}, []string{
+			"a.yaml, line 2: transient cannot be overridden: remove it",
+		}},
 		{"what is left out", map[string]string{"a.yaml": "type: Cilium\nomits: [{kind: Secret, name: a}]"}, []string{
 			"a.yaml, line 2: omits cannot be overridden: remove it",
 		}},

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/keys"
@@ -91,7 +92,8 @@ func (r *Reconciler) apply(ctx context.Context, c *networkstackv1alpha1.NetworkC
 	phase reporting, slot *slot, made *secretsMade,
 ) outcome {
 	spec := releaseSpec(c, values)
-	spec.Omit = r.omitted(c)
+	entry := r.Catalog.Last().Catalog[c.Spec.Type]
+	spec.Omit, spec.Transient = objectNames(entry.Omits), objectNames(entry.Transient)
 	spec.Rules = check.rules
 	spec.Waiting = slot.waiting
 	spec.Announce = func(p release.Replacement) {
@@ -108,6 +110,11 @@ func (r *Reconciler) apply(ctx context.Context, c *networkstackv1alpha1.NetworkC
 	found, err := r.Engine.State(ctx, spec.Name, spec.Namespace)
 	if err != nil {
 		return outcome{err: err}
+	}
+	if !found.Exists && len(c.Spec.Certificates)+len(c.Spec.GeneratedSecrets) > 0 {
+		if err := r.Engine.EnsureNamespace(ctx, spec); err != nil {
+			return outcome{err: err}
+		}
 	}
 	// Pods mount them, so they come first.
 	if err := r.makeSecrets(ctx, c, made); err != nil {
@@ -160,11 +167,11 @@ func (r *Reconciler) apply(ctx context.Context, c *networkstackv1alpha1.NetworkC
 	}
 }
 
-// omitted are the objects that are left out of a component's release, as the catalogue has it.
-func (r *Reconciler) omitted(c *networkstackv1alpha1.NetworkComponent) []release.Omission {
-	var out []release.Omission
-	for _, o := range r.Catalog.Last().Catalog[c.Spec.Type].Omits {
-		out = append(out, release.Omission{Kind: o.Kind, Name: o.Name})
+// objectNames are objects of a chart, as the catalogue has them.
+func objectNames(list []catalog.ObjectName) []release.ObjectName {
+	var out []release.ObjectName
+	for _, o := range list {
+		out = append(out, release.ObjectName{Kind: o.Kind, Name: o.Name})
 	}
 	return out
 }

@@ -1,8 +1,10 @@
 package keys
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +17,12 @@ var (
 	gcmLengths   = []int{20, 28, 36} // AES of 128, 192 or 256 bits, and its salt of 32
 	cbcLengths   = []int{16, 24, 32}
 	checkLengths = []string{"96", "128", "256"}
+	// gossipLengths are those that Consul's servers take.
+	gossipLengths = []int{16, 24, 32}
 )
+
+// anyUUID is what Consul takes for a token, of whatever version.
+var anyUUID = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 
 // Problem says what is wrong with content that somebody else made, under a key of a Secret's data; empty when nothing is known to be.
 // It never holds anything of the content.
@@ -24,6 +31,16 @@ func Problem(data map[string][]byte, kind networkstackv1alpha1.GeneratedSecretKi
 	switch {
 	case strings.TrimSpace(text) == "":
 		return "it has nothing under the key " + key
+	case kind == networkstackv1alpha1.SecretGossipKey:
+		if raw, err := base64.StdEncoding.DecodeString(text); err != nil || !slices.Contains(gossipLengths, len(raw)) {
+			return "it has something else under the key " + key + " than 16, 24 or 32 bytes in base64"
+		}
+		return ""
+	case kind == networkstackv1alpha1.SecretToken:
+		if !anyUUID.MatchString(text) {
+			return "it has something else under the key " + key + " than a UUID"
+		}
+		return ""
 	case kind != networkstackv1alpha1.SecretIPsecKeys:
 		return ""
 	}

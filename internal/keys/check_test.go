@@ -3,6 +3,8 @@ package keys
 import (
 	"strings"
 	"testing"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 )
 
 func TestProblem(t *testing.T) {
@@ -51,6 +53,28 @@ func TestProblem(t *testing.T) {
 	}
 	if got := Problem(map[string][]byte{"keys": []byte(line)}, ipsec, "other"); got != "it has nothing under the key other" {
 		t.Error(got)
+	}
+}
+
+// TestOtherProblems are those of keys that Consul reads.
+func TestOtherProblems(t *testing.T) {
+	const noGossip, noToken = "it has something else under the key key than 16, 24 or 32 bytes in base64", "it has something else under the key token than a UUID"
+	for _, tc := range []struct {
+		text, want string
+		kind       networkstackv1alpha1.GeneratedSecretKind
+	}{
+		{"pUqJrVyVRj5jsiYEkM/tFQYfWyJIv4s3XkvDwy7Cu5s=", "", gossip},
+		{"Luj2FZWwlt8475wD1WtwUQ==", "", gossip},
+		{"hunter2", noGossip, gossip},
+		{"aHVudGVyMg==", noGossip, gossip},
+		{"B64161FD-A3DC-0C26-B3D2-2BB5BAC7A7A9", "", token},
+		{"b64161fda3dc0c26b3d22bb5bac7a7a9", noToken, token},
+		{"b64161fd-a3dc-0c26-b3d2-2bb5bac7a7a9\n", noToken, token},
+	} {
+		key := dataKey(tc.kind)
+		if got := Problem(map[string][]byte{key: []byte(tc.text)}, tc.kind, key); got != tc.want {
+			t.Errorf("%s %q: %q, want %q", tc.kind, tc.text, got, tc.want)
+		}
 	}
 }
 

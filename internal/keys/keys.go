@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strconv"
 
+	"k8s.io/apimachinery/pkg/util/uuid"
+
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 )
 
@@ -18,6 +20,8 @@ import (
 const (
 	passwordKey = "password"
 	ipsecKey    = "keys"
+	gossipKey   = "key"
+	tokenKey    = "token"
 )
 
 const (
@@ -25,6 +29,8 @@ const (
 	passwordBytes = 32
 	// ipsecBytes are a key of AES with 128 bits and its salt of 32.
 	ipsecBytes = 20
+	// gossipBytes are a key of AES with 256 bits.
+	gossipBytes = 32
 	// firstKeyID is the one that Cilium's documentation begins with, and lastKeyID the largest that fits its four bits.
 	firstKeyID = 3
 	lastKeyID  = 15
@@ -34,7 +40,20 @@ const (
 var (
 	passwordForm = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 	ipsecForm    = regexp.MustCompile(`^([1-9]|1[0-5])\+ rfc4106\(gcm\(aes\)\) [0-9a-f]{40} 128$`)
+	gossipForm   = regexp.MustCompile(`^[A-Za-z0-9+/]{43}=$`)
+	tokenForm    = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 )
+
+// contents are where the content of each kind is in a Secret, and the form that it is made in.
+var contents = map[networkstackv1alpha1.GeneratedSecretKind]struct {
+	key  string
+	form *regexp.Regexp
+}{
+	networkstackv1alpha1.SecretPassword:  {passwordKey, passwordForm},
+	networkstackv1alpha1.SecretIPsecKeys: {ipsecKey, ipsecForm},
+	networkstackv1alpha1.SecretGossipKey: {gossipKey, gossipForm},
+	networkstackv1alpha1.SecretToken:     {tokenKey, tokenForm},
+}
 
 // Action is what to do about a Secret.
 type Action string
@@ -93,6 +112,10 @@ func Make(kind networkstackv1alpha1.GeneratedSecretKind, last int32) (map[string
 	case networkstackv1alpha1.SecretIPsecKeys:
 		text := fmt.Sprintf("%d+ rfc4106(gcm(aes)) %s 128", nextKeyID(last), hex.EncodeToString(random(ipsecBytes)))
 		return map[string][]byte{ipsecKey: []byte(text)}, nil
+	case networkstackv1alpha1.SecretGossipKey:
+		return map[string][]byte{gossipKey: []byte(base64.StdEncoding.EncodeToString(random(gossipBytes)))}, nil
+	case networkstackv1alpha1.SecretToken:
+		return map[string][]byte{tokenKey: []byte(uuid.NewUUID())}, nil
 	}
 	return nil, fmt.Errorf("nobody knows how to make a Secret of kind %q", kind)
 }
@@ -105,19 +128,11 @@ func Revision(data map[string][]byte, kind networkstackv1alpha1.GeneratedSecretK
 
 // wellFormed says whether data is of the form that Make makes. What is not may be guessed, so that nothing is told of it.
 func wellFormed(data map[string][]byte, kind networkstackv1alpha1.GeneratedSecretKind) bool {
-	form := passwordForm
-	if kind == networkstackv1alpha1.SecretIPsecKeys {
-		form = ipsecForm
-	}
-	return form.Match(data[dataKey(kind)])
+	c, known := contents[kind]
+	return known && c.form.Match(data[c.key])
 }
 
-func dataKey(kind networkstackv1alpha1.GeneratedSecretKind) string {
-	if kind == networkstackv1alpha1.SecretIPsecKeys {
-		return ipsecKey
-	}
-	return passwordKey
-}
+func dataKey(kind networkstackv1alpha1.GeneratedSecretKind) string { return contents[kind].key }
 
 // KeyID is the number of the key of IPsec that data holds; 0 of anything else.
 func KeyID(data map[string][]byte) int32 {

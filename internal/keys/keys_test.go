@@ -11,6 +11,8 @@ import (
 const (
 	password = networkstackv1alpha1.SecretPassword
 	ipsec    = networkstackv1alpha1.SecretIPsecKeys
+	gossip   = networkstackv1alpha1.SecretGossipKey
+	token    = networkstackv1alpha1.SecretToken
 )
 
 func made(t *testing.T, kind networkstackv1alpha1.GeneratedSecretKind, before map[string][]byte) map[string][]byte {
@@ -24,7 +26,7 @@ func made(t *testing.T, kind networkstackv1alpha1.GeneratedSecretKind, before ma
 
 func TestJudge(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []networkstackv1alpha1.GeneratedSecretKind{password, ipsec} {
+	for _, kind := range []networkstackv1alpha1.GeneratedSecretKind{password, ipsec, gossip, token} {
 		data := made(t, kind, nil)
 		as := func(change func(*Found)) Found {
 			f := Found{Data: data, Kind: kind, Revision: Revision(data, kind), Rotation: "1", Labelled: true}
@@ -44,7 +46,9 @@ func TestJudge(t *testing.T) {
 			{"the first rotation", as(func(f *Found) { f.Rotation = "" }), "1", Rotate},
 			{"a rotation that is asked for no longer", as(func(*Found) {}), "", Keep},
 			{"other content of the same form", as(func(f *Found) { f.Data = made(t, kind, nil) }), "1", Create},
-			{"content that can be guessed", as(func(f *Found) { f.Data = map[string][]byte{"password": []byte("hunter2"), "keys": []byte("hunter2")} }), "1", Create},
+			{"content that can be guessed", as(func(f *Found) {
+				f.Data = map[string][]byte{"password": []byte("hunter2"), "keys": []byte("hunter2"), "key": []byte("hunter2"), "token": []byte("hunter2")}
+			}), "1", Create},
 			{"no content", as(func(f *Found) { f.Data = map[string][]byte{} }), "1", Create},
 			{"no revision: the content is kept, and taken to be of the rotation that is asked for", as(func(f *Found) { f.Revision, f.Rotation = "", "" }), "2", Mark},
 			{"another revision", as(func(f *Found) { f.Revision = "0123456789abcdef" }), "1", Create},

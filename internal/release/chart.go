@@ -175,6 +175,9 @@ func inputs(s Spec, kubeMinor string) string {
 	if len(s.Omit) > 0 {
 		writeJSON(h, s.Omit)
 	}
+	if len(s.Transient) > 0 {
+		writeJSON(h, map[string]any{"transient": s.Transient})
+	}
 	const length = 20 // bytes; 40 characters leave room within the 63 of a label
 	return hex.EncodeToString(h.Sum(nil)[:length])
 }

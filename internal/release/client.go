@@ -13,6 +13,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/networkstack/networkstack/api/v1alpha1"
 )
 
 // A session is what Helm's actions work through. It does not embed Helm's own client: every method
@@ -47,6 +49,7 @@ func (s *session) Run(in *bytes.Buffer) (*bytes.Buffer, error) {
 			}
 			s.moveImages(o)
 			s.labelNamespace(o)
+			s.markBrief(o)
 			if isCRD(o.GroupVersionKind().GroupKind()) {
 				setSource(o, sourceOfTemplate(s.sources, d.where()))
 				crds = append(crds, o)
@@ -91,7 +94,20 @@ func (s *session) Run(in *bytes.Buffer) (*bytes.Buffer, error) {
 
 // omitted says whether an object is left out.
 func (s *session) omitted(u *unstructured.Unstructured) bool {
-	return !isCRD(u.GroupVersionKind().GroupKind()) && slices.Contains(s.omit, Omission{Kind: u.GetKind(), Name: u.GetName()})
+	return !isCRD(u.GroupVersionKind().GroupKind()) && slices.Contains(s.omit, ObjectName{Kind: u.GetKind(), Name: u.GetName()})
+}
+
+// markBrief has the manifest say of an object that it goes when it is done, so that this is known whoever reads it.
+func (s *session) markBrief(u *unstructured.Unstructured) {
+	if !slices.Contains(s.brief, ObjectName{Kind: u.GetKind(), Name: u.GetName()}) {
+		return
+	}
+	annotations := u.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[v1alpha1.TransientAnnotation] = "true"
+	u.SetAnnotations(annotations)
 }
 
 func (s *session) moveImages(u *unstructured.Unstructured) {

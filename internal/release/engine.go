@@ -114,7 +114,7 @@ func (o *Outcome) include(crds []*unstructured.Unstructured) error {
 // take notes what the session needs of the Spec.
 func (s *session) take(spec Spec) {
 	s.registry, s.values, s.namespaceLabels = spec.ImageRegistry, spec.Values, spec.NamespaceLabels
-	s.omit = spec.Omit
+	s.omit, s.brief = spec.Omit, spec.Transient
 	s.rules, s.adopt = spec.Rules, spec.Adopt
 	s.waiting, s.announce, s.replacement = spec.Waiting, spec.Announce, spec.Replacement
 }

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 
@@ -13,6 +14,17 @@ import (
 
 	"github.com/networkstack/networkstack/api/v1alpha1"
 )
+
+// EnsureNamespace makes sure of the namespace of a release that has one of its own, for what has to be there before the release is.
+func (e *Engine) EnsureNamespace(ctx context.Context, spec Spec) error {
+	defer e.locks.lock(spec.Namespace + "/" + spec.Name)()
+	s, err := e.newSession(ctx, spec.Name, spec.Namespace, spec.Component)
+	if err != nil {
+		return err
+	}
+	s.take(spec)
+	return s.verdict("prepare", s.ensureOwnNamespace()) //nolint:contextcheck // the session holds ctx
+}
 
 // ensureOwnNamespace is ensureNamespace for a release that has a namespace of its own.
 func (s *session) ensureOwnNamespace() error {

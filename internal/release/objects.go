@@ -247,12 +247,15 @@ func isCRD(gk schema.GroupKind) bool {
 
 func isNamespace(gk schema.GroupKind) bool { return gk.Group == "" && gk.Kind == "Namespace" }
 
-// Transient says whether the cluster removes an object by itself once it has done its work, as it does with a Job that has
-// ttlSecondsAfterFinished. One that is gone is done: it is not missing, and making it anew would do the work again.
+// Transient says whether an object is removed once it has done its work: by the cluster, as with a Job that has
+// ttlSecondsAfterFinished, or by the chart itself, as is known of some Jobs. One that is gone is done: it is not missing, and making it anew would do the work again.
 func Transient(u *unstructured.Unstructured) bool {
 	gk := u.GroupVersionKind().GroupKind()
 	if gk.Group != "batch" || gk.Kind != "Job" {
 		return false
+	}
+	if u.GetAnnotations()[v1alpha1.TransientAnnotation] == "true" {
+		return true
 	}
 	ttl, ok, err := unstructured.NestedFieldNoCopy(u.Object, "spec", "ttlSecondsAfterFinished")
 	return ok && err == nil && ttl != nil

@@ -43,8 +43,8 @@ type session struct {
 
 	// registry, values and namespaceLabels are those of the Spec.
 	registry string
-	// omit are the objects that are left out.
-	omit            []Omission
+	// omit are the objects that are left out, and brief those that go when they are done.
+	omit, brief     []ObjectName
 	values          map[string]any
 	namespaceLabels map[string]string
 	// rules say which fields others may change.

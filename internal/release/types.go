@@ -39,7 +39,9 @@ type Spec struct {
 	// ImageRegistry, when set, replaces the registry host of every container image.
 	ImageRegistry string
 	// Omit are objects that the chart renders and that are left out of the release. Its CustomResourceDefinitions are never meant.
-	Omit []Omission
+	Omit []ObjectName
+	// Transient are objects that somebody removes once they have done their work, such as a Job that a hook cleans up.
+	Transient []ObjectName
 	// Rules say which fields others may change. Those that somebody else has taken are left to him.
 	Rules ignore.Rules
 	// Waiting, when set, is told when the action waits for the cluster.
@@ -50,8 +52,8 @@ type Spec struct {
 	Announce func(Replacement)
 }
 
-// Omission names an object that is left out.
-type Omission struct {
+// ObjectName names an object of a chart.
+type ObjectName struct {
 	Kind string `json:"kind"`
 	Name string `json:"name"`
 }
@@ -100,7 +102,7 @@ type Applied struct {
 	// so that its next change may leave no trace in our entry. Traces then are those of the object, see the function.
 	Open   bool
 	Traces string
-	// Transient says that the cluster removes the object by itself when it is done: that it is gone is no drift.
+	// Transient says that the object is removed when it is done, by the cluster or by the chart itself: that it is gone is no drift.
 	Transient bool
 	// Unlabelled says that the object was left without the component's label, by which it is watched.
 	Unlabelled bool
