@@ -6,14 +6,14 @@
 // replaced; custom resources of Cilium and of MetalLB; what tells Prometheus and Grafana of them all; CoreDNS, with the values keys of
 // its upstream chart and the object names of kubeadm, and its cache on every node; Traefik, with values keys of its upstream
 // chart; what charts of ingress controllers have no place for;
-// and what belongs to an Istio mesh as a whole.
+// and what belongs to a mesh of Istio or of Consul as a whole.
 package charts
 
 import "embed"
 
 // FS holds one directory per chart, named as the chart is.
 //
-//go:embed all:cilium-resources all:coredns all:flannel all:ingress-resources all:istio-resources all:kube-proxy all:kube-proxy-cleanup
+//go:embed all:cilium-resources all:consul-resources all:coredns all:flannel all:ingress-resources all:istio-resources all:kube-proxy all:kube-proxy-cleanup
 //go:embed all:metallb-resources all:multus all:network-attachments all:node-agent all:node-local-dns all:observability
 //go:embed all:traefik all:weave-net
 var FS embed.FS

@@ -2,17 +2,19 @@ package v1alpha1
 
 import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // MeshType is a service mesh.
-// +kubebuilder:validation:Enum=Istio;Linkerd
+// +kubebuilder:validation:Enum=Istio;Linkerd;Consul
 type MeshType string
 
 // The service meshes.
 const (
 	MeshIstio   MeshType = "Istio"
 	MeshLinkerd MeshType = "Linkerd"
+	MeshConsul  MeshType = "Consul"
 )
 
 // MeshMode is where a mesh has its proxies.
@@ -44,6 +46,7 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="self.type == 'Istio' || !has(self.istio)",fieldPath=".istio",message="istio is read only with type Istio: remove it, or set type to Istio"
 // +kubebuilder:validation:XValidation:rule="self.type == 'Linkerd' || !has(self.linkerd)",fieldPath=".linkerd",message="linkerd is read only with type Linkerd: remove it, or set type to Linkerd"
+// +kubebuilder:validation:XValidation:rule="self.type == 'Consul' || !has(self.consul)",fieldPath=".consul",message="consul is read only with type Consul: remove it, or set type to Consul"
 // +kubebuilder:validation:XValidation:rule="self.type == 'Istio' || !has(self.mode) || self.mode != 'Ambient'",fieldPath=".mode",message="only Istio has the mode Ambient: remove mode, or set type to Istio"
 // +kubebuilder:validation:XValidation:rule="!has(self.mode) || self.mode != 'Ambient' || !has(self.cniPlugin) || self.cniPlugin != 'Disabled'",fieldPath=".cniPlugin",message="in mode Ambient the CNI plugin redirects the traffic of pods, and nothing else does: remove cniPlugin"
 type MeshSpec struct {
@@ -55,7 +58,8 @@ type MeshSpec struct {
 	// +optional
 	Mode MeshMode `json:"mode,omitempty"`
 
-	// mtls says whether pods of the mesh accept plaintext. Left out, the mesh's own default: they do.
+	// mtls says whether pods of the mesh accept plaintext. Left out, the mesh's own default: pods
+	// of Consul do not, others do.
 	// +optional
 	MTLS MeshMTLS `json:"mtls,omitempty"`
 
@@ -65,11 +69,11 @@ type MeshSpec struct {
 	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 
 	// cniPlugin says whether a plugin on every node redirects the traffic of pods, so that pods need no privileges for that.
-	// Left out, Enabled in mode Ambient, which cannot do without, and else Disabled.
+	// Left out, Enabled in mode Ambient, which cannot do without, and for Consul on OpenShift; else Disabled.
 	// +optional
 	CNIPlugin Toggle `json:"cniPlugin,omitempty"`
 
-	// replicas of the control plane. Left out, two where there are several nodes.
+	// replicas of the control plane; of Consul, those of what injects proxies. Left out, two where there are several nodes.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=50
@@ -87,6 +91,10 @@ type MeshSpec struct {
 	// +optional
 	Linkerd *LinkerdSpec `json:"linkerd,omitempty"`
 
+	// consul holds what is Consul's alone.
+	// +optional
+	Consul *ConsulSpec `json:"consul,omitempty"`
+
 	ComponentSettings `json:",inline"`
 }
 
@@ -98,7 +106,7 @@ type MeshIdentity struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	MeshID string `json:"meshID,omitempty"`
 
-	// clusterName is the name of this cluster, different in each. Istio's.
+	// clusterName is the name of this cluster, different in each. Istio's; of Consul it is the datacenter.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
@@ -111,14 +119,15 @@ type MeshIdentity struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Network string `json:"network,omitempty"`
 
-	// trustDomain begins every identity. Left out, the cluster's DNS domain.
+	// trustDomain begins every identity. Left out, the cluster's DNS domain. Consul makes its own.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	TrustDomain string `json:"trustDomain,omitempty"`
 
 	// rootSecretName is a Secret in the mesh's namespace with the root that the clusters share, under tls.crt and tls.key (ECDSA).
-	// The operator makes this cluster's own authority from it and renews that. Left out, each cluster has a root of its own.
+	// The operator makes this cluster's own authority from it and renews that; for Consul, the certificates of its servers. Left out,
+	// each cluster has a root of its own.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
@@ -173,6 +182,61 @@ type LinkerdSpec struct {
 	// +optional
 	CNI *MeshChart `json:"cni,omitempty"`
 }
+
+// ConsulSpec is what is Consul's alone.
+type ConsulSpec struct {
+	// servers keep the state of the mesh.
+	// +optional
+	Servers *ConsulServers `json:"servers,omitempty"`
+
+	// tls says whether the servers speak TLS, with certificates that the operator makes and renews. Left out, Enabled. It does not
+	// change as long as Consul is there. Between pods of the mesh there is mutual TLS in any case.
+	// +optional
+	TLS Toggle `json:"tls,omitempty"`
+
+	// acls says whether everything takes a token that the ACLs allow it to. The operator makes the one that begins, in Secret
+	// consul-bootstrap-acl-token. Left out, Enabled. It does not change as long as Consul is there.
+	// +optional
+	ACLs Toggle `json:"acls,omitempty"`
+
+	// transparentProxy says whether all traffic of pods goes through their proxies, or only what is addressed to them. Left out,
+	// Enabled.
+	// +optional
+	TransparentProxy Toggle `json:"transparentProxy,omitempty"`
+}
+
+// ConsulServers are the servers of Consul.
+type ConsulServers struct {
+	// replicas, of which more than half have to be there. Left out, three where there are three nodes, else one.
+	// +optional
+	// +kubebuilder:validation:Enum=1;3;5;7
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// storage that each has. It does not change as long as Consul is there. Left out, the chart's 10Gi.
+	// +optional
+	Storage *resource.Quantity `json:"storage,omitempty"`
+
+	// storageClassName of their volume claims. It does not change as long as Consul is there. Left out, the cluster's default.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	StorageClassName string `json:"storageClassName,omitempty"`
+
+	// volumeClaims says what becomes of their volume claims when Consul is removed. Left out, Retain.
+	// +optional
+	VolumeClaims VolumeClaimPolicy `json:"volumeClaims,omitempty"`
+}
+
+// VolumeClaimPolicy is what becomes of volume claims when what they were made for is removed.
+// +kubebuilder:validation:Enum=Retain;Delete
+type VolumeClaimPolicy string
+
+// The policies of volume claims.
+const (
+	// ClaimsRetain keeps the data.
+	ClaimsRetain VolumeClaimPolicy = "Retain"
+	// ClaimsDelete deletes it.
+	ClaimsDelete VolumeClaimPolicy = "Delete"
+)
 
 // MeshStatus is how the mesh is.
 type MeshStatus struct {

@@ -26,6 +26,8 @@ func TestDefault(t *testing.T) {
 		"CalicoCRDs",
 		"Cilium",
 		"CiliumResources",
+		"Consul",
+		"ConsulResources",
 		"CoreDNS",
 		"EnvoyGateway",
 		"EnvoyGatewayCRDs",

@@ -72,6 +72,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.deriveMesh()
 	s.deriveNetworkPolicy()
 	s.deriveObservability()
+	s.deriveTracing()
 	s.deriveMetrics()
 	s.deriveEndpoint()
 	s.deriveLoadBalancer()
@@ -98,6 +99,7 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.validateNodeAgent()
 	s.validateMesh()
 	s.validateObservability()
+	s.validateTracing()
 	s.validateDNS()
 	s.validateIngress()
 	s.validateAddons()
@@ -160,6 +162,7 @@ type state struct {
 	mtu           mtuPlan
 	calico        calicoPlan
 	mesh          meshPlan
+	tracing       *tracing
 	networkPolicy networkstackv1alpha1.Toggle
 	metrics       metricsPlan
 	// monitors and dashboards say whether observability comes to any.

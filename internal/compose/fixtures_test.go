@@ -132,6 +132,16 @@ func testCatalog() catalog.Catalog {
 			Type: "LinkerdCNI", Repository: "https://charts.example.com/linkerd", Chart: "linkerd2-cni", ReleaseName: "linkerd-cni", Namespace: "linkerd-cni",
 			Versions: []catalog.Version{{Version: "2026.8.3", Digest: digest("abcd")}},
 		},
+		"Consul": {
+			Type: "Consul", Repository: "https://charts.example.com/consul", Chart: "consul", ReleaseName: "consul", Namespace: "consul",
+			Versions: []catalog.Version{{Version: "2.0.3", Digest: digest("c203")}, {Version: "2.0.2", Digest: digest("c202")}},
+			Upgrades: []catalog.Upgrade{{MinorsUp: ptr(1), MinorsDown: ptr(0)}},
+			Metrics:  []catalog.Metrics{{Name: "injector", Selector: map[string]string{"app": "consul"}, Port: 9444, Switch: "global.metrics.enabled"}},
+		},
+		"ConsulResources": {
+			Type: "ConsulResources", Chart: "consul-resources", ReleaseName: "consul-resources", Namespace: "consul",
+			Versions: []catalog.Version{{Version: "1.0.0"}},
+		},
 		"NodeAgent": {
 			Type: "NodeAgent", Chart: "node-agent", ReleaseName: "node-agent", Namespace: "kube-system",
 			Versions: []catalog.Version{{Version: "1.0.0"}},

@@ -48,7 +48,7 @@ func (s *state) gatewayConsumers() []gatewayConsumer {
 		out = append(out, gatewayConsumer{string(networkstackv1alpha1.CNICilium), s.cniVersion, s.ciliumGatewayPath(), false})
 	}
 	if s.mesh.typ != "" {
-		// istiod waits for the definitions; Linkerd's policy controller reads routes from its start.
+		// istiod waits for the definitions; Linkerd's policy controller and Consul's injector read routes from their start.
 		out = append(out, gatewayConsumer{
 			string(s.mesh.typ), s.mesh.version, meshPath.Child("type"), s.mesh.typ == networkstackv1alpha1.MeshIstio,
 		})

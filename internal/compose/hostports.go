@@ -82,6 +82,14 @@ var hostPorts = map[string][]hostPort{
 		{usual: 61679, what: "the introspection of the AWS VPC CNI"},
 		{usual: 50051, what: "the AWS VPC CNI's address management"},
 	},
+	TypeConsul: {
+		{key: "server.ports.serflan.port", usual: 8301, on: consulHostPorts, what: "the gossip of Consul's servers"},
+		{key: "server.ports.serflan.port", usual: 8301, on: consulHostPorts, udp: true, what: "the gossip of Consul's servers"},
+		{usual: 8302, on: consulHostPorts, what: "the gossip of Consul's datacenters"},
+		{usual: 8302, on: consulHostPorts, udp: true, what: "the gossip of Consul's datacenters"},
+		{usual: 8300, on: consulHostPorts, what: "Consul's servers among themselves"},
+		{usual: 8502, on: consulHostPorts, what: "the gRPC of Consul's servers"},
+	},
 }
 
 // portUse is a port of the nodes that a release takes.
@@ -104,7 +112,7 @@ func (p portUse) text() string {
 
 // portsOf are those that a release takes, as far as its values say.
 func (s *state) portsOf(r Release) []portUse {
-	at := map[string]*field.Path{TypeKubeProxy: kubeProxyPath, TypeNodeAgent: nodeAgentPath}[r.Spec.Type]
+	at := map[string]*field.Path{TypeKubeProxy: kubeProxyPath, TypeNodeAgent: nodeAgentPath, TypeConsul: meshPath}[r.Spec.Type]
 	if at == nil {
 		at = cniPath
 	}

@@ -259,6 +259,9 @@ func (s *state) ingressValues(i *ingress) *valuesBuilder {
 	default:
 		// A part of something else.
 	}
+	if s.traces(i.Type) {
+		b.tracing(s.tracing)
+	}
 	return b.valuesBuilder
 }
 

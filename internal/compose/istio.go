@@ -389,6 +389,7 @@ func (s *state) istiodValues(name string) *valuesBuilder {
 		}
 	}
 	s.istioDualStack(b)
+	s.istioTracing(b)
 	return b
 }
 
@@ -458,5 +459,6 @@ func (s *state) istioResourcesValues() *valuesBuilder {
 	b.control("namespace", meshPath.Child("namespace").String(), s.mesh.namespace, "where the control plane is")
 	mode := strings.ToUpper(string(s.spec.Mesh.MTLS))
 	b.control("mtls", meshPath.Child("mtls").String(), mode, "mtls of the whole mesh")
+	s.istioSampling(b)
 	return b
 }

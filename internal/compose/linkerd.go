@@ -153,6 +153,7 @@ func (s *state) linkerdValues() *valuesBuilder {
 	}
 	s.linkerdIdentity(b)
 	s.linkerdWebhooks(b)
+	s.linkerdTracing(b)
 	return b
 }
 
@@ -235,25 +236,30 @@ func (s *state) linkerdNetworks() string {
 	return strings.Join(out, ",")
 }
 
-// linkerdDirectories are where a distribution has the configurations and the plugins.
-var linkerdDirectories = map[facts.Distribution]struct{ conf, bin string }{
+// meshDirectories are where the nodes have configurations and plugins, for charts that have no settings for distributions.
+func (s *state) meshDirectories(b *valuesBuilder, conf, bin string) {
+	p := s.primaryConfiguration()
+	if d, has := cniDirectories[s.facts.Distribution]; has {
+		b.set(conf, d.conf, "where %s has it", s.facts.Distribution)
+		b.set(bin, d.bin, "where %s has it", s.facts.Distribution)
+	}
+	if p.dir != "" {
+		b.set(conf, p.dir, "where %s has its configuration", s.cni)
+	}
+	if p.bin != "" {
+		b.set(bin, p.bin, "where %s has its plugin", s.cni)
+	}
+}
+
+// cniDirectories are where a distribution has the configurations and the plugins.
+var cniDirectories = map[facts.Distribution]struct{ conf, bin string }{
 	facts.DistributionK3s: {"/var/lib/rancher/k3s/agent/etc/cni/net.d", "/var/lib/rancher/k3s/data/cni"},
 	facts.DistributionGKE: {"/etc/cni/net.d", "/home/kubernetes/bin"},
 }
 
 func (s *state) linkerdCNIValues() *valuesBuilder {
 	b := newValues(nameLinkerdCNI)
-	p := s.primaryConfiguration()
-	if d, has := linkerdDirectories[s.facts.Distribution]; has {
-		b.set("destCNINetDir", d.conf, "where %s has it", s.facts.Distribution)
-		b.set("destCNIBinDir", d.bin, "where %s has it", s.facts.Distribution)
-	}
-	if p.dir != "" {
-		b.set("destCNINetDir", p.dir, "where %s has its configuration", s.cni)
-	}
-	if p.bin != "" {
-		b.set("destCNIBinDir", p.bin, "where %s has its plugin", s.cni)
-	}
+	s.meshDirectories(b, "destCNINetDir", "destCNIBinDir")
 	b.set("disableIPv6", !s.has(ipv6), "IPv6 is a family of the cluster, or not")
 	b.set("repairController.enabled", true, "restarts pods that were faster than the plugin, and bypass the mesh")
 	b.set("priorityClassName", "system-node-critical", "no pod of the mesh starts on a node without it")

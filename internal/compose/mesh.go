@@ -37,6 +37,7 @@ type meshPlan struct {
 	trust     string
 	// revision and tag are Istio's.
 	revision, tag string
+	consul        consulPlan
 	// retained are control planes that are no longer wanted and still in use.
 	retained []Retained
 }
@@ -69,7 +70,7 @@ func (s *state) meshIdentity() *networkstackv1alpha1.MeshIdentity {
 func (s *state) deriveMesh() {
 	s.mesh.retained = s.retainedControlPlanes()
 	m := s.spec.Mesh
-	if m == nil || m.Type != networkstackv1alpha1.MeshIstio && m.Type != networkstackv1alpha1.MeshLinkerd {
+	if m == nil || meshControlPlanes[m.Type] == "" {
 		return
 	}
 	p := &s.mesh
@@ -77,36 +78,45 @@ func (s *state) deriveMesh() {
 	if m.Mode == "" {
 		s.note(meshPath.Child("mode"), networkstackv1alpha1.MeshSidecar, "default: a proxy in every pod")
 	}
-	p.cniPlugin = m.CNIPlugin == networkstackv1alpha1.Enabled || p.ambient
+	own := m.CNIPlugin == "" && s.consulWantsPlugin()
+	p.cniPlugin = m.CNIPlugin == networkstackv1alpha1.Enabled || p.ambient || own
 	if m.CNIPlugin == "" {
 		reason := "pods get their redirection from an init container"
-		if p.ambient {
+		switch {
+		case p.ambient:
 			reason = "in mode Ambient nothing else redirects the traffic of pods"
+		case own:
+			reason = "on OpenShift pods may not redirect their traffic themselves"
 		}
 		s.note(meshPath.Child("cniPlugin"), toggle(p.cniPlugin), "%s", reason)
 	}
 	p.replicas = s.meshReplicas(m)
 	p.trust = s.meshIdentity().TrustDomain
-	if p.trust == "" {
+	if p.trust == "" && m.Type != networkstackv1alpha1.MeshConsul {
 		p.trust = s.dnsDomain()
 		s.note(meshPath.Child("identity", "trustDomain"), p.trust, "the cluster's DNS domain")
 	}
 	entry := s.catalog[meshControlPlanes[m.Type]]
 	p.namespace = cmp.Or(m.Namespace, entry.Namespace, meshNamespaces[m.Type])
 	p.version = cmp.Or(strings.TrimPrefix(m.Version, "v"), entry.Default().Version)
-	if m.Type == networkstackv1alpha1.MeshIstio {
+	switch m.Type {
+	case networkstackv1alpha1.MeshIstio:
 		s.deriveIstio(m)
+	case networkstackv1alpha1.MeshConsul:
+		s.deriveConsul()
 	}
 }
 
 // meshControlPlanes are the component types of control planes, and their names in the catalogue.
 var meshControlPlanes = map[networkstackv1alpha1.MeshType]string{
 	networkstackv1alpha1.MeshIstio: TypeIstiod, networkstackv1alpha1.MeshLinkerd: TypeLinkerd,
+	networkstackv1alpha1.MeshConsul: TypeConsul,
 }
 
 // meshNamespaces are the usual ones.
 var meshNamespaces = map[networkstackv1alpha1.MeshType]string{
 	networkstackv1alpha1.MeshIstio: "istio-system", networkstackv1alpha1.MeshLinkerd: "linkerd",
+	networkstackv1alpha1.MeshConsul: "consul",
 }
 
 // meshReplicas are those of the control plane. Where its webhook fails closed, one replica that is drained keeps all pods of the
@@ -137,6 +147,9 @@ func (s *state) meshCNI() (why string, wanted bool) {
 		if _, there := s.existing[name]; there {
 			return fmt.Sprintf("%s is still there, and an exclusive Cilium puts the configuration of other plugins aside", name), true
 		}
+	}
+	if s.hasConsulPlugin() {
+		return fmt.Sprintf("%s is still there with its plugin, and an exclusive Cilium puts the configuration of other plugins aside", nameConsul), true
 	}
 	return "", false
 }
@@ -196,6 +209,8 @@ func (s *state) meshReleases(network []string) []Release {
 		out = s.istioReleases()
 	case networkstackv1alpha1.MeshLinkerd:
 		out = s.linkerdReleases()
+	case networkstackv1alpha1.MeshConsul:
+		out = s.consulReleases()
 	}
 	for i := range out {
 		out[i].Needs = append(slices.Clone(network), out[i].Needs...)
@@ -225,6 +240,9 @@ func (s *state) enrolment() Enrolment {
 	}
 	out := Enrolment{Mesh: strings.ToLower(string(s.mesh.typ)), Selector: m.NamespaceSelector.DeepCopy(), Never: []string{s.mesh.namespace}}
 	switch {
+	case s.mesh.typ == networkstackv1alpha1.MeshConsul:
+		out.Labels = map[string]string{consulInject: "true"}
+		out.After = []string{nameConsul}
 	case s.mesh.typ == networkstackv1alpha1.MeshLinkerd:
 		out.Annotations = map[string]string{linkerdInject: "enabled"}
 		out.After = []string{nameLinkerd}
@@ -237,7 +255,7 @@ func (s *state) enrolment() Enrolment {
 	}
 	if s.mesh.cniPlugin && s.mesh.typ == networkstackv1alpha1.MeshLinkerd {
 		out.After = append(out.After, nameLinkerdCNI)
-	} else if s.mesh.cniPlugin && !s.mesh.ambient {
+	} else if s.mesh.cniPlugin && s.mesh.typ == networkstackv1alpha1.MeshIstio && !s.mesh.ambient {
 		out.After = append(out.After, nameIstioCNI)
 	}
 	return out
@@ -259,7 +277,8 @@ func (s *state) meshResult() *Mesh {
 func HasMesh(existing map[string]networkstackv1alpha1.NetworkComponentSpec) bool {
 	for _, spec := range existing {
 		switch spec.Type {
-		case TypeIstioBase, TypeIstiod, TypeIstioCNI, TypeZtunnel, TypeIstioResources, TypeLinkerdCRDs, TypeLinkerd, TypeLinkerdCNI:
+		case TypeIstioBase, TypeIstiod, TypeIstioCNI, TypeZtunnel, TypeIstioResources, TypeLinkerdCRDs, TypeLinkerd, TypeLinkerdCNI,
+			TypeConsul, TypeConsulResources:
 			return true
 		}
 	}
@@ -287,17 +306,25 @@ func (s *state) validateMesh() {
 		s.validateIstio()
 	case networkstackv1alpha1.MeshLinkerd:
 		s.validateLinkerd(m)
+	case networkstackv1alpha1.MeshConsul:
+		s.validateConsul()
 	}
 }
 
 func (s *state) validateMeshFields(m *networkstackv1alpha1.MeshSpec) {
-	if m.Type == networkstackv1alpha1.MeshLinkerd && m.Istio != nil {
-		s.refuse(ruleMeshBlock, field.Forbidden(meshPath.Child("istio"), "is read only with type Istio: remove it, or set type to Istio"))
+	for _, block := range []struct {
+		typ networkstackv1alpha1.MeshType
+		set bool
+	}{
+		{networkstackv1alpha1.MeshIstio, m.Istio != nil}, {networkstackv1alpha1.MeshLinkerd, m.Linkerd != nil},
+		{networkstackv1alpha1.MeshConsul, m.Consul != nil},
+	} {
+		if block.set && m.Type != block.typ && meshControlPlanes[m.Type] != "" {
+			s.refuse(ruleMeshBlock, field.Forbidden(meshPath.Child(strings.ToLower(string(block.typ))),
+				fmt.Sprintf("is read only with type %s: remove it, or set type to %s", block.typ, block.typ)))
+		}
 	}
-	if m.Type == networkstackv1alpha1.MeshIstio && m.Linkerd != nil {
-		s.refuse(ruleMeshBlock, field.Forbidden(meshPath.Child("linkerd"), "is read only with type Linkerd: remove it, or set type to Linkerd"))
-	}
-	if m.Type == networkstackv1alpha1.MeshLinkerd && m.Mode == networkstackv1alpha1.MeshAmbient {
+	if meshControlPlanes[m.Type] != "" && m.Type != networkstackv1alpha1.MeshIstio && m.Mode == networkstackv1alpha1.MeshAmbient {
 		s.refuse(ruleMeshAmbient, field.Invalid(meshPath.Child("mode"), m.Mode, "only Istio has the mode Ambient: remove mode, or set type to Istio"))
 	}
 	if m.Mode == networkstackv1alpha1.MeshAmbient && m.CNIPlugin == networkstackv1alpha1.Disabled {
@@ -320,6 +347,7 @@ func (s *state) validateMeshFields(m *networkstackv1alpha1.MeshSpec) {
 		types []string
 	}{
 		{networkstackv1alpha1.MeshIstio, []string{TypeIstiod}}, {networkstackv1alpha1.MeshLinkerd, []string{TypeLinkerd}},
+		{networkstackv1alpha1.MeshConsul, []string{TypeConsul}},
 	} {
 		for _, name := range sortedNames(s.existing) {
 			if m.Type != other.typ && slices.Contains(other.types, s.existing[name].Type) {
@@ -372,7 +400,7 @@ func (s *state) validateMeshCNI() {
 		s.warn(ruleMeshForeignCNI, meshPath, "the network plugin is not managed here (cni.type %s): where it is Cilium it needs socketLB.hostNamespaceOnly true, "+
 			"and cni.exclusive false for the mesh's CNI plugin", s.cni)
 	}
-	if s.mesh.cniPlugin && s.managesMultus() && s.primaryConfiguration().file == "" {
+	if s.mesh.cniPlugin && s.mesh.typ != networkstackv1alpha1.MeshConsul && s.managesMultus() && s.primaryConfiguration().file == "" {
 		s.warn(ruleMeshMultus, meshPath.Child("cniPlugin"), "which file is the configuration of the network plugin is not known, and the mesh's plugin may chain "+
 			"itself into Multus's own: name it in values.cniConfFileName of the mesh's CNI chart")
 	}

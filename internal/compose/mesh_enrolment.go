@@ -20,7 +20,7 @@ const (
 )
 
 // meshLabels are the labels, and linkerdInject is the annotation, by which somebody says of a namespace whether it is in a mesh.
-var meshLabels = []string{istioRevision, istioInjection, istioDataplaneMode}
+var meshLabels = []string{istioRevision, istioInjection, istioDataplaneMode, consulInject}
 
 // neverEnrolled are the cluster's own namespaces. What is in kube-system has to work before a mesh does.
 var neverEnrolled = []string{metav1.NamespaceSystem, metav1.NamespacePublic, "kube-node-lease"}

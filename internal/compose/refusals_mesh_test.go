@@ -70,14 +70,14 @@ const (
 )
 
 func meshFindings() []finding {
-	return append(append(meshCommonFindings(), istioFindings()...), linkerdFindings()...)
+	return append(append(meshCommonFindings(), istioFindings()...), append(linkerdFindings(), consulFindings()...)...)
 }
 
 func meshCommonFindings() []finding {
 	return []finding{
 		{name: "Istio with sidecars", in: cilium(istio(selecting(map[string]string{"a": "b"})))},
-		{name: "a mesh of no known type", in: flannel(meshOf("Consul")), errors: []string{
-			`spec.mesh.type: Unsupported value: "Consul": supported values: "Istio", "Linkerd" [STACK-UNKNOWN-VALUE]`,
+		{name: "a mesh of no known type", in: flannel(meshOf("Kuma")), errors: []string{
+			`spec.mesh.type: Unsupported value: "Kuma": supported values: "Istio", "Linkerd", "Consul" [STACK-UNKNOWN-VALUE]`,
 		}},
 		{name: "the other mesh's block", in: flannel(istio(func(m *MeshSpec) { m.Linkerd = &LinkerdSpec{} })), errors: []string{
 			"spec.mesh.linkerd: Forbidden: is read only with type Linkerd: remove it, or set type to Linkerd [MESH-BLOCK]",

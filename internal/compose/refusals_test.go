@@ -21,7 +21,7 @@ func findings() []finding {
 		objectFindings(), adoptionFindings(), calicoFindings(), secondaryFindings(), cloudFindings(), awsFindings(),
 		weaveFindings(), nodeAgentFindings(), agentFindings(), policyFindings(), metricsFindings(), neighbourFindings(),
 		ciliumPoolFindings(), ciliumBGPFindings(), loadBalancerFindings(), gatewayFindings(), meshFindings(),
-		observabilityFindings(), addonFindings(), dnsFindings(), nodeLocalFindings(),
+		observabilityFindings(), tracingFindings(), addonFindings(), dnsFindings(), nodeLocalFindings(),
 		ingressFindings(), ingressClassFindings())
 }
 

@@ -5,7 +5,7 @@ var (
 	ruleMeshBlock = refuses(AreaMesh, Rule{
 		ID:        "MESH-BLOCK",
 		APIServer: true,
-		When:      "mesh.istio or mesh.linkerd with another type.",
+		When:      "mesh.istio, mesh.linkerd or mesh.consul with another type.",
 		Remedy:    "Remove it, or set type.",
 		Source:    "Nothing would read it.",
 	})
@@ -14,7 +14,7 @@ var (
 		APIServer: true,
 		When:      "mode Ambient with another type than Istio.",
 		Remedy:    "Remove mode, or set type to Istio.",
-		Source:    "Linkerd's proxies are sidecars.",
+		Source:    "Proxies of Linkerd and Consul are sidecars.",
 	})
 	ruleMeshAmbientCNI = refuses(AreaMesh, Rule{
 		ID:        "MESH-AMBIENT-PLUGIN",

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apimachinery/pkg/util/version"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/catalog"
@@ -33,7 +34,12 @@ func (s *state) validateStep(typ string, entry catalog.Entry, path *field.Path, 
 	if i < 0 {
 		return
 	}
-	from, to := imageVersion(s.facts.Installed[i].Image), parseVersion(wanted)
+	s.judgeStep(typ, entry, path, imageVersion(s.facts.Installed[i].Image), wanted)
+}
+
+// judgeStep holds one step to them. A version that cannot be read is nothing to judge by.
+func (s *state) judgeStep(typ string, entry catalog.Entry, path *field.Path, from *version.Version, wanted string) {
+	to := parseVersion(wanted)
 	if from == nil || to == nil {
 		return
 	}

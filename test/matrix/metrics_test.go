@@ -194,7 +194,12 @@ func metricsCases() []metricsCase {
 		}
 		return in
 	}
+	meshed := flannelCell{settings: s}.input()
+	meshed.Stack.Spec.KubeProxy = nil
+	meshed.Stack.Spec.GatewayAPI = &GatewayAPISpec{Channel: GatewayAPIStandard}
+	meshed.Stack.Spec.Mesh = &MeshSpec{Type: MeshConsul}
 	out := []metricsCase{
+		{name: "Consul", release: "consul", chart: upstream("consul", "2.0.3"), input: meshed, monitors: 1, undeclared: []string{"consul-injector"}},
 		{name: "Cilium", release: "cilium", chart: upstream("cilium", "1.20.0"), input: hubble, monitors: 3,
 			own: func(s *NetworkStackSpec) { s.CNI.Metrics = &MetricsSpec{} }},
 		{name: "Cilium, that of Hubble by values", release: "cilium", chart: upstream("cilium", "1.20.0"), input: hubble, monitors: 3, beside: 3,

@@ -81,6 +81,12 @@ func TestAPIServerLetsOperatorInstallCharts(t *testing.T) {
 	// cert-manager would define it.
 	admin.apply(t, []*unstructured.Unstructured{definitionOf("cert-manager.io", "v1", "Certificate", "certificates", "Namespaced")})
 	account.served(t, schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "Certificate"})
+	consul := consulObjects(t, consulVersions[len(consulVersions)-1])
+	isDefinition := func(o *unstructured.Unstructured) bool { return o.GetKind() == "CustomResourceDefinition" }
+	account.apply(t, slices.DeleteFunc(slices.Clone(consul), func(o *unstructured.Unstructured) bool { return !isDefinition(o) }))
+	for _, kind := range []string{"Mesh", "ProxyDefaults"} {
+		account.served(t, schema.GroupVersionKind{Group: "consul.hashicorp.com", Version: "v1alpha1", Kind: kind})
+	}
 	// In order: the definition of network-attachments' kind comes with multus.
 	for _, name := range slices.Sorted(maps.Keys(ownValues)) {
 		t.Run(name, func(t *testing.T) {
@@ -94,6 +100,16 @@ func TestAPIServerLetsOperatorInstallCharts(t *testing.T) {
 			})
 		}
 	}
+	t.Run("consul", func(t *testing.T) {
+		namespace := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "consul"}}}
+		account.apply(t, []*unstructured.Unstructured{namespace})
+		rest := slices.DeleteFunc(slices.Clone(consul), isDefinition)
+		if n := account.apply(t, rest); n != len(rest) {
+			t.Errorf("%d of %d objects are applied", n, len(rest))
+		}
+		account.list(t, rest)
+		account.remove(t, rest)
+	})
 	t.Run("calico", func(t *testing.T) {
 		namespace := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "tigera-operator"}}}
 		account.apply(t, []*unstructured.Unstructured{namespace})

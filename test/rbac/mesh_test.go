@@ -43,7 +43,7 @@ profileValidator: {externalSecret: true, caBundle: x}
 policyValidator: {externalSecret: true, caBundle: x}`
 
 // ownMesh are the values of our own chart for Istio.
-const ownMesh = `{revision: a, tag: default, mtls: STRICT}`
+const ownMesh = `{revision: a, tag: default, mtls: STRICT, tracing: {provider: a, percent: 1}}`
 
 func TestOperatorCanInstallMeshes(t *testing.T) {
 	t.Parallel()

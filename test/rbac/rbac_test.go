@@ -30,6 +30,7 @@ const (
 	ingressRole    = "networkstack-operator-ingress"
 	haproxyRole    = "networkstack-operator-ingress-haproxy"
 	meshRole       = "networkstack-operator-mesh"
+	consulRole     = "networkstack-operator-consul"
 	serviceAccount = "networkstack-operator"
 )
 
@@ -45,6 +46,7 @@ var ownValues = map[string]string{
 	"cilium-resources":    `{pools: [{name: default, ipv4: {cidrs: [10.244.0.0/16], maskSize: 26}}], bgp: {families: [ipv4], advertise: {pools: true}, instances: [{name: a, localASN: 64512, peers: [{name: b, address: 192.0.2.1, asn: 64513}]}]}, loadBalancer: {pools: [{name: a, blocks: [{cidr: 192.0.2.0/24}]}], l2: {}}}`,
 	"metallb-resources":   `{pools: [{name: a, addresses: [192.0.2.0/24]}], l2: {}, bgp: {localASN: 64512, peers: [{name: b, address: 192.0.2.1, asn: 64513}]}}`,
 	"istio-resources":     ownMesh,
+	"consul-resources":    ownConsul,
 	"observability":       `{monitors: [{name: a, namespace: kube-system, selector: {a: b}, port: 1}], dashboards: [{name: a, json: "{}"}]}`,
 	"coredns":             `{autoscaler: {enabled: true}}`,
 	"node-local-dns":      `{interception: RedirectPolicy, servers: [{zones: [{zone: .}], port: 53, plugins: [{name: forward, parameters: . __PILLAR__CLUSTER__DNS__}]}]}`,
@@ -478,7 +480,7 @@ func installedRules(t *testing.T) ruleSet {
 			rules[strings.TrimPrefix(r.name, "ClusterRole ")] = r.rules
 		}
 	}
-	want := []string{operatorRole, awsvpcRole, calicoRole, componentsRole, ingressRole, haproxyRole, meshRole, metallbRole}
+	want := []string{operatorRole, awsvpcRole, calicoRole, componentsRole, consulRole, ingressRole, haproxyRole, meshRole, metallbRole}
 	if got := slices.Sorted(maps.Keys(rules)); !slices.Equal(got, want) {
 		t.Fatalf("config/default binds %v to the operator, not %v", got, want)
 	}

@@ -60,6 +60,19 @@ tls:
 - --accesslog=true
 - --accesslog.format={{ $v.accessLog.format }}
 {{- end }}
+{{- with $v.tracing }}
+{{- if and .otlp.enabled .otlp.grpc.enabled }}
+- --tracing.otlp=true
+- --tracing.otlp.grpc.endpoint={{ .otlp.grpc.endpoint }}
+- --tracing.otlp.grpc.insecure={{ .otlp.grpc.insecure }}
+{{- with .serviceName }}
+- --tracing.servicename={{ . }}
+{{- end }}
+{{- if ne (toString .sampleRate) "<nil>" }}
+- --tracing.samplerate={{ .sampleRate }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- with $v.metrics.prometheus }}
 - --entrypoints.metrics.address=:{{ int $v.ports.metrics.port }}/tcp
 - --metrics.prometheus=true

@@ -1,0 +1,82 @@
+package rbac_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"helm.sh/helm/v3/pkg/release"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/component-helpers/auth/rbac/validation"
+
+	"github.com/networkstack/networkstack/test/testcharts"
+)
+
+// consulVersions are the archives that the tests want of Consul, and consulValues turn on all that the operator is meant to carry.
+var consulVersions = []string{"2.0.2", "2.0.3"}
+
+const consulValues = `
+global:
+  name: consul
+  gossipEncryption: {secretName: x, secretKey: key}
+  tls: {enabled: true, caCert: {secretName: x, secretKey: ca.crt}}
+  acls: {manageSystemACLs: true, bootstrapToken: {secretName: x, secretKey: token}}
+server: {replicas: 3, serverCert: {secretName: x}}
+connectInject: {cni: {enabled: true, multus: true}, apiGateway: {manageExternalCRDs: false}}`
+
+// ownConsul are the values of our own chart for Consul.
+const ownConsul = `{mtls: permissive, config: {a: b}}`
+
+// consulObjects are those of Consul's chart, but for the tests that nobody has run.
+func consulObjects(t *testing.T, version string) []*unstructured.Unstructured {
+	t.Helper()
+	objects := render(t, testcharts.Upstream(t, "consul", version), "consul", consulValues)
+	return slices.DeleteFunc(objects, func(o *unstructured.Unstructured) bool {
+		return strings.HasPrefix(o.GetAnnotations()[release.HookAnnotation], "test")
+	})
+}
+
+func TestOperatorCanInstallConsul(t *testing.T) {
+	t.Parallel()
+	rules := installedRules(t)
+	for _, version := range consulVersions {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			checkRelease(t, append(rules.all(), discovery), consulObjects(t, version))
+		})
+	}
+}
+
+// TestConsulRoleIsNeeded fails on a permission in consul_role.yaml that neither chart asks for, and on one that another role has.
+func TestConsulRoleIsNeeded(t *testing.T) {
+	t.Parallel()
+	rules := installedRules(t)
+	var needed []rbacv1.PolicyRule
+	grants := func(objects []*unstructured.Unstructured) {
+		for _, object := range objects {
+			resource := resourceOf(object.GroupVersionKind())
+			needed = append(needed, rbacv1.PolicyRule{
+				APIGroups: []string{resource.Group}, Resources: []string{resource.Resource},
+				Verbs: []string{"get", "list", "watch", "create", "patch", "delete"},
+			})
+		}
+		for _, r := range rolesOf(t, objects) {
+			needed = append(needed, r.rules...)
+		}
+	}
+	for _, version := range consulVersions {
+		grants(consulObjects(t, version))
+	}
+	grants(render(t, testcharts.Embedded(t, "consul-resources"), "consul", ownConsul))
+	if ok, excess := validation.Covers(needed, rules[consulRole]); !ok {
+		t.Errorf("no chart of Consul needs this, remove it from consul_role.yaml:\n%s", format(excess))
+	}
+	for _, rule := range rules[consulRole] {
+		for _, part := range validation.BreakdownRule(rule) {
+			if ok, _ := validation.Covers(slices.Concat(rules[operatorRole], rules[componentsRole], rules[meshRole]), []rbacv1.PolicyRule{part}); ok {
+				t.Errorf("another role has this, too, remove it from consul_role.yaml: %s", part.String())
+			}
+		}
+	}
+}
