@@ -179,7 +179,7 @@ func (s *state) validateConsulServers() {
 			"no two servers share a node, and there are %d nodes for them: use fewer, or say otherwise in values.server.affinity", len(s.linux))))
 	}
 	was, _ := s.consulWas("server.replicas")
-	if had, ok := was.(int64); ok && n < had/2+1 {
+	if had, ok := was.(int64); ok && n <= had/2 {
 		s.refuse(ruleConsulReduced, field.Invalid(path, n, fmt.Sprintf(
 			"there are %d servers, and fewer than %d are no majority of them: keep them, or take away less at a time", had, had/2+1)))
 	}
@@ -263,7 +263,8 @@ func (s *state) consulValues() *valuesBuilder {
 	by := specPath.Child("gatewayAPI").String()
 	b.control("connectInject.apiGateway.manageExternalCRDs", by, false, "the Gateway API's definitions are not Consul's")
 	b.control("connectInject.apiGateway.manageNonStandardCRDs", by, false, "the Gateway API's definitions are not Consul's")
-	b.set("global.crds.enableTcpRoute", s.gateway.channel == facts.GatewayExperimental, "TCPRoutes are read in a version that the experimental channel has alone")
+	b.set("global.crds.enableTcpRoute", s.gateway.channel == facts.GatewayExperimental,
+		"TCPRoutes are read in a version that the experimental channel has alone")
 	return b
 }
 
@@ -278,13 +279,14 @@ func (s *state) consulServerValues(b *valuesBuilder) {
 		b.reserve("server.storage", path.Child("storage").String())
 	}
 	if servers.StorageClassName != "" {
-		b.control("server.storageClass", path.Child("storageClassName").String(), servers.StorageClassName, "storageClassName")
+		b.control("server.storageClass", path.Child("storageClassName").String(), servers.StorageClassName, "from storageClassName")
 	} else {
 		b.reserve("server.storageClass", path.Child("storageClassName").String())
 	}
 	const claims = "server.persistentVolumeClaimRetentionPolicy"
 	if servers.VolumeClaims == networkstackv1alpha1.ClaimsDelete {
-		b.control(claims, path.Child("volumeClaims").String(), map[string]any{"whenDeleted": "Delete", "whenScaled": "Retain"}, "volumeClaims is Delete")
+		b.control(claims, path.Child("volumeClaims").String(), map[string]any{"whenDeleted": "Delete", "whenScaled": "Retain"},
+			"volumeClaims is Delete")
 	} else {
 		b.reserve(claims, path.Child("volumeClaims").String())
 	}
@@ -299,7 +301,9 @@ func (s *state) consulSecrets(b *valuesBuilder) {
 	b.control("global.gossipEncryption.autoGenerate", at, false, "the operator makes the key")
 	b.control("global.gossipEncryption.secretName", at, consulGossipKey, "the operator makes the key")
 	b.control("global.gossipEncryption.secretKey", at, "key", "the operator makes the key")
-	b.generated = append(b.generated, networkstackv1alpha1.GeneratedSecret{SecretName: consulGossipKey, Kind: networkstackv1alpha1.SecretGossipKey})
+	b.generated = append(b.generated, networkstackv1alpha1.GeneratedSecret{
+		SecretName: consulGossipKey, Kind: networkstackv1alpha1.SecretGossipKey,
+	})
 
 	at = consulPath.Child("acls").String()
 	b.control("global.acls.manageSystemACLs", at, p.acls, "acls is %s", toggle(p.acls))
@@ -325,7 +329,9 @@ func (s *state) consulSecrets(b *valuesBuilder) {
 	b.control("global.tls.caCert.secretName", at, consulServerCert, reason)
 	b.control("global.tls.caCert.secretKey", at, "ca.crt", reason)
 	b.control("global.tls.enableAutoEncrypt", at, false, "there are no agents on the nodes that would get certificates so")
-	root := networkstackv1alpha1.Certificate{SecretName: consulAuthority, CommonName: "Consul CA", Validity: dayValidity(consulAuthorityValidity)}
+	root := networkstackv1alpha1.Certificate{
+		SecretName: consulAuthority, CommonName: "Consul CA", Validity: dayValidity(consulAuthorityValidity),
+	}
 	if name := s.meshIdentity().RootSecretName; name != "" {
 		root.SecretName, root.External = name, true
 	}
@@ -338,7 +344,8 @@ func (s *state) consulSecrets(b *valuesBuilder) {
 
 // consulNames are the names by which servers are called, and by which they know each other.
 func (s *state) consulNames() []string {
-	out := []string{"localhost", "server." + s.mesh.consul.datacenter + "." + consulDomain, "*.server." + s.mesh.consul.datacenter + "." + consulDomain}
+	server := "server." + s.mesh.consul.datacenter + "." + consulDomain
+	out := []string{"localhost", server, "*." + server}
 	for _, suffix := range []string{"", "." + s.mesh.namespace, "." + s.mesh.namespace + ".svc"} {
 		out = append(out, "consul-server"+suffix, "*.consul-server"+suffix)
 	}
@@ -351,7 +358,8 @@ func (s *state) consulInjection(b *valuesBuilder) {
 	p, selector := &s.mesh.consul, meshPath.Child("namespaceSelector").String()
 	b.control("connectInject.enabled", meshPath.String(), true, "pods of the mesh get proxies")
 	b.control("connectInject.default", selector, true, "all pods of a namespace in the mesh have proxies, unless they say that they have none")
-	b.control("connectInject.namespaceSelector", selector, "matchLabels:\n  "+consulInject+": \"true\"\n", "namespaces are in the mesh by this label")
+	b.control("connectInject.namespaceSelector", selector, "matchLabels:\n  "+consulInject+": \"true\"\n",
+		"namespaces are in the mesh by this label")
 	by := meshPath.Child("replicas").String()
 	if s.spec.Mesh.Replicas != nil {
 		b.control("connectInject.replicas", by, s.mesh.replicas, "replicas")
@@ -360,12 +368,13 @@ func (s *state) consulInjection(b *valuesBuilder) {
 	}
 	b.control("connectInject.transparentProxy.defaultEnabled", consulPath.Child("transparentProxy").String(), p.transparent,
 		"transparentProxy is %s", toggle(p.transparent))
-	b.control("connectInject.cni.enabled", meshPath.Child("cniPlugin").String(), s.mesh.cniPlugin, "cniPlugin is %s", toggle(s.mesh.cniPlugin))
+	plugin := meshPath.Child("cniPlugin").String()
+	b.control("connectInject.cni.enabled", plugin, s.mesh.cniPlugin, "cniPlugin is %s", toggle(s.mesh.cniPlugin))
 	if !s.mesh.cniPlugin {
 		return
 	}
 	if s.consulMultus() {
-		b.control("connectInject.cni.multus", meshPath.Child("cniPlugin").String(), true, "the plugin is an attachment, and not chained into Multus's own configuration")
+		b.control("connectInject.cni.multus", plugin, true, "the plugin is an attachment, and not chained into Multus's own configuration")
 	}
 	const conf, bin = "connectInject.cni.cniNetDir", "connectInject.cni.cniBinDir"
 	if s.facts.Distribution == facts.DistributionOpenShift {

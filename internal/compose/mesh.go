@@ -104,6 +104,8 @@ func (s *state) deriveMesh() {
 		s.deriveIstio(m)
 	case networkstackv1alpha1.MeshConsul:
 		s.deriveConsul()
+	case networkstackv1alpha1.MeshLinkerd:
+		// Nothing of it is left to settle.
 	}
 }
 

@@ -64,7 +64,7 @@ func (s *state) deriveTracing() {
 			"write a host and a port without a scheme, such as otel-collector.observability.svc:4317"))
 		return
 	}
-	out.host, out.port = host, int64(port) //nolint:gosec // 16 bits
+	out.host, out.port = host, int64(port)
 	switch {
 	case t.SamplingPercent == "":
 		s.note(tracingPath.Child("samplingPercent"), "1", "default: one request of a hundred")
@@ -204,11 +204,11 @@ func (s *state) consulTracing() map[string]any {
 		return nil
 	}
 	const types = "type.googleapis.com/envoy."
+	socket := map[string]any{"address": t.host, "port_value": t.port}
+	endpoint := map[string]any{"endpoint": map[string]any{"address": map[string]any{"socket_address": socket}}}
 	cluster := map[string]any{
 		"name": tracingProvider, "type": "STRICT_DNS", "connect_timeout": "3s",
-		"load_assignment": map[string]any{"cluster_name": tracingProvider, "endpoints": []any{map[string]any{"lb_endpoints": []any{map[string]any{
-			"endpoint": map[string]any{"address": map[string]any{"socket_address": map[string]any{"address": t.host, "port_value": t.port}}},
-		}}}}},
+		"load_assignment": map[string]any{"cluster_name": tracingProvider, "endpoints": []any{map[string]any{"lb_endpoints": []any{endpoint}}}},
 	}
 	provider := map[string]any{"name": "envoy.tracers.zipkin", "typed_config": map[string]any{
 		"@type": types + "config.trace.v3.ZipkinConfig", "collector_cluster": tracingProvider, "collector_endpoint": "/api/v2/spans",
@@ -219,8 +219,9 @@ func (s *state) consulTracing() map[string]any {
 			"@type":        types + "config.trace.v3.OpenTelemetryConfig",
 			"grpc_service": map[string]any{"envoy_grpc": map[string]any{"cluster_name": tracingProvider}, "timeout": "1s"},
 		}}
-		cluster["typed_extension_protocol_options"] = map[string]any{types[len("type.googleapis.com/"):] + "extensions.upstreams.http.v3.HttpProtocolOptions": map[string]any{
-			"@type": types + "extensions.upstreams.http.v3.HttpProtocolOptions", "explicit_http_config": map[string]any{"http2_protocol_options": map[string]any{}},
+		const options = "extensions.upstreams.http.v3.HttpProtocolOptions"
+		cluster["typed_extension_protocol_options"] = map[string]any{"envoy." + options: map[string]any{
+			"@type": types + options, "explicit_http_config": map[string]any{"http2_protocol_options": map[string]any{}},
 		}}
 	}
 	listener := map[string]any{
@@ -280,7 +281,8 @@ func (t *tracing) envoyTracing() map[string]any {
 // istioSampling is what the Telemetry of the whole mesh says.
 func (s *state) istioSampling(b *valuesBuilder) {
 	if t := s.tracing; t != nil {
-		b.control("tracing", tracingPath.String(), map[string]any{"provider": tracingProvider, "percent": t.percent()}, "from observability.tracing")
+		b.control("tracing", tracingPath.String(), map[string]any{"provider": tracingProvider, "percent": t.percent()},
+			"from observability.tracing")
 	} else {
 		b.reserve("tracing", tracingPath.String())
 	}

@@ -91,14 +91,16 @@ func (s *state) validateEnums() {
 	s.validateDNSEnums()
 	s.validateIngressEnums()
 	if m := s.spec.Mesh; m != nil {
-		oneOf(s, meshPath.Child("type"), m.Type, networkstackv1alpha1.MeshIstio, networkstackv1alpha1.MeshLinkerd, networkstackv1alpha1.MeshConsul)
+		oneOf(s, meshPath.Child("type"), m.Type, networkstackv1alpha1.MeshIstio, networkstackv1alpha1.MeshLinkerd,
+			networkstackv1alpha1.MeshConsul)
 		optionalOneOf(s, meshPath.Child("mode"), m.Mode, networkstackv1alpha1.MeshSidecar, networkstackv1alpha1.MeshAmbient)
 		optionalOneOf(s, meshPath.Child("mtls"), m.MTLS, networkstackv1alpha1.MTLSStrict, networkstackv1alpha1.MTLSPermissive)
 		optionalOneOf(s, meshPath.Child("cniPlugin"), m.CNIPlugin, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 		c := s.consulSpec()
 		optionalOneOf(s, consulPath.Child("tls"), c.TLS, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 		optionalOneOf(s, consulPath.Child("acls"), c.ACLs, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
-		optionalOneOf(s, consulPath.Child("transparentProxy"), c.TransparentProxy, networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
+		optionalOneOf(s, consulPath.Child("transparentProxy"), c.TransparentProxy,
+			networkstackv1alpha1.Enabled, networkstackv1alpha1.Disabled)
 		optionalOneOf(s, consulPath.Child("servers", "volumeClaims"), s.consulServerSpec().VolumeClaims,
 			networkstackv1alpha1.ClaimsRetain, networkstackv1alpha1.ClaimsDelete)
 	}

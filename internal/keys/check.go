@@ -33,12 +33,12 @@ func Problem(data map[string][]byte, kind networkstackv1alpha1.GeneratedSecretKi
 		return "it has nothing under the key " + key
 	case kind == networkstackv1alpha1.SecretGossipKey:
 		if raw, err := base64.StdEncoding.DecodeString(text); err != nil || !slices.Contains(gossipLengths, len(raw)) {
-			return "it has something else under the key " + key + " than 16, 24 or 32 bytes in base64"
+			return "it has something else than 16, 24 or 32 bytes in base64 under the key " + key
 		}
 		return ""
 	case kind == networkstackv1alpha1.SecretToken:
 		if !anyUUID.MatchString(text) {
-			return "it has something else under the key " + key + " than a UUID"
+			return "it has something else than a UUID under the key " + key
 		}
 		return ""
 	case kind != networkstackv1alpha1.SecretIPsecKeys:

@@ -58,7 +58,8 @@ func TestProblem(t *testing.T) {
 
 // TestOtherProblems are those of keys that Consul reads.
 func TestOtherProblems(t *testing.T) {
-	const noGossip, noToken = "it has something else under the key key than 16, 24 or 32 bytes in base64", "it has something else under the key token than a UUID"
+	noGossip := "it has something else than 16, 24 or 32 bytes in base64 under the key " + gossipKey
+	const noToken = "it has something else than a UUID under the key token"
 	for _, tc := range []struct {
 		text, want string
 		kind       networkstackv1alpha1.GeneratedSecretKind

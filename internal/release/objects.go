@@ -248,7 +248,8 @@ func isCRD(gk schema.GroupKind) bool {
 func isNamespace(gk schema.GroupKind) bool { return gk.Group == "" && gk.Kind == "Namespace" }
 
 // Transient says whether an object is removed once it has done its work: by the cluster, as with a Job that has
-// ttlSecondsAfterFinished, or by the chart itself, as is known of some Jobs. One that is gone is done: it is not missing, and making it anew would do the work again.
+// ttlSecondsAfterFinished, or by the chart itself, as is known of some Jobs. One that is gone is done: it is not missing, and
+// making it anew would do the work again.
 func Transient(u *unstructured.Unstructured) bool {
 	gk := u.GroupVersionKind().GroupKind()
 	if gk.Group != "batch" || gk.Kind != "Job" {
