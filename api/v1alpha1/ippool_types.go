@@ -55,6 +55,11 @@ type IPPool struct {
 	// +optional
 	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 
+	// onRequest keeps the pool, with Calico, for pods that name one of its IPPools in an annotation of their own or of their
+	// namespace (cni.projectcalico.org/ipv4pools, ipv6pools). Left out, false: any pod may get an address of it.
+	// +optional
+	OnRequest bool `json:"onRequest,omitempty"`
+
 	// bgpExport says whether the pool's routes are announced to BGP peers, with Calico and with Cilium's MultiPool. Left
 	// out, Enabled.
 	// +optional

@@ -22,6 +22,8 @@ const (
 	calicoBlockIPv6, minCalicoBlockIPv6, maxCalicoBlockIPv6 = 122, 116, 128
 	// allNodes is Calico's selector of every node.
 	allNodes = "all()"
+	// Calico's words for whom a pool is for: everybody, or pods that name it.
+	calicoAutomatic, calicoOnRequest = "Automatic", "Manual"
 	// calicoPoolsKey is where the chart has the pools.
 	calicoPoolsKey = "installation.calicoNetwork.ipPools"
 )
@@ -37,6 +39,8 @@ type calicoPool struct {
 	nodeSelector      string
 	nat, bgpExport    bool
 	disabled          bool
+	// onRequest pools are for pods that name them.
+	onRequest bool
 }
 
 // viaBGP says whether nodes know the way to a pool's addresses by BGP alone.
@@ -52,10 +56,14 @@ func (p calicoPool) viaBGP() bool {
 // value is the pool as an Installation has it. Every field is written, for what is left out the tigera-operator fills in,
 // and the list has one owner.
 func (p calicoPool) value() map[string]any {
+	assignment := calicoAutomatic
+	if p.onRequest {
+		assignment = calicoOnRequest
+	}
 	return map[string]any{
 		"name": p.name, "cidr": p.prefix.String(), "encapsulation": string(p.encapsulation), "blockSize": p.blockSize,
 		"natOutgoing": string(toggle(p.nat)), "nodeSelector": p.nodeSelector, "disableBGPExport": !p.bgpExport,
-		"disableNewAllocations": p.disabled, "allowedUses": []any{"Workload", "Tunnel"}, "assignmentMode": "Automatic",
+		"disableNewAllocations": p.disabled, "allowedUses": []any{"Workload", "Tunnel"}, "assignmentMode": assignment,
 	}
 }
 
@@ -90,7 +98,7 @@ func (s *state) deriveCalicoPools() {
 			out.name = calicoPoolName(spec.Name, p.prefix)
 			out.nat = spec.NATOutgoing != networkstackv1alpha1.Disabled
 			out.bgpExport = spec.BGPExport != networkstackv1alpha1.Disabled
-			out.disabled = spec.Disabled
+			out.disabled, out.onRequest = spec.Disabled, spec.OnRequest
 			if spec.Encapsulation != "" {
 				out.encapsulation, out.encapsulationPath = spec.Encapsulation, poolsPath.Index(p.index).Child("encapsulation")
 			}
@@ -230,6 +238,7 @@ func (s *state) validatePoolSettings() {
 				{"blockSizes", p.BlockSizes != nil},
 				{"encapsulation", p.Encapsulation != ""},
 				{"nodeSelector", p.NodeSelector != nil},
+				{"onRequest", p.OnRequest},
 				{"bgpExport", p.BGPExport != "" && !s.multiPool()},
 				{"disabled", p.Disabled && !s.multiPool()},
 			} {
@@ -349,13 +358,17 @@ func joined[T fmt.Stringer](list []T) string {
 
 // validateFamilyOfCalicoPools looks at the addresses that new pods of a family can get.
 func (s *state) validateFamilyOfCalicoPools(f networkstackv1alpha1.IPFamily) {
-	all, enabled, everywhere, blocks := 0, 0, 0, 0
+	all, asked, enabled, everywhere, blocks := 0, 0, 0, 0, 0
 	for _, p := range s.calico.pools {
 		if p.family != f {
 			continue
 		}
 		all++
 		if p.disabled {
+			continue
+		}
+		if p.onRequest {
+			asked++
 			continue
 		}
 		enabled++
@@ -366,6 +379,9 @@ func (s *state) validateFamilyOfCalicoPools(f networkstackv1alpha1.IPFamily) {
 	}
 	switch {
 	case all == 0: // refused with the families
+	case enabled == 0 && asked > 0:
+		s.refuse(ruleCalicoPoolsOnRequest, field.Invalid(poolsPath, familiesText([]networkstackv1alpha1.IPFamily{f}), fmt.Sprintf(
+			"every pool with an %s CIDR is disabled or onRequest, so pods that name none, and the nodes' own tunnels, get no %s address: let one be for all", f, f)))
 	case enabled == 0:
 		s.refuse(ruleCalicoPoolsDisabled, field.Invalid(poolsPath, familiesText([]networkstackv1alpha1.IPFamily{f}), fmt.Sprintf(
 			"every pool with an %s CIDR is disabled, so new pods get no %s address: enable one", f, f)))

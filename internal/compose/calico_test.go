@@ -76,6 +76,7 @@ func TestCalicoRenders(t *testing.T) {
 			}),
 			secondPool(IPPool{Name: "old", CIDRs: []string{"10.245.0.0/27"}, Disabled: true}),
 			secondPool(IPPool{Name: "rest", CIDRs: []string{"10.246.0.0/16"}}),
+			secondPool(IPPool{Name: "payments", CIDRs: []string{"10.247.0.0/16"}, OnRequest: true}),
 			calicoBlock(CalicoSpec{BGP: Enabled}), encapsulation(EncapsulationVXLANCrossSubnet),
 		), object{"bgp": "Enabled", "ipPools": []any{
 			calicoPoolValue("racks-10-244-0-0-16", "10.244.0.0/16", 24, object{
@@ -84,6 +85,7 @@ func TestCalicoRenders(t *testing.T) {
 			}),
 			calicoPoolValue("old-10-245-0-0-27", "10.245.0.0/27", 27, object{"disableNewAllocations": true, "encapsulation": "VXLANCrossSubnet"}),
 			calicoPoolValue("rest-10-246-0-0-16", "10.246.0.0/16", 26, object{"encapsulation": "VXLANCrossSubnet"}),
+			calicoPoolValue("payments-10-247-0-0-16", "10.247.0.0/16", 26, object{"encapsulation": "VXLANCrossSubnet", "assignmentMode": "Manual"}),
 		}}, nil},
 		{"kubeadm's range", calico(noPools, cluster(func(s *facts.Snapshot) { s.PodSubnets = prefixes("10.250.0.0/16") })), object{
 			"ipPools": []any{calicoPoolValue("default-10-250-0-0-16", "10.250.0.0/16", 26, nil)},

@@ -140,7 +140,7 @@ func (s *state) validateMultiPoolSettings(p networkstackv1alpha1.IPPool, path *f
 		case sel.selector == nil:
 		case s.cni == networkstackv1alpha1.CNICalico:
 			s.refuse(ruleCiliumPoolField, field.Forbidden(path.Child(sel.name), fmt.Sprintf(
-				"Calico's pools do not select pods by labels: remove it, and name the pool's IPPools (kubectl get ippools) in the annotation "+
+				"the pools of Calico's Installation do not select pods by labels: remove it, set onRequest, and name the pool's IPPools (kubectl get ippools) in the annotation "+
 					"cni.projectcalico.org/ipv4pools, or ipv6pools, of %s", map[string]string{"podSelector": "such pods", "namespaceSelector": "such namespaces"}[sel.name])))
 		case !s.multiPool():
 			s.refuse(ruleCiliumPoolField, field.Forbidden(path.Child(sel.name),

@@ -241,7 +241,11 @@ func (p poolFinder) calico(values map[string]any) InstalledPools {
 		selector, _ := entry["nodeSelector"].(string)
 		disabled, _ := entry["disableNewAllocations"].(bool)
 		f := familyOf(prefix.Addr())
-		selectors[selector] = true
+		if entry["assignmentMode"] == calicoOnRequest {
+			selector = "on request/" + p.name(cidr, name) // it serves for no other
+		} else {
+			selectors[selector] = true
+		}
 		out.Pools = gather(out.Pools, ippools.Pool{
 			Name: p.name(cidr, name), Family: f, CIDRs: []netip.Prefix{prefix}, Unit: networkstackv1alpha1.PoolAddresses,
 			Groups: []string{string(f) + "/" + selector}, Disabled: disabled,

@@ -42,9 +42,11 @@ func TestPoolsOf(t *testing.T) {
 		}},
 		{"Calico, pools of all sorts", calico(second, secondPool(IPPool{Name: "rack", CIDRs: []string{"10.246.0.0/20"},
 			NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"rack": "7"}}}),
-			secondPool(IPPool{Name: "off", CIDRs: []string{"10.247.0.0/20"}, Disabled: true})), "IPAMBlock", []string{
+			secondPool(IPPool{Name: "off", CIDRs: []string{"10.247.0.0/20"}, Disabled: true}),
+			secondPool(IPPool{Name: "theirs", CIDRs: []string{"10.248.0.0/20"}, OnRequest: true})), "IPAMBlock", []string{
 			"default IPv4 [10.244.0.0/16] Addresses [IPv4/all() IPv4/rack in {'7'}]", "more IPv4 [10.245.0.0/20] Addresses [IPv4/all() IPv4/rack in {'7'}]",
 			"rack IPv4 [10.246.0.0/20] Addresses [IPv4/rack in {'7'}]", "off IPv4 [10.247.0.0/20] Addresses disabled [IPv4/all() IPv4/rack in {'7'}]",
+			"theirs IPv4 [10.248.0.0/20] Addresses [IPv4/on request/theirs]",
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -87,7 +89,7 @@ func TestPoolsOfOthers(t *testing.T) {
 		{"AWS", input(CNIAWSVPC, noPools), "", false, nil, "awscni_assigned_ip_addresses"},
 		{"AKS", azure(), "NodeNetworkConfig", true, nil, "NodeNetworkConfigs"},
 		{"GKE", google(ranges), "Node", false, theirs, "secondary ranges in GKE"},
-		{"GKE, nodes without ranges", google(cluster(func(s *facts.Snapshot) { s.Nodes[0].PodCIDRs, s.Nodes[1].PodCIDRs = nil, nil })), "Node", false, nil, "secondary ranges in GKE"},
+		{"GKE, nodes without ranges", google(cluster(func(s *facts.Snapshot) { s.Nodes = s.Nodes[:1]; s.Nodes[0].PodCIDRs = nil })), "Node", false, nil, "secondary ranges in GKE"},
 		{"Weave Net", weave(), "", false, nil, "weave_max_ips"},
 		{"somebody's Calico", external(ranges), "", false, nil, "somebody else's"},
 		{"nothing that is known", input(CNIExternal, ranges), "", false, nil, "somebody else's"},

@@ -96,11 +96,12 @@ func calicoFindings() []finding {
 		}},
 		{name: "calico: settings of pools for another type", in: flannel(firstPool(func(p *IPPool) {
 			p.BlockSizes, p.NodeSelector = &BlockSizes{}, &metav1.LabelSelector{}
-			p.Encapsulation, p.BGPExport, p.Disabled = EncapsulationNone, Enabled, true
+			p.Encapsulation, p.BGPExport, p.Disabled, p.OnRequest = EncapsulationNone, Enabled, true, true
 		})), errors: []string{
 			"spec.ipPools[0].blockSizes: Forbidden: is a setting of Calico's pools, and cni.type is Flannel: remove it, or set cni.type to Calico [CALICO-POOL-FIELD]",
 			"spec.ipPools[0].encapsulation: Forbidden: is a setting of Calico's pools, and cni.type is Flannel: remove it, or set cni.type to Calico [CALICO-POOL-FIELD]",
 			"spec.ipPools[0].nodeSelector: Forbidden: is a setting of Calico's pools, and cni.type is Flannel: remove it, or set cni.type to Calico [CALICO-POOL-FIELD]",
+			"spec.ipPools[0].onRequest: Forbidden: is a setting of Calico's pools, and cni.type is Flannel: remove it, or set cni.type to Calico [CALICO-POOL-FIELD]",
 			"spec.ipPools[0].bgpExport: Forbidden: is a setting of Calico's pools, and cni.type is Flannel: remove it, or set cni.type to Calico [CALICO-POOL-FIELD]",
 			"spec.ipPools[0].disabled: Forbidden: is a setting of Calico's pools, and cni.type is Flannel: remove it, or set cni.type to Calico [CALICO-POOL-FIELD]",
 		}},
@@ -183,6 +184,10 @@ func calicoFindings() []finding {
 		}},
 		{name: "calico more than 25 CIDRs", in: calico(many), errors: []string{
 			"spec.ipPools: Invalid value: 28: Calico takes at most 25 CIDRs in all pools together: use fewer and wider ones [CALICO-POOLS-TOO-MANY]",
+		}},
+		{name: "calico a pool on request", in: calico(secondPool(IPPool{Name: "theirs", CIDRs: []string{"10.245.0.0/16"}, OnRequest: true}))},
+		{name: "calico all pools on request", in: calico(firstPool(func(p *IPPool) { p.OnRequest = true }), secondPool(IPPool{Name: "off", CIDRs: []string{"10.245.0.0/16"}, Disabled: true})), errors: []string{
+			`spec.ipPools: Invalid value: "IPv4": every pool with an IPv4 CIDR is disabled or onRequest, so pods that name none, and the nodes' own tunnels, get no IPv4 address: let one be for all [CALICO-POOLS-ON-REQUEST]`,
 		}},
 		{name: "calico all pools disabled", in: calico(firstPool(func(p *IPPool) { p.Disabled = true })), errors: []string{
 			`spec.ipPools: Invalid value: "IPv4": every pool with an IPv4 CIDR is disabled, so new pods get no IPv4 address: enable one [CALICO-POOLS-DISABLED]`,

@@ -146,8 +146,8 @@ func ciliumPoolFindings() []finding {
 			"spec.ipPools[1].namespaceSelector: Forbidden: is a setting of Cilium's MultiPool: remove it, or set cni.cilium.ipam to MultiPool [CILIUM-POOL-FIELD]",
 		}},
 		{name: "a pool of Calico's selects", in: calico(pools(main, with(fastPool(), func(p *IPPool) { p.NodeMaskSizes, p.PodSelector = nil, withLabel("a", "b") }))), errors: []string{
-			"spec.ipPools[1].podSelector: Forbidden: Calico's pools do not select pods by labels: remove it, and name the pool's IPPools (kubectl get ippools) in the annotation cni.projectcalico.org/ipv4pools, or ipv6pools, of such pods [CILIUM-POOL-FIELD]",
-			"spec.ipPools[1].namespaceSelector: Forbidden: Calico's pools do not select pods by labels: remove it, and name the pool's IPPools (kubectl get ippools) in the annotation cni.projectcalico.org/ipv4pools, or ipv6pools, of such namespaces [CILIUM-POOL-FIELD]",
+			"spec.ipPools[1].podSelector: Forbidden: the pools of Calico's Installation do not select pods by labels: remove it, set onRequest, and name the pool's IPPools (kubectl get ippools) in the annotation cni.projectcalico.org/ipv4pools, or ipv6pools, of such pods [CILIUM-POOL-FIELD]",
+			"spec.ipPools[1].namespaceSelector: Forbidden: the pools of Calico's Installation do not select pods by labels: remove it, set onRequest, and name the pool's IPPools (kubectl get ippools) in the annotation cni.projectcalico.org/ipv4pools, or ipv6pools, of such namespaces [CILIUM-POOL-FIELD]",
 		}},
 		{name: "a pool selects in a way that nobody knows", in: cilium(multi, replaced, pools(main, fastPool(func(p *IPPool) { p.PodSelector = unreadable }))), errors: []string{
 			`spec.ipPools[1].podSelector: Invalid value: "Near" is not a valid label selector operator: write labels and operators as Kubernetes does [CILIUM-SELECTOR]`,

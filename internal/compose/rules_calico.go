@@ -12,7 +12,7 @@ var (
 	ruleCalicoPoolField = refuses(AreaCalico, Rule{
 		ID:        "CALICO-POOL-FIELD",
 		APIServer: true,
-		When:      "A pool has blockSizes, encapsulation, nodeSelector, bgpExport or disabled, and cni.type is not Calico.",
+		When:      "A pool has blockSizes, encapsulation, nodeSelector, onRequest, bgpExport or disabled, and cni.type is not Calico.",
 		Remedy:    "Remove them, or set cni.type to Calico.",
 		Source:    "They are settings of Calico's IPPools; other network plugins have nothing of the sort.",
 	})
@@ -153,6 +153,12 @@ var (
 		When:   "Every pool of a family is disabled.",
 		Remedy: "Enable one.",
 		Source: "New pods would get no address.",
+	})
+	ruleCalicoPoolsOnRequest = refuses(AreaCalico, Rule{
+		ID:     "CALICO-POOLS-ON-REQUEST",
+		When:   "Every pool of a family is disabled or onRequest.",
+		Remedy: "Let one be for all.",
+		Source: "Calico, IPPool assignmentMode: pods that name no pool, and tunnels, get addresses of pools with Automatic alone.",
 	})
 	ruleCalicoPoolsSelect = warns(AreaCalico, Rule{
 		ID:     "CALICO-POOLS-SELECT",

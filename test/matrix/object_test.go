@@ -23,6 +23,7 @@ func TestCalicoObject(t *testing.T) {
 		{"everything of a pool", func(s *NetworkStackSpec) {
 			p := &s.IPPools[0]
 			p.BlockSizes, p.Encapsulation, p.BGPExport, p.Disabled = &BlockSizes{IPv4: new(int32(26))}, EncapsulationIPIP, Disabled, true
+			p.OnRequest = true
 			s.IPPools = append(s.IPPools, IPPool{Name: "other", CIDRs: []string{"10.245.0.0/16"}})
 		}, "", ""},
 		{"a pool that is not disabled, of another type", func(s *NetworkStackSpec) { s.CNI.Type, s.CNI.Calico = CNIFlannel, nil }, "", ""},
@@ -30,6 +31,7 @@ func TestCalicoObject(t *testing.T) {
 		{"pool settings for another type", func(s *NetworkStackSpec) {
 			s.CNI.Type, s.IPPools[0].Encapsulation = CNICilium, EncapsulationVXLAN
 		}, "spec.ipPools", "set cni.type to Calico"},
+		{"pool on request for another type", func(s *NetworkStackSpec) { s.CNI.Type, s.IPPools[0].OnRequest = CNICilium, true }, "spec.ipPools", "set cni.type to Calico"},
 		{"disabled pool for another type", func(s *NetworkStackSpec) { s.CNI.Type, s.IPPools[0].Disabled = CNICilium, true }, "spec.ipPools", "are for Calico"},
 		{"node masks", func(s *NetworkStackSpec) { s.IPPools[0].NodeMaskSizes = &NodeMaskSizes{IPv4: new(int32(24))} }, "spec.ipPools", "use blockSizes"},
 		{"block sizes", func(s *NetworkStackSpec) { s.IPPools[0].BlockSizes = &BlockSizes{IPv4: new(int32(18))} }, "spec.ipPools[0].blockSizes.ipv4", "20"},
