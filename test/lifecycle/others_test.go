@@ -124,9 +124,10 @@ func TestAKS(t *testing.T) {
 	if m := findCondition(full, networkstackv1alpha1.ConditionPoolsSufficient).Message; !strings.Contains(m, "4 of 4 node ranges") || !strings.Contains(m, "AKS") {
 		t.Errorf("%q", m)
 	}
-	if n := e.countEvents(stack.Name, networkstackv1alpha1.ReasonPoolsExhausted); n != 1 {
-		t.Errorf("%d events", n)
-	}
+	e.eventually("an event", func(context.Context) (bool, string) {
+		n := e.countEvents(stack.Name, networkstackv1alpha1.ReasonPoolsExhausted)
+		return n == 1, fmt.Sprint(n)
+	})
 
 	stack.Spec.SecondaryNetworks = vlan(51)
 	e.apply(stack)
