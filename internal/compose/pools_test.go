@@ -142,18 +142,32 @@ func TestPoolsOfRemoved(t *testing.T) {
 
 // TestPoolsOfRenamed because a name may be used again before the pool that had it is gone.
 func TestPoolsOfRenamed(t *testing.T) {
-	before := calico(secondPool(IPPool{Name: "more", CIDRs: []string{"10.245.0.0/16"}, Disabled: true}), secondPool(poolOf("next", "10.246.0.0/16")))
-	in := calico(secondPool(poolOf("more", "10.246.0.0/16")))
-	in.Existing = map[string]NetworkComponentSpec{}
-	for _, r := range accepted(t, before).Releases {
-		in.Existing[r.Name] = r.Spec
-	}
-	want := []string{
-		"default IPv4 [10.244.0.0/16] Addresses [IPv4/all()]", "more IPv4 [10.245.0.0/16] Addresses disabled [IPv4/all()]",
-		"10.246.0.0/16 IPv4 [10.246.0.0/16] Addresses [IPv4/all()]",
-	}
-	if diff := cmp.Diff(want, poolTexts(PoolsOf(in))); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	for _, tc := range []struct {
+		name string
+		was  IPPool
+		want []string
+	}{
+		{"disabled", IPPool{Disabled: true}, []string{
+			"default IPv4 [10.244.0.0/16] Addresses [IPv4/all()]", "more IPv4 [10.245.0.0/16] Addresses disabled [IPv4/all()]",
+			"10.246.0.0/16 IPv4 [10.246.0.0/16] Addresses [IPv4/all()]",
+		}},
+		{"for other nodes", IPPool{NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"rack": "7"}}}, []string{
+			"default IPv4 [10.244.0.0/16] Addresses [IPv4/all() IPv4/rack in {'7'}]", "more IPv4 [10.245.0.0/16] Addresses [IPv4/rack in {'7'}]",
+			"10.246.0.0/16 IPv4 [10.246.0.0/16] Addresses [IPv4/all() IPv4/rack in {'7'}]",
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tc.was.Name, tc.was.CIDRs = "more", []string{"10.245.0.0/16"}
+			before := calico(secondPool(tc.was), secondPool(poolOf("next", "10.246.0.0/16")))
+			in := calico(secondPool(poolOf("more", "10.246.0.0/16")))
+			in.Existing = map[string]NetworkComponentSpec{}
+			for _, r := range accepted(t, before).Releases {
+				in.Existing[r.Name] = r.Spec
+			}
+			if diff := cmp.Diff(tc.want, poolTexts(PoolsOf(in))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -110,6 +110,11 @@ func addressFindings() []finding {
 		{name: "12 too many node ranges", in: cilium(onlyIPv6, pools(IPPool{Name: "a", CIDRs: []string{"fd00:10:244::/48"}, NodeMaskSizes: masks(0, 80)})), errors: []string{
 			`spec.ipPools[0].cidrs[0]: Invalid value: "fd00:10:244::/48": with node ranges of /80 gives 2^32 of them; the limit is 2^16: set nodeMaskSizes.ipv6 to 64 or less [MASK-TOO-MANY-RANGES]`,
 		}},
+		{name: "5 a range around the nodes' own is around Services as well, and nothing reads it", in: cilium(noPools, cluster(func(s *facts.Snapshot) {
+			for i, cidr := range []string{"10.95.0.0/24", "10.95.1.0/24", "10.112.0.0/24"} {
+				s.Nodes[i].PodCIDRs = prefixes(cidr)
+			}
+		}))},
 		{name: "13 fewer ranges than nodes", in: cilium(cidrs("10.244.0.0/23")), errors: []string{
 			`spec.ipPools[0].cidrs[0]: Invalid value: "10.244.0.0/23": the IPv4 pools give 2 node ranges of /24 but 3 nodes exist: add a CIDR, use a shorter prefix, or a longer nodeMaskSizes.ipv4 [POOL-TOO-FEW-RANGES]`,
 		}},

@@ -159,6 +159,7 @@ func ciliumPoolFindings() []finding {
 		{name: "a node mask of no CIDR", in: cilium(multi, replaced, pools(main, with(poolOf("six", "10.245.0.0/27"), func(p *IPPool) { p.NodeMaskSizes = &NodeMaskSizes{IPv6: ptr(int32(64))} }))), warnings: []string{
 			"spec.ipPools[1].nodeMaskSizes.ipv6: has no effect: the pool has no IPv6 CIDR [MASK-NO-EFFECT]",
 		}},
+		{name: "the pool default has a range for each node", in: cilium(multi, replaced, pools(with(main, func(p *IPPool) { p.CIDRs = []string{"10.244.0.0/25", "10.244.1.0/26"} })))},
 		{name: "the pool default is short of ranges", in: cilium(multi, replaced, pools(with(main, func(p *IPPool) { p.CIDRs = []string{"10.244.0.0/25"} }), poolOf("more", "10.245.0.0/16"))), errors: []string{
 			`spec.ipPools[0].cidrs[0]: Invalid value: "10.244.0.0/25": the pool default gives 2 IPv4 ranges of /26 but 3 nodes exist, each of which needs one: add a CIDR, use a shorter prefix, or a longer nodeMaskSizes.ipv4 [POOL-TOO-FEW-RANGES]`,
 		}},
@@ -243,6 +244,9 @@ func ciliumBGPFindings() []finding {
 		}},
 		{name: "BGP with a peer twice", in: cilium(bgp(first, router("first", "192.168.10.2"))), errors: []string{
 			`spec.cni.cilium.bgp.instances[0].peers[1].name: Duplicate value: "first": give each a name of its own [CILIUM-BGP-TWICE]`,
+		}},
+		{name: "BGP with an address in two ways", in: cilium(bgp(router("first", "2001:db8::1"), router("second", "2001:DB8:0::1"))), errors: []string{
+			`spec.cni.cilium.bgp.instances[0].peers[1].address: Duplicate value: "2001:DB8:0::1": a router is a peer once: remove one of them [CILIUM-BGP-TWICE]`,
 		}},
 		{name: "BGP with an address twice", in: cilium(bgp(first, router("second", "192.168.10.1"))), errors: []string{
 			`spec.cni.cilium.bgp.instances[0].peers[1].address: Duplicate value: "192.168.10.1": a router is a peer once: remove one of them [CILIUM-BGP-TWICE]`,

@@ -176,6 +176,8 @@ func ingressFindings() []finding {
 		{name: "ingress: host ports of another Cilium", in: cilium(ingresses(ingressOf(IngressTraefik, onHostPorts(0, 0)))), errors: []string{
 			at + "hostPorts: Forbidden: Cilium makes ports of hosts only where it replaces kube-proxy: set kubeProxy.mode to Replaced, or cni.values.cni.chainingMode to portmap [INGRESS-HOST-PORT-CNI]",
 		}},
+		{name: "ingress: a host port with the number of a tunnel", in: cilium(values(map[string]any{"tunnelPort": 8443, "cni": map[string]any{"chainingMode": "portmap"}}),
+			ingresses(ingressOf(IngressTraefik, onHostPorts(8080, 8443))))},
 		{name: "ingress: host ports by portmap", in: cilium(values(map[string]any{"cni": map[string]any{"chainingMode": "portmap"}}), ingresses(ingressOf(IngressTraefik, onHostPorts(0, 0))))},
 		{name: "ingress: a ClusterIP", in: traefik(service(IngressServiceSpec{
 			Type: IngressClusterIP, ExternalTrafficPolicy: TrafficLocal, LoadBalancerClass: "example.com/lb"})), errors: []string{

@@ -125,6 +125,7 @@ func neighbourFindings() []finding {
 			"spec.nodeAgent.values: Invalid value: 8081: the node agent's probes (probePort) has the port of Flannel's health (flannel.healthz.port), and both run in the network of each node: give one of them another port [HOST-PORT-TAKEN]",
 		}},
 		{name: "58 Flannel's health is off", in: flannel(agent(object{"probePort": 8081}), values(object{"flannel": object{"healthz": object{"port": 0}}}))},
+		{name: "58 one number, and two protocols", in: cilium(values(object{"tunnelPort": 9879}))},
 		{name: "58 a port of others", in: calico(taken(9099, "TCP")), warnings: []string{
 			"spec.cni.values: port 9099 of the health of Calico's agent (defaultFelixConfiguration.healthPort) is taken by DaemonSet monitoring/node-exporter on the nodes where it runs, and one of them cannot start there: give one another port, or keep that DaemonSet away [HOST-PORT-FOUND]",
 		}},

@@ -154,6 +154,12 @@ var (
 		Remedy: "Enable one.",
 		Source: "New pods would get no address.",
 	})
+	ruleCalicoAdminPolicies = warns(AreaCalico, Rule{
+		ID:     "CALICO-ADMIN-POLICIES",
+		When:   "The cluster has the kind AdminNetworkPolicy.",
+		Remedy: "Make ClusterNetworkPolicies of those that there are, and delete the definitions.",
+		Source: "Calico, release notes of 3.32: ClusterNetworkPolicy takes the place of AdminNetworkPolicy and BaselineAdminNetworkPolicy.",
+	})
 	ruleCalicoPoolsOnRequest = refuses(AreaCalico, Rule{
 		ID:     "CALICO-POOLS-ON-REQUEST",
 		When:   "Every pool of a family is disabled or onRequest.",

@@ -18,6 +18,7 @@ const (
 	Certificates    = "certificates.cert-manager.io"
 	BackendConfigs  = "backendconfigs.cloud.google.com"
 	nodeStateCRD    = "nodenetworkstates.nmstate.io"
+	AdminPolicies   = "adminnetworkpolicies.policy.networking.k8s.io"
 )
 
 // Definition is the metadata of a CustomResourceDefinition, all that facts read of one.
@@ -27,7 +28,7 @@ func Definition() *metav1.PartialObjectMetadata {
 
 // IsDefinition says whether a definition of this name is one that facts look for.
 func IsDefinition(name string) bool {
-	return slices.Contains([]string{ServiceMonitors, PodMonitors, Certificates, BackendConfigs, nodeStateCRD}, name) ||
+	return slices.Contains([]string{ServiceMonitors, PodMonitors, Certificates, BackendConfigs, nodeStateCRD, AdminPolicies}, name) ||
 		IsGatewayDefinition(name)
 }
 

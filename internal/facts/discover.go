@@ -87,7 +87,7 @@ func (d *Discoverer) Discover(ctx context.Context) (*Snapshot, error) {
 	}
 	for name, there := range map[string]*bool{
 		ServiceMonitors: &s.ServiceMonitors, PodMonitors: &s.PodMonitors, Certificates: &s.CertManager,
-		BackendConfigs: &s.BackendConfigs,
+		BackendConfigs: &s.BackendConfigs, AdminPolicies: &s.AdminPolicies,
 	} {
 		if *there, err = d.defined(ctx, name); err != nil {
 			return nil, fmt.Errorf("looking for the definition %s: %w", name, err)

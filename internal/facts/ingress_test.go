@@ -40,10 +40,11 @@ func TestIngressFacts(t *testing.T) {
 	if diff := cmp.Diff([]string{"1-30", "default"}, s.IstioRevisions); diff != "" {
 		t.Errorf("revisions (-want +got):\n%s", diff)
 	}
-	if s.CertManager || s.BackendConfigs {
+	if s.AdminPolicies || s.CertManager || s.BackendConfigs {
 		t.Errorf("%+v", s)
 	}
 	for name, found := range map[string]func(*Snapshot) bool{
+		AdminPolicies:  func(s *Snapshot) bool { return s.AdminPolicies },
 		Certificates:   func(s *Snapshot) bool { return s.CertManager },
 		BackendConfigs: func(s *Snapshot) bool { return s.BackendConfigs },
 	} {

@@ -58,6 +58,8 @@ type Snapshot struct {
 	Proxies Proxies
 	// ServiceMonitors and PodMonitors say whether the cluster has these kinds of Prometheus' operator.
 	ServiceMonitors, PodMonitors bool
+	// AdminPolicies says whether the cluster has AdminNetworkPolicies, the kind that ClusterNetworkPolicies have replaced.
+	AdminPolicies bool
 	// Neighbours are what else of others matters, and HostPorts the ports of nodes that DaemonSets of others take, both ordered.
 	Neighbours []Neighbour
 	HostPorts  []HostPort
