@@ -14,9 +14,10 @@ import (
 )
 
 // Stages of installation. Services come before the network plugin, whose agents may need them. What tells the nodes' MTU comes in
-// between, or before both, when a kube-proxy in nftables mode would remove virtual servers of others that it has to tell of first. Multus wraps the network plugin's configuration, and brings the definition that attachments are of. Cilium's
-// custom resources are beside Cilium itself. What stands on the network has stages from StagePlatform on: there a release waits for
-// what it needs, and the stages order removal alone.
+// between, or before both, when a kube-proxy in nftables mode would remove virtual servers of others that it has to tell of first.
+// Multus wraps the network plugin's configuration, and brings the definition that attachments are of. Cilium's custom resources are
+// beside Cilium itself. What stands on the network has stages from StagePlatform on: there a release waits for what it needs, and the
+// stages order removal alone.
 const (
 	stageFirstAgent  = 8
 	stageKubeProxy   = 10

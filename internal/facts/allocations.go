@@ -91,7 +91,8 @@ var booksOf = map[AllocationSource]books{
 		resource: schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: "ipamblocks"}, read: readIPAMBlock,
 	},
 	AllocationsOfAzure: {
-		resource: schema.GroupVersionResource{Group: "acn.azure.com", Version: "v1alpha", Resource: "nodenetworkconfigs"}, read: readNodeNetworkConfig,
+		resource: schema.GroupVersionResource{Group: "acn.azure.com", Version: "v1alpha", Resource: "nodenetworkconfigs"},
+		read:     readNodeNetworkConfig,
 	},
 }
 

@@ -28,7 +28,10 @@ func Found(allocations []Allocation) []Pool {
 			continue
 		}
 		seen[k] = true
-		p := Pool{Name: a.Pool, Family: networkstackv1alpha1.IPv6, Unit: networkstackv1alpha1.PoolNodeRanges, OnePerNode: true, Reserved: a.Reserved}
+		p := Pool{
+			Name: a.Pool, Family: networkstackv1alpha1.IPv6, Unit: networkstackv1alpha1.PoolNodeRanges, OnePerNode: true,
+			Reserved: a.Reserved,
+		}
 		if k.four {
 			p.Family = networkstackv1alpha1.IPv4
 		}
