@@ -51,7 +51,7 @@ func TestMesh(t *testing.T) {
 		testcharts.UpstreamDir(t, name, linkerdVersion)
 	}
 	e := newEnv(t, controlplane.Options{}, "--charts", charts)
-	stack := sample(t, flannelSample)
+	stack := smallStack(t)
 	stack.Spec.DeletionPolicy = networkstackv1alpha1.DeletionDelete
 	stack.Spec.Mesh = &networkstackv1alpha1.MeshSpec{
 		Type: networkstackv1alpha1.MeshIstio, MTLS: networkstackv1alpha1.MTLSStrict,
