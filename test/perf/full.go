@@ -55,15 +55,15 @@ func (o *fullOptions) run(ctx context.Context) (missed bool, err error) {
 	return missed, nil
 }
 
-// full is what the full stack cost.
-type full struct {
+// fullCost is what the full stack cost.
+type fullCost struct {
 	network, ready           time.Duration
 	requests, writes         int
 	idleRequests, idleWrites int
 	memory                   testbed.Memory
 }
 
-func (o *fullOptions) measure(ctx context.Context, nodes int, dir string) (f full, err error) {
+func (o *fullOptions) measure(ctx context.Context, nodes int, dir string) (f fullCost, err error) {
 	stack, err := fullstack.Stack()
 	if err != nil {
 		return f, err

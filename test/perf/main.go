@@ -1,5 +1,5 @@
 // Command perf measures the operator as a process: how fast it puts drift right, what it asks of the API server with
-// nothing to do, how much memory it takes, and what many nodes cost.
+// nothing to do, how much memory it takes, what many nodes cost, and what everything at once does.
 package main
 
 import (
