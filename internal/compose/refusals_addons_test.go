@@ -1,11 +1,13 @@
 package compose
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
+	"github.com/networkstack/networkstack/internal/catalog"
 )
 
 // addons are these add-ons, each with a chart.
@@ -34,6 +36,9 @@ func addonFindings() []finding {
 		{name: "add-on without a name", in: flannel(addons(after("Cert_Manager"))), errors: []string{
 			`spec.addons[0].name: Invalid value: "Cert_Manager": is no name: use at most 47 lower-case letters, digits and "-" [ADDON-NAME]`,
 		}},
+		{name: "add-on with a name that leaves no room", in: flannel(addons(after(strings.Repeat("a", 48)), after(strings.Repeat("b", 47)))), errors: []string{
+			`spec.addons[0].name: Invalid value: "` + strings.Repeat("a", 48) + `": is no name: use at most 47 lower-case letters, digits and "-" [ADDON-NAME]`,
+		}},
 		{name: "add-on twice", in: flannel(addons(after("a"), after("a"))), errors: []string{
 			`spec.addons[1].name: Duplicate value: "a": give each add-on a name of its own [ADDON-TWICE]`,
 		}},
@@ -57,6 +62,16 @@ func addonFindings() []finding {
 			`spec.addons[0].chart.name: Invalid value: "cilium": is the chart of Cilium, which the network is made of: set cni.type in its place [ADDON-NETWORK]`,
 			`spec.addons[1].chart.name: Invalid value: "kube-proxy": is the chart of KubeProxy, which the network is made of: set kubeProxy.mode in its place [ADDON-NETWORK]`,
 		}},
+		{name: "other parts of a network as add-ons", in: flannel(addons(after("tigera-operator"), after("flannel"), after("aws-vpc-cni"), after("multus")),
+			func(in *Input) { in.Catalog = catalog.Default() }), errors: []string{
+			`spec.addons[0].chart.name: Invalid value: "tigera-operator": is the chart of Calico, which the network is made of: set cni.type in its place [ADDON-NETWORK]`,
+			`spec.addons[1].chart.name: Invalid value: "flannel": is the chart of Flannel, which the network is made of: set cni.type in its place [ADDON-NETWORK]`,
+			`spec.addons[2].chart.name: Invalid value: "aws-vpc-cni": is the chart of AWSVPC, which the network is made of: set cni.type in its place [ADDON-NETWORK]`,
+			`spec.addons[3].chart.name: Invalid value: "multus": is the chart of Multus, which the network is made of: set secondaryNetworks.type in its place [ADDON-NETWORK]`,
+		}},
+		{name: "add-on with a release of another component's name, elsewhere", in: cilium(addons(AddonSpec{
+			Name: "cilium", ComponentSettings: ComponentSettings{
+				Chart: &ChartReference{Repository: "https://charts.example.com", Name: "other"}, Namespace: "elsewhere"}}))},
 		{name: "add-on in another component's release", in: cilium(addons(AddonSpec{
 			Name: "cilium", ComponentSettings: ComponentSettings{
 				Chart: &ChartReference{Repository: "https://charts.example.com", Name: "other"}, Namespace: "kube-system"}})), errors: []string{
