@@ -127,3 +127,12 @@ func TestAddons(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestAddonAfterWhatMayCome leaves an add-on that comes after a component which only the cluster can tell of.
+func TestAddonAfterWhatMayCome(t *testing.T) {
+	in := flannel(addons(after("a", "observability")))
+	in.Stack.Spec.Observability = &ObservabilitySpec{}
+	if errs, _ := ValidateObject(in.Stack); len(errs) > 0 {
+		t.Errorf("refused without a cluster: %v", errs)
+	}
+}

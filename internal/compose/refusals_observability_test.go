@@ -2,6 +2,7 @@ package compose
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,14 @@ func observabilityFindings() []finding {
 		{name: "monitors and dashboards in no mode", in: cilium(observed(ObservabilitySpec{Monitors: "On", Dashboards: "Off"}), prometheus), errors: []string{
 			`spec.observability.monitors: Unsupported value: "On": supported values: "Auto", "Enabled", "Disabled" [STACK-UNKNOWN-VALUE]`,
 			`spec.observability.dashboards: Unsupported value: "Off": supported values: "Auto", "Enabled", "Disabled" [STACK-UNKNOWN-VALUE]`,
+		}},
+		{name: "labels of monitors, and of none", in: cilium(observed(ObservabilitySpec{Monitors: MonitorsEnabled, MonitorLabels: map[string]string{"release": "monitoring"}}), prometheus)},
+		{name: "no labels of monitors that there are not", in: cilium(observed(ObservabilitySpec{Monitors: MonitorsDisabled, Dashboards: MonitorsEnabled}))},
+		{name: "values of monitors", in: cilium(observed(ObservabilitySpec{Dashboards: MonitorsEnabled, ComponentSettings: ComponentSettings{Values: rawValues(object{
+			"monitors": []any{}, "monitorLabels": object{"a": "b"}, "dashboards": []any{}, "interval": "1m"})}}), prometheus), errors: []string{
+			"spec.observability.values: Forbidden: values.dashboards is controlled by spec.observability.dashboards; remove it [VALUES-CONTROLLED]",
+			"spec.observability.values: Forbidden: values.monitorLabels is controlled by spec.observability.monitorLabels; remove it [VALUES-CONTROLLED]",
+			"spec.observability.values: Forbidden: values.monitors is controlled by spec.observability.monitors; remove it [VALUES-CONTROLLED]",
 		}},
 		{name: "labels of monitors that there are not", in: cilium(observed(ObservabilitySpec{
 			Monitors: MonitorsDisabled, Dashboards: MonitorsEnabled, MonitorLabels: map[string]string{"release": "monitoring"}})), warnings: []string{
@@ -164,6 +173,61 @@ func TestObservability(t *testing.T) {
 			}
 			if diff := cmp.Diff(tc.needs, needs); diff != "" {
 				t.Errorf("needs: %s", diff)
+			}
+		})
+	}
+}
+
+// TestObservabilityModes wants monitors and dashboards when they are asked for, or when somebody can read them, and either alone.
+func TestObservabilityModes(t *testing.T) {
+	for _, tc := range []struct {
+		monitors, dashboards MonitorMode
+		defined              bool
+		want                 []string
+		served               bool // what serves metrics only when asked to does
+	}{
+		{"", "", false, nil, false},
+		{"", "", true, []string{"dashboards", "monitors"}, true},
+		{MonitorsAuto, MonitorsAuto, true, []string{"dashboards", "monitors"}, true},
+		{MonitorsEnabled, MonitorsDisabled, true, []string{"monitors"}, true},
+		{MonitorsDisabled, MonitorsEnabled, false, []string{"dashboards"}, false},
+		{MonitorsDisabled, "", true, nil, false},
+		{"", MonitorsEnabled, false, []string{"dashboards"}, false},
+	} {
+		name := fmt.Sprintf("monitors %q, dashboards %q, defined %v", tc.monitors, tc.dashboards, tc.defined)
+		t.Run(name, func(t *testing.T) {
+			in := flannel(observed(ObservabilitySpec{Monitors: tc.monitors, Dashboards: tc.dashboards}), spec(func(s *NetworkStackSpec) {
+				s.Ingress = []IngressSpec{{Name: "a", Type: IngressTraefik}, {Name: "b", Type: IngressNGINX, Class: &IngressClassSpec{Name: "b"}}}
+			}))
+			in.Facts.ServiceMonitors = tc.defined
+			r := Compose(in)
+			if len(r.Errors) > 0 {
+				t.Fatal(messages(r.Errors))
+			}
+			var got []string
+			served := false
+			for _, release := range r.Releases {
+				values, err := ParseValues(release.Spec.DerivedValues)
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch release.Name {
+				case "ingress-b":
+					on, _ := lookup(values, "controller.metrics.enabled")
+					served = on == true
+				case nameObservability:
+					for _, key := range []string{"dashboards", "monitors"} {
+						if list, _ := values[key].([]any); len(list) > 0 {
+							got = append(got, key)
+						}
+					}
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("made: %s", diff)
+			}
+			if served != tc.served {
+				t.Errorf("metrics that are off by default are served: %v", served)
 			}
 		})
 	}
