@@ -27,6 +27,7 @@ import (
 // TestFullStack installs everything by one object, with upstream's charts, and then leaves the operator alone. The test plays Cilium's
 // operator and two webhooks (see fullstack.Play).
 func TestFullStack(t *testing.T) {
+	t.Parallel()
 	dir, missing, err := fullstack.Missing()
 	if err != nil || len(missing) > 0 {
 		t.Skipf("upstream's chart archives %v are not in %s: %v", missing, dir, err)
@@ -55,7 +56,7 @@ func TestFullStack(t *testing.T) {
 	}{
 		{"the parts know of one another", fullAware},
 		{"the operator has nothing to do", func(t *testing.T, e *env, _ *networkstackv1alpha1.NetworkStack) {
-			e.idles(idleWindow(t, 15*time.Second))
+			e.idles(idleWindow(t, 10*time.Second))
 		}},
 		{"what others change is put right", fullTampered},
 	} {

@@ -109,6 +109,20 @@ func (o *fullOptions) measure(ctx context.Context, nodes int, dir string) (f ful
 	if f.idleRequests, f.idleWrites, err = count(ctx, b, from); err != nil {
 		return f, err
 	}
+	if err := tell(ctx, b, from); err != nil {
+		return f, err
+	}
 	f.memory, err = b.Memory()
 	return f, err
+}
+
+// tell says which requests there were since a moment, for an operator that should have made none.
+func tell(ctx context.Context, b *testbed.Bed, from time.Time) error {
+	events, err := b.Requests(ctx, from)
+	for _, e := range events {
+		if e.Verb != "watch" {
+			fmt.Printf("  after %s: %s\n", e.Time.Sub(from).Round(100*time.Millisecond), testbed.What(e))
+		}
+	}
+	return err
 }
