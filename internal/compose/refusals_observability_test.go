@@ -123,6 +123,9 @@ func TestObservability(t *testing.T) {
 		{"Traefik, unmonitored", flannel(ingress(IngressTraefik, &MetricsSpec{ServiceMonitors: MonitorsDisabled}, nil)), nil, nil},
 		{"Traefik without metrics", flannel(ingress(IngressTraefik, &MetricsSpec{Endpoints: Disabled}, nil)), nil, nil},
 		{"Traefik without metrics, by values", flannel(ingress(IngressTraefik, nil, object{"metrics": object{"prometheus": nil}})), nil, nil},
+		{"Cilium without metrics, whatever values say of Hubble's", cilium(spec(func(s *NetworkStackSpec) {
+			s.CNI.Values, s.CNI.Metrics = rawValues(object{"hubble": object{"metrics": object{"enabled": []any{"dns"}}}}), &MetricsSpec{Endpoints: Disabled}
+		})), nil, nil},
 		{"Cilium, unmonitored", cilium(metrics(MetricsSpec{ServiceMonitors: MonitorsDisabled})), nil, nil},
 		{"Cilium, as its chart is", cilium(), []string{"cilium-agent@kube-system:9962", "cilium-operator@kube-system:9963", "cilium-envoy@kube-system:9964"}, []string{"cilium"}},
 		{"Cilium, with values", cilium(spec(monitorsOf("dns"))), []string{

@@ -34,14 +34,14 @@ import (
 
 // Archives are the charts that the sample takes from upstream, as their archives are named.
 var Archives = []string{
-	"cilium-1.20.0", "gateway-crds-helm-v1.8.3", "metallb-0.16.1", "base-1.30.3", "istiod-1.30.3", "cni-1.30.3", "ztunnel-1.30.3", "gateway-1.30.3",
-	"cert-manager-v1.21.1", "kube-prometheus-stack-88.5.3",
+	"cilium-1.20.0", "gateway-crds-helm-v1.8.3", "metallb-0.16.1", "base-1.30.3", "istiod-1.30.3", "cni-1.30.3", "ztunnel-1.30.3",
+	"gateway-1.30.3", "cert-manager-v1.21.1", "kube-prometheus-stack-88.5.3",
 }
 
 // Components are what the sample comes to.
 var Components = []string{
-	"addon-cert-manager", "addon-monitoring", "cilium", "coredns", "gateway-api", "ingress-mesh", "ingress-public", "istio-base", "istio-cni",
-	"istio-resources", "istiod-1-30-3", "metallb", "metallb-resources", "node-local-dns", "observability", "ztunnel",
+	"addon-cert-manager", "addon-monitoring", "cilium", "coredns", "gateway-api", "ingress-mesh", "ingress-public", "istio-base",
+	"istio-cni", "istio-resources", "istiod-1-30-3", "metallb", "metallb-resources", "node-local-dns", "observability", "ztunnel",
 }
 
 // Missing are the archives that the chart cache lacks, and dir is that cache.
@@ -106,8 +106,8 @@ func Ready(ctx context.Context, c client.Client, name string) (ready bool, compo
 	}
 	slices.Sort(there)
 	condition := meta.FindStatusCondition(s.Status.Conditions, networkstackv1alpha1.ConditionReady)
-	ready = slices.Equal(there, Components) && condition != nil && condition.Status == "True" && condition.ObservedGeneration == s.Generation
-	return ready, strings.Join(rest, "; "), nil
+	ready = condition != nil && condition.Status == "True" && condition.ObservedGeneration == s.Generation
+	return ready && slices.Equal(there, Components), strings.Join(rest, "; "), nil
 }
 
 // Player plays what runs in no container here.
@@ -121,8 +121,8 @@ type Player struct {
 
 // Play begins to play, until Stop: Cilium's operator, which defines the kind of the caches' redirect when it runs; and the webhooks of
 // MetalLB, which takes every pool, and of Istio's injector, which leaves the gateway's pods as they are.
-func Play(c client.Client) *Player {
-	ctx, stop := context.WithCancel(context.Background())
+func Play(ctx context.Context, c client.Client) *Player {
+	ctx, stop := context.WithCancel(ctx)
 	p := &Player{client: c, server: httptest.NewTLSServer(http.HandlerFunc(allow)), stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
@@ -155,10 +155,7 @@ func (p *Player) run(ctx context.Context) error {
 		}},
 	} {
 		err := wait.PollUntilContextCancel(ctx, look, true, part.play)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
+		if err != nil && ctx.Err() == nil {
 			return fmt.Errorf("playing %s: %w", part.name, err)
 		}
 	}
@@ -167,12 +164,14 @@ func (p *Player) run(ctx context.Context) error {
 
 func (p *Player) ciliumOperator(ctx context.Context) (bool, error) {
 	var d appsv1.Deployment
-	if err := p.client.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: "cilium-operator"}, &d); err != nil || d.Status.AvailableReplicas == 0 {
+	err := p.client.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: "cilium-operator"}, &d)
+	if err != nil || d.Status.AvailableReplicas == 0 {
 		return false, client.IgnoreNotFound(err)
 	}
 	const kind, plural = "CiliumLocalRedirectPolicy", "ciliumlocalredirectpolicies"
-	err := p.client.Create(ctx, &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": plural + ".cilium.io"},
+	err = p.client.Create(ctx, &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+		"metadata": map[string]any{"name": plural + ".cilium.io"},
 		"spec": map[string]any{
 			"group": "cilium.io", "scope": "Namespaced", "names": map[string]any{"kind": kind, "plural": plural},
 			"versions": []any{map[string]any{
@@ -203,7 +202,8 @@ func (p *Player) answers(ctx context.Context, webhooks client.Object, name strin
 	authority := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.Certificate().Raw}))
 	changes := make([]map[string]any, len(names))
 	for i := range names {
-		changes[i] = map[string]any{"name": names[i], "clientConfig": map[string]any{"service": nil, "url": p.server.URL, "caBundle": authority}}
+		answered := map[string]any{"service": nil, "url": p.server.URL, "caBundle": authority}
+		changes[i] = map[string]any{"name": names[i], "clientConfig": answered}
 	}
 	body, err := json.Marshal(map[string]any{"webhooks": changes})
 	if err != nil {

@@ -40,7 +40,7 @@ func TestFullStack(t *testing.T) {
 	e.check(e.client.Create(t.Context(), &binding))
 	stack, err := fullstack.Stack()
 	e.check(err)
-	player := fullstack.Play(e.client)
+	player := fullstack.Play(t.Context(), e.client)
 	t.Cleanup(func() {
 		if err := player.Stop(); err != nil {
 			t.Error(err)

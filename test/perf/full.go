@@ -41,15 +41,16 @@ func (o *fullOptions) run(ctx context.Context) (missed bool, err error) {
 	t := table.NewWriter()
 	t.SetOutputMirror(os.Stdout)
 	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"nodes", "network Ready after", "all Ready after", "requests", "of them writes", "idle writes", "idle reads", "memory settled", "peak"})
+	t.AppendHeader(table.Row{"nodes", "network Ready after", "all Ready after", "requests", "of them writes", "idle writes", "idle reads",
+		"memory settled", "peak"})
 	defer t.Render()
 	for _, nodes := range o.nodes {
 		f, err := o.measure(ctx, nodes, dir)
 		if err != nil {
 			return false, fmt.Errorf("%d nodes: %w", nodes, err)
 		}
-		t.AppendRow(table.Row{nodes, f.network.Round(100 * time.Millisecond), f.ready.Round(100 * time.Millisecond), f.requests, f.writes, f.idleWrites,
-			f.idleRequests - f.idleWrites, testbed.MiB(f.memory.Resident), testbed.MiB(f.memory.Peak)})
+		t.AppendRow(table.Row{nodes, f.network.Round(100 * time.Millisecond), f.ready.Round(100 * time.Millisecond),
+			f.requests, f.writes, f.idleWrites, f.idleRequests - f.idleWrites, testbed.MiB(f.memory.Resident), testbed.MiB(f.memory.Peak)})
 		missed = missed || f.idleWrites > 0
 	}
 	fmt.Printf("idle: in %s, without the leader lease\ntarget: idle without writes\n", o.idle)
@@ -82,7 +83,7 @@ func (o *fullOptions) measure(ctx context.Context, nodes int, dir string) (f ful
 	if err := b.Settle(ctx); err != nil {
 		return f, err
 	}
-	player := fullstack.Play(b.Client)
+	player := fullstack.Play(ctx, b.Client)
 	defer func() { err = errors.Join(err, player.Stop()) }()
 	from := time.Now()
 	if err := operator.ApplyStack(ctx, b.Client, stack); err != nil {
