@@ -121,6 +121,12 @@ func TestObservability(t *testing.T) {
 		{"Traefik, whose chart makes one by values", flannel(ingress(IngressTraefik, nil, object{"metrics": object{"prometheus": object{
 			"serviceMonitor": object{"enabled": true}}}})), nil, nil},
 		{"Traefik, unmonitored", flannel(ingress(IngressTraefik, &MetricsSpec{ServiceMonitors: MonitorsDisabled}, nil)), nil, nil},
+		{"two of Traefik, one unmonitored", flannel(spec(func(s *NetworkStackSpec) {
+			s.Ingress = []IngressSpec{
+				{Name: "a", Type: IngressTraefik, Metrics: &MetricsSpec{ServiceMonitors: MonitorsDisabled}},
+				{Name: "b", Type: IngressTraefik, Class: &IngressClassSpec{Name: "b"}},
+			}
+		})), []string{"ingress-b@traefik:9100"}, []string{"ingress-b"}},
 		{"Traefik without metrics", flannel(ingress(IngressTraefik, &MetricsSpec{Endpoints: Disabled}, nil)), nil, nil},
 		{"Traefik without metrics, by values", flannel(ingress(IngressTraefik, nil, object{"metrics": object{"prometheus": nil}})), nil, nil},
 		{"Cilium without metrics, whatever values say of Hubble's", cilium(spec(func(s *NetworkStackSpec) {

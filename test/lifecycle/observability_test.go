@@ -45,7 +45,7 @@ func TestObservability(t *testing.T) {
 	for i := range monitors.Items {
 		names = append(names, monitors.Items[i].GetName())
 	}
-	if !slices.Equal(names, []string{"kube-proxy-metrics", "weave-net-agent-metrics", "weave-net-npc-metrics"}) {
+	if !slices.Equal(names, []string{"coredns-metrics", "kube-proxy-metrics", "weave-net-agent-metrics", "weave-net-npc-metrics"}) {
 		t.Errorf("ServiceMonitors: %v", names)
 	}
 	// The Services have what Prometheus is to find: the agents of three nodes.
