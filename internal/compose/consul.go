@@ -310,7 +310,8 @@ func (s *state) consulSecrets(b *valuesBuilder) {
 	if p.acls {
 		b.control("global.acls.bootstrapToken.secretName", at, consulToken, "the operator makes the token")
 		b.control("global.acls.bootstrapToken.secretKey", at, "token", "the operator makes the token")
-		b.generated = append(b.generated, networkstackv1alpha1.GeneratedSecret{SecretName: consulToken, Kind: networkstackv1alpha1.SecretToken})
+		token := networkstackv1alpha1.GeneratedSecret{SecretName: consulToken, Kind: networkstackv1alpha1.SecretToken}
+		b.generated = append(b.generated, token)
 	} else {
 		b.reserve("global.acls.bootstrapToken", at)
 	}

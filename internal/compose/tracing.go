@@ -208,7 +208,9 @@ func (s *state) consulTracing() map[string]any {
 	endpoint := map[string]any{"endpoint": map[string]any{"address": map[string]any{"socket_address": socket}}}
 	cluster := map[string]any{
 		"name": tracingProvider, "type": "STRICT_DNS", "connect_timeout": "3s",
-		"load_assignment": map[string]any{"cluster_name": tracingProvider, "endpoints": []any{map[string]any{"lb_endpoints": []any{endpoint}}}},
+		"load_assignment": map[string]any{
+			"cluster_name": tracingProvider, "endpoints": []any{map[string]any{"lb_endpoints": []any{endpoint}}},
+		},
 	}
 	provider := map[string]any{"name": "envoy.tracers.zipkin", "typed_config": map[string]any{
 		"@type": types + "config.trace.v3.ZipkinConfig", "collector_cluster": tracingProvider, "collector_endpoint": "/api/v2/spans",
