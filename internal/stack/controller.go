@@ -64,8 +64,8 @@ type Reconciler struct {
 		endpoint networkstackv1alpha1.Endpoint
 		at       time.Time
 	}
-	// statesPending is since when the nodes' interfaces are waited for; zero while they are not.
-	statesPending time.Time
+	// statesHold is for the nodes' interfaces.
+	statesHold hold
 	// announced is the revision of the catalogue that was told of last.
 	announced atomic.Int64
 	policies  policies
@@ -233,7 +233,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		s.requeueIn = factsRetry
 		return
 	}
-	if s.waits = r.waitsForNodeStates(s, time.Now()); s.waits {
+	if s.waits = s.waitsFor(&r.statesHold, s.facts.NodeStatesPending, time.Now()); s.waits {
 		return
 	}
 	in := compose.Input{
@@ -263,8 +263,14 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		s.requeueIn = factsRetry
 		return
 	}
-	if s.factsErr = r.policies.count(ctx, in, r.Facts); s.factsErr != nil {
-		s.requeueIn = factsRetry
+	counted, err := r.policies.count(ctx, in, r.Facts)
+	if err != nil {
+		s.factsErr, s.requeueIn = err, factsRetry
+		return
+	}
+	// A first installation need not wait for a remark.
+	if s.waits = s.waitsFor(&r.policies.hold, !counted && len(s.components) > 0, time.Now()); s.waits {
+		s.requeueIn = min(s.requeueIn, countAgain) // where there are none, nothing wakes the stack
 		return
 	}
 	if s.factsErr = r.lookAtMesh(ctx, s, in); s.factsErr != nil {

@@ -53,12 +53,13 @@ func disturbances() []disturbance {
 				next.ServeHTTP(w, r)
 				return
 			}
-			// Rare enough for the client library not to wait half a minute between attempts.
-			if rand.IntN(6) == 0 {
+			// After each that has expired the client library waits twice as long, up to half a minute; rare enough for that not to be
+			// what is tested.
+			if rand.IntN(12) == 0 {
 				refuse(w, http.StatusGone, metav1.StatusReasonExpired)
 				return
 			}
-			ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+			ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 			defer cancel()
 			next.ServeHTTP(w, r.WithContext(ctx))
 		}},

@@ -105,6 +105,11 @@ func TestAPIServerLetsOperatorInstallCharts(t *testing.T) {
 		account.apply(t, []*unstructured.Unstructured{namespace})
 		rest := slices.DeleteFunc(slices.Clone(consul), isDefinition)
 		if n := account.apply(t, rest); n != len(rest) {
+			for _, o := range rest {
+				if account.resource(t, o) == nil {
+					t.Errorf("%s %s: nothing defines its kind", o.GroupVersionKind(), o.GetName())
+				}
+			}
 			t.Errorf("%d of %d objects are applied", n, len(rest))
 		}
 		account.list(t, rest)

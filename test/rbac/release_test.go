@@ -158,7 +158,7 @@ func render(t *testing.T, c *chart.Chart, namespace, values string) []*unstructu
 	capabilities := &chartutil.Capabilities{
 		KubeVersion: chartutil.KubeVersion{Version: "v1.37.1", Major: "1", Minor: "37"},
 		APIVersions: append(slices.Clone(chartutil.DefaultVersionSet),
-			"monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1/GatewayClass"),
+			"monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1/GatewayClass", "policy/v1/PodDisruptionBudget"),
 		HelmVersion: chartutil.DefaultCapabilities.HelmVersion,
 	}
 	options := chartutil.ReleaseOptions{Name: c.Name(), Namespace: namespace, Revision: 1, IsInstall: true}
