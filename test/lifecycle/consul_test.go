@@ -296,7 +296,11 @@ func consulRemoved(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStac
 	const finalizer = "finalizers.consul.hashicorp.com"
 	mesh := consulObject("Mesh", "mesh")
 	key := client.ObjectKeyFromObject(mesh)
-	e.merge(mesh, "consul-k8s-control-plane", `{"metadata":{"finalizers":["`+finalizer+`"]}}`)
+	e.eventually("the API server to ask who answers", func(ctx context.Context) (bool, string) {
+		patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["`+finalizer+`"]}}`))
+		err := e.client.Patch(ctx, mesh, patch, client.FieldOwner("consul-k8s-control-plane"))
+		return err == nil, toJSON(err)
+	})
 	stack.Spec.Mesh = nil
 	e.apply(stack)
 	e.left("shop")

@@ -28,7 +28,8 @@ const (
 	istioOld, istioNew = "1.29.6", "1.30.3"
 	istiodOld          = "istiod-1-29-6"
 	istiodNew          = "istiod-1-30-3"
-	linkerdVersion     = "2026.8.3"
+	linkerdOld         = "2026.7.2"
+	linkerdNew         = "2026.8.3"
 )
 
 // meshSteps are the parts of a mesh's life.
@@ -48,7 +49,8 @@ func TestMesh(t *testing.T) {
 	}
 	testcharts.UpstreamDir(t, "gateway-crds-helm", "v1.8.3")
 	for _, name := range []string{"linkerd-crds", "linkerd-control-plane", "linkerd2-cni"} {
-		testcharts.UpstreamDir(t, name, linkerdVersion)
+		testcharts.UpstreamDir(t, name, linkerdOld)
+		testcharts.UpstreamDir(t, name, linkerdNew)
 	}
 	e := newEnv(t, controlplane.Options{}, "--charts", charts)
 	stack := smallStack(t)
@@ -78,6 +80,7 @@ func TestMesh(t *testing.T) {
 		{"it leaves nothing behind but its definitions", istioRemoved},
 		{"Linkerd comes up", linkerdInstalled},
 		{"Linkerd is put right and changed", linkerdTampered},
+		{"Linkerd's next version", linkerdUpgraded},
 		{"all goes", meshDeleted},
 	}) {
 		if !t.Run(step.name, func(t *testing.T) { e.in(t, func() { step.run(t, e, stack) }) }) {
@@ -373,6 +376,7 @@ func linkerdInstalled(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkS
 		Type: networkstackv1alpha1.MeshLinkerd, CNIPlugin: networkstackv1alpha1.Enabled, MTLS: networkstackv1alpha1.MTLSStrict,
 		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"example.com/mesh": "yes"}},
 	}
+	stack.Spec.Mesh.Version = linkerdOld
 	stack.Spec.GatewayAPI = &networkstackv1alpha1.GatewayAPISpec{Channel: networkstackv1alpha1.GatewayAPIStandard} // its controllers read routes
 	e.apply(stack)
 	e.waitReady(stack.Name)
@@ -416,6 +420,30 @@ func linkerdTampered(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkSt
 	e.waitReady(stack.Name)
 	if r := e.revision("linkerd"); r != before+1 {
 		t.Errorf("the release is at %d after %d", r, before)
+	}
+}
+
+// linkerdUpgraded: all charts go to the next version, and the trust anchor stays.
+func linkerdUpgraded(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
+	var before, after corev1.Secret
+	anchor := client.ObjectKey{Namespace: "linkerd", Name: "linkerd-identity-trust-anchor"}
+	e.check(e.client.Get(t.Context(), anchor, &before))
+	stack.Spec.Mesh.Version = ""
+	e.apply(stack)
+	e.waitReady(stack.Name)
+	for _, name := range []string{"linkerd-crds", "linkerd-cni", "linkerd"} {
+		if got := e.component(name).Status.Release.ChartVersion; got != linkerdNew {
+			t.Errorf("%s is at %s", name, got)
+		}
+	}
+	var d appsv1.Deployment
+	e.check(e.client.Get(t.Context(), client.ObjectKey{Namespace: "linkerd", Name: "linkerd-destination"}, &d))
+	if images := toJSON(d.Spec.Template.Spec); strings.Contains(images, "edge-26.7.2") || !strings.Contains(images, "edge-26.8.3") {
+		t.Errorf("the control plane runs %s", images)
+	}
+	e.check(e.client.Get(t.Context(), anchor, &after))
+	if before.UID != after.UID || toJSON(before.Data) != toJSON(after.Data) {
+		t.Error("the trust anchor is another one")
 	}
 }
 

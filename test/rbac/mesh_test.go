@@ -30,7 +30,7 @@ var meshCharts = []meshChart{
 
 var (
 	istioVersions   = []string{"1.29.6", "1.30.3"}
-	linkerdVersions = []string{"2026.8.3"}
+	linkerdVersions = []string{"2026.7.2", "2026.8.3"}
 )
 
 const linkerdRBACValues = `
