@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
@@ -331,14 +332,14 @@ func (s *state) consulSecrets(b *valuesBuilder) {
 	b.control("global.tls.caCert.secretKey", at, "ca.crt", reason)
 	b.control("global.tls.enableAutoEncrypt", at, false, "there are no agents on the nodes that would get certificates so")
 	root := networkstackv1alpha1.Certificate{
-		SecretName: consulAuthority, CommonName: "Consul CA", Validity: dayValidity(consulAuthorityValidity),
+		SecretName: consulAuthority, CommonName: "Consul CA", Validity: metav1.Duration{Duration: consulAuthorityValidity},
 	}
 	if name := s.meshIdentity().RootSecretName; name != "" {
 		root.SecretName, root.External = name, true
 	}
 	b.certificates = append(b.certificates, root, networkstackv1alpha1.Certificate{
 		SecretName: consulServerCert, CASecretName: root.SecretName, CommonName: "server." + p.datacenter + "." + consulDomain,
-		DNSNames: s.consulNames(), IPAddresses: []string{"127.0.0.1", "::1"}, Validity: dayValidity(leafValidity),
+		DNSNames: s.consulNames(), IPAddresses: []string{"127.0.0.1", "::1"}, Validity: metav1.Duration{Duration: leafValidity},
 		Usages: []networkstackv1alpha1.CertificateUsage{networkstackv1alpha1.UsageServerAuth, networkstackv1alpha1.UsageClientAuth},
 	})
 }

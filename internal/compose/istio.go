@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -93,7 +94,7 @@ func revisionFor(version string) string {
 // what uses them, all stay.
 func (s *state) retainedControlPlanes() []Retained {
 	var out []Retained
-	for _, name := range sortedNames(s.existing) {
+	for _, name := range slices.Sorted(maps.Keys(s.existing)) {
 		spec := s.existing[name]
 		if spec.Type != TypeIstiod || spec.DeletionPolicy == networkstackv1alpha1.DeletionDelete {
 			continue
@@ -212,7 +213,7 @@ func (s *state) validateIstioVersion() {
 	if s.mesh.cniPlugin {
 		typ = TypeZtunnel // what is on the nodes has no revision of its own
 	}
-	for _, other := range sortedNames(s.existing) {
+	for _, other := range slices.Sorted(maps.Keys(s.existing)) {
 		spec := s.existing[other]
 		from := parseVersion(spec.Chart.Version)
 		if spec.Type != TypeIstiod || from == nil {
@@ -241,7 +242,7 @@ const istioOldest = "1.29.0"
 
 // validateTrustDomain refuses another trust domain for a mesh that is there: no proxy would trust the others.
 func (s *state) validateTrustDomain() {
-	for _, name := range sortedNames(s.existing) {
+	for _, name := range slices.Sorted(maps.Keys(s.existing)) {
 		spec := s.existing[name]
 		if spec.Type != TypeIstiod {
 			continue
@@ -346,10 +347,10 @@ func (s *state) istioBaseValues() *valuesBuilder {
 	// It belongs to no revision: all control planes of the cluster have the one authority, and it outlives each.
 	if id.RootSecretName != "" {
 		b.certificates = []networkstackv1alpha1.Certificate{
-			{SecretName: id.RootSecretName, CommonName: "Root CA", Validity: dayValidity(authorityValidity), External: true},
+			{SecretName: id.RootSecretName, CommonName: "Root CA", Validity: metav1.Duration{Duration: authorityValidity}, External: true},
 			{
 				SecretName: istioCACerts, CASecretName: id.RootSecretName, Authority: true,
-				CommonName: cmp.Or(id.ClusterName, s.mesh.trust), Validity: dayValidity(istioAuthorityValidity),
+				CommonName: cmp.Or(id.ClusterName, s.mesh.trust), Validity: metav1.Duration{Duration: istioAuthorityValidity},
 			},
 		}
 		s.note(meshPath.Child("identity", "rootSecretName"), id.RootSecretName,

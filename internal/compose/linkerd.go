@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
@@ -170,7 +171,7 @@ func (s *state) linkerdIdentity(b *valuesBuilder) {
 	b.reserve("identityTrustAnchorsPEM", by)
 	id := s.meshIdentity()
 	root := networkstackv1alpha1.Certificate{
-		SecretName: linkerdAnchor, CommonName: "root.linkerd." + s.mesh.trust, Validity: dayValidity(linkerdAnchorValidity),
+		SecretName: linkerdAnchor, CommonName: "root.linkerd." + s.mesh.trust, Validity: metav1.Duration{Duration: linkerdAnchorValidity},
 		BundleValue: "identityTrustAnchorsPEM",
 	}
 	if id.RootSecretName != "" {
@@ -179,7 +180,7 @@ func (s *state) linkerdIdentity(b *valuesBuilder) {
 	name := "identity." + s.mesh.namespace + "." + s.mesh.trust
 	b.certificates = append(b.certificates, root, networkstackv1alpha1.Certificate{
 		SecretName: linkerdIssuer, CASecretName: root.SecretName, Authority: true,
-		CommonName: name, DNSNames: []string{name}, Validity: dayValidity(linkerdIssuerValidity),
+		CommonName: name, DNSNames: []string{name}, Validity: metav1.Duration{Duration: linkerdIssuerValidity},
 	})
 	s.note(linkerdPath.Child("issuerSecretName"), linkerdIssuer, "made by the operator, and renewed when two thirds of its time are over")
 }
@@ -187,7 +188,7 @@ func (s *state) linkerdIdentity(b *valuesBuilder) {
 // linkerdWebhooks has certificates that do not change with every rendering.
 func (s *state) linkerdWebhooks(b *valuesBuilder) {
 	b.certificates = append(b.certificates, networkstackv1alpha1.Certificate{
-		SecretName: linkerdWebhookCA, CommonName: "Linkerd webhooks", Validity: dayValidity(authorityValidity),
+		SecretName: linkerdWebhookCA, CommonName: "Linkerd webhooks", Validity: metav1.Duration{Duration: authorityValidity},
 	})
 	for _, w := range []struct{ key, name string }{
 		{"proxyInjector", "proxy-injector"}, {"profileValidator", "sp-validator"}, {"policyValidator", "policy-validator"},
@@ -201,7 +202,7 @@ func (s *state) linkerdWebhooks(b *valuesBuilder) {
 		b.certificates = append(b.certificates, networkstackv1alpha1.Certificate{
 			SecretName: "linkerd-" + w.name + "-k8s-tls", CASecretName: linkerdWebhookCA, CommonName: host, DNSNames: []string{host},
 			Usages:   []networkstackv1alpha1.CertificateUsage{networkstackv1alpha1.UsageServerAuth},
-			Validity: dayValidity(leafValidity), BundleValue: w.key + ".caBundle",
+			Validity: metav1.Duration{Duration: leafValidity}, BundleValue: w.key + ".caBundle",
 		})
 	}
 }

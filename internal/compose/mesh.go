@@ -3,9 +3,9 @@ package compose
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -344,18 +344,12 @@ func (s *state) validateMeshFields(m *networkstackv1alpha1.MeshSpec) {
 		s.warn(ruleMeshOneReplica, meshPath.Child("replicas"),
 			"while the one replica is away no pod of the mesh can start: use 2 or more")
 	}
-	for _, other := range []struct {
-		typ   networkstackv1alpha1.MeshType
-		types []string
-	}{
-		{networkstackv1alpha1.MeshIstio, []string{TypeIstiod}}, {networkstackv1alpha1.MeshLinkerd, []string{TypeLinkerd}},
-		{networkstackv1alpha1.MeshConsul, []string{TypeConsul}},
-	} {
-		for _, name := range sortedNames(s.existing) {
-			if m.Type != other.typ && slices.Contains(other.types, s.existing[name].Type) {
+	for _, name := range slices.Sorted(maps.Keys(s.existing)) {
+		for other, controlPlane := range meshControlPlanes {
+			if m.Type != other && s.existing[name].Type == controlPlane {
 				s.refuse(ruleMeshChanged, field.Invalid(meshPath.Child("type"), m.Type, fmt.Sprintf(
 					"%s is still there (component %s), and a pod can be in one mesh only: remove mesh, restart the pods, and set the new type when %s is gone",
-					other.typ, name, name)))
+					other, name, name)))
 				return
 			}
 		}
@@ -430,18 +424,6 @@ func shortList(list []string) []string {
 	}
 	return append(slices.Clone(list[:shown]), fmt.Sprintf("%d more", len(list)-shown))
 }
-
-func sortedNames(in map[string]networkstackv1alpha1.NetworkComponentSpec) []string {
-	out := make([]string, 0, len(in))
-	for name := range in {
-		out = append(out, name)
-	}
-	slices.Sort(out)
-	return out
-}
-
-// dayValidity is a time as the API has it.
-func dayValidity(d time.Duration) metav1.Duration { return metav1.Duration{Duration: d} }
 
 // validateMeshCharts reads the values of the further charts.
 func (s *state) validateMeshCharts() {

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/facts"
 )
 
@@ -79,8 +80,8 @@ func (e Enrolment) Judge(namespaces []facts.Namespace) (changes []NamespaceChang
 	return changes, skipped
 }
 
-// Count is how many namespaces are in the mesh by it.
-func (e Enrolment) Count(namespaces []facts.Namespace) int {
+// CountEnrolled is how many namespaces are in a mesh by the operator.
+func CountEnrolled(namespaces []facts.Namespace) int {
 	count := 0
 	for i := range namespaces {
 		if namespaces[i].Enrolled() {
@@ -92,7 +93,7 @@ func (e Enrolment) Count(namespaces []facts.Namespace) int {
 
 // labels are those that enrol, and the one that says who did it.
 func (e Enrolment) labels() map[string]string {
-	out := map[string]string{facts.EnrolledLabel: e.Mesh}
+	out := map[string]string{networkstackv1alpha1.MeshLabel: e.Mesh}
 	maps.Copy(out, e.Labels)
 	return out
 }

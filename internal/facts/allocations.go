@@ -102,21 +102,15 @@ func AllocationResource(s AllocationSource) (schema.GroupVersionResource, bool) 
 	return b.resource, ok
 }
 
-// Waits before somebody is woken: what comes at once is told at once, and a network plugin that is always busy does not keep us
-// busy as well.
-const (
-	allocationsSettle = 500 * time.Millisecond
-	allocationsPause  = 5 * time.Second
-)
+// allocationsPause is the least time from one wake-up to the next.
+const allocationsPause = 5 * time.Second
 
 // AllocationWatch watches the books of one network plugin, for as long as it is asked about them and their kind is defined.
 type AllocationWatch struct {
 	client      dynamic.Interface
 	definitions metadata.Interface
 	log         logr.Logger
-	wake        func()
-	// pause is the least time from one wake-up to the next.
-	pause time.Duration
+	waker       waker
 
 	mu     sync.Mutex
 	ctx    context.Context // the life of the watch, set once by Start
@@ -125,14 +119,11 @@ type AllocationWatch struct {
 	stop context.CancelFunc
 	// books has what is written in them; nil for a source without any.
 	books *kindWatch
-	// pending says that somebody is going to be woken, woken when somebody last was.
-	pending bool
-	woken   time.Time
 }
 
 // NewAllocationWatch makes a watch that calls wake, from a goroutine of its own, when what is given out has changed.
 func NewAllocationWatch(client dynamic.Interface, crds metadata.Interface, log logr.Logger, wake func()) *AllocationWatch {
-	return &AllocationWatch{client: client, definitions: crds, log: log, wake: wake, pause: allocationsPause}
+	return &AllocationWatch{client: client, definitions: crds, log: log, waker: waker{wake: wake, pause: allocationsPause}}
 }
 
 // Start keeps the watch alive until ctx ends.
@@ -181,7 +172,7 @@ func (w *AllocationWatch) begin(ctx context.Context) {
 	}
 	ctx, w.stop = context.WithCancel(ctx)
 	w.books = &kindWatch{
-		client: w.client, definitions: w.definitions, log: w.log, resource: b.resource, changed: w.changed,
+		client: w.client, definitions: w.definitions, log: w.log, resource: b.resource, changed: func() { w.waker.changed(ctx) },
 		keep: func(u *unstructured.Unstructured) runtime.Object {
 			return &page{
 				ObjectMeta:  metav1.ObjectMeta{Namespace: u.GetNamespace(), Name: u.GetName(), ResourceVersion: u.GetResourceVersion()},
@@ -195,23 +186,6 @@ func (w *AllocationWatch) begin(ctx context.Context) {
 		},
 	}
 	go w.books.run(ctx)
-}
-
-// changed has somebody woken soon, once for all that changes until then.
-func (w *AllocationWatch) changed() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.pending || w.ctx == nil || w.ctx.Err() != nil {
-		return
-	}
-	w.pending = true
-	wait := max(allocationsSettle, w.pause-time.Since(w.woken))
-	time.AfterFunc(wait, func() {
-		w.mu.Lock()
-		w.pending, w.woken = false, time.Now()
-		w.mu.Unlock()
-		w.wake()
-	})
 }
 
 // page is what is kept of an object of the books.

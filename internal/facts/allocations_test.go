@@ -146,7 +146,7 @@ func newWatched(t *testing.T) *watched {
 		crds: metadatafake.NewSimpleMetadataClient(scheme), woken: make(chan struct{}, 100),
 	}
 	w.watch = NewAllocationWatch(w.objects, w.crds, logr.Discard(), func() { w.woken <- struct{}{} })
-	w.watch.pause = time.Second
+	w.watch.waker.pause = time.Second
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = w.watch.Start(ctx) }()

@@ -21,9 +21,6 @@ import (
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 )
 
-// EnrolledLabel is on namespaces that were enrolled in a mesh here.
-const EnrolledLabel = networkstackv1alpha1.MeshLabel
-
 // InjectAnnotation enrols a namespace in Linkerd.
 const InjectAnnotation = "linkerd.io/inject"
 
@@ -39,7 +36,7 @@ type Namespace struct {
 }
 
 // Enrolled says whether it was enrolled in a mesh here.
-func (n Namespace) Enrolled() bool { _, has := n.Labels[EnrolledLabel]; return has }
+func (n Namespace) Enrolled() bool { _, has := n.Labels[networkstackv1alpha1.MeshLabel]; return has }
 
 // NamespaceMetadata is the metadata of a namespace, all that facts read of one.
 func NamespaceMetadata() *metav1.PartialObjectMetadata {
@@ -98,20 +95,18 @@ const proxiesPause = 2 * time.Second
 type ProxyWatch struct {
 	client metadata.Interface
 	log    logr.Logger
-	wake   func()
+	waker  waker
 
 	mu       sync.Mutex
 	ctx      context.Context // the life of the watch, set once by Start
 	wanted   bool
 	stop     context.CancelFunc
 	informer cache.SharedIndexInformer
-	pending  bool
-	woken    time.Time
 }
 
 // NewProxyWatch makes a watch that calls wake, from a goroutine of its own, when there are other pods.
 func NewProxyWatch(client metadata.Interface, log logr.Logger, wake func()) *ProxyWatch {
-	return &ProxyWatch{client: client, log: log, wake: wake}
+	return &ProxyWatch{client: client, log: log, waker: waker{wake: wake, pause: proxiesPause}}
 }
 
 // Start keeps the watch alive until ctx ends.
@@ -179,7 +174,7 @@ func (w *ProxyWatch) begin(life context.Context) {
 	err := informer.SetTransform(trimProxy)
 	if err == nil {
 		_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc: func(any) { w.changed(ctx) }, DeleteFunc: func(any) { w.changed(ctx) },
+			AddFunc: func(any) { w.waker.changed(ctx) }, DeleteFunc: func(any) { w.waker.changed(ctx) },
 		})
 	}
 	if err != nil {
@@ -191,7 +186,7 @@ func (w *ProxyWatch) begin(life context.Context) {
 	go func() {
 		// None is news, too, and makes no event.
 		if cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
-			w.changed(ctx)
+			w.waker.changed(ctx)
 		}
 	}()
 }
@@ -221,21 +216,4 @@ func RevisionOfProxy(annotations map[string]string) string {
 		return ""
 	}
 	return injected.Revision
-}
-
-// changed has somebody woken soon, once for all that changes until then.
-func (w *ProxyWatch) changed(ctx context.Context) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.pending || ctx.Err() != nil {
-		return
-	}
-	w.pending = true
-	wait := max(allocationsSettle, proxiesPause-time.Since(w.woken))
-	time.AfterFunc(wait, func() {
-		w.mu.Lock()
-		w.pending, w.woken = false, time.Now()
-		w.mu.Unlock()
-		w.wake()
-	})
 }

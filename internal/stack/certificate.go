@@ -24,16 +24,8 @@ func (r *Reconciler) lookAtCertificate(ctx context.Context, s *scope, in compose
 	if known != nil && !known.Covers {
 		s.requeueIn = facts.LookAgain
 	}
-	if !pending || len(s.components) > 0 {
-		return false
-	}
 	if r.asked.endpoint != endpoint {
-		r.asked.endpoint, r.asked.at = endpoint, time.Now()
+		r.asked.endpoint, r.asked.hold = endpoint, hold{}
 	}
-	left := certificatePatience - time.Since(r.asked.at)
-	if left <= 0 {
-		return false
-	}
-	s.requeueIn = left
-	return true
+	return s.waitsFor(&r.asked.hold, pending && len(s.components) == 0, certificatePatience)
 }

@@ -29,7 +29,7 @@ func TestLookAtCertificate(t *testing.T) {
 	if installed := (&scope{stack: stack, components: components{component("cilium", 0)}}); look(installed) || installed.requeueIn != 0 {
 		t.Error("what is installed waits")
 	}
-	r.asked.at = time.Now().Add(-certificatePatience)
+	r.asked.hold.since = time.Now().Add(-certificatePatience)
 	if look(&scope{stack: stack}) {
 		t.Error("a first installation waits longer than it should")
 	}

@@ -62,14 +62,14 @@ type Reconciler struct {
 	// asked is for the certificate of which address a first installation is held back, and since when.
 	asked struct {
 		endpoint networkstackv1alpha1.Endpoint
-		at       time.Time
+		hold     hold
 	}
 	// statesHold is for the nodes' interfaces.
 	statesHold hold
 	// announced is the revision of the catalogue that was told of last.
 	announced atomic.Int64
-	policies  policies
-	mesh      meshWatch
+	// policies are NetworkPolicies, and namespaces those of a mesh.
+	policies, namespaces lateWatch
 }
 
 // SetupWithManager registers the reconciler with a manager.
@@ -114,8 +114,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
-	r.policies = policies{controller: c, cache: mgr.GetCache(), wake: all}
-	r.mesh = meshWatch{controller: c, cache: mgr.GetCache(), wake: all}
+	r.policies = lateWatch{controller: c, cache: mgr.GetCache(), wake: all, objects: facts.Policy(), matters: comesOrGoes()}
+	r.namespaces = lateWatch{controller: c, cache: mgr.GetCache(), wake: all, objects: facts.NamespaceMetadata(), matters: namespaceChanged()}
 	return nil
 }
 
@@ -152,6 +152,8 @@ type scope struct {
 	clearing bool
 	// meshUnknown says that there is a mesh, and what is in it is not known yet.
 	meshUnknown bool
+	// meshPending says so as well of what uses a control plane that is to go.
+	meshPending bool
 	parkErr     error
 	requeueIn   time.Duration
 	// waits says that nothing is decided before what is being looked at is known.
@@ -233,7 +235,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		s.requeueIn = factsRetry
 		return
 	}
-	if s.waits = s.waitsFor(&r.statesHold, s.facts.NodeStatesPending, time.Now()); s.waits {
+	if s.waits = s.waitsFor(&r.statesHold, s.facts.NodeStatesPending, firstLook); s.waits {
 		return
 	}
 	in := compose.Input{
@@ -263,18 +265,21 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		s.requeueIn = factsRetry
 		return
 	}
-	counted, err := r.policies.count(ctx, in, r.Facts)
+	counted, err := countPolicies(ctx, &r.policies, in, r.Facts)
 	if err != nil {
 		s.factsErr, s.requeueIn = err, factsRetry
 		return
 	}
 	// A first installation need not wait for a remark.
-	if s.waits = s.waitsFor(&r.policies.hold, !counted && len(s.components) > 0, time.Now()); s.waits {
+	if s.waits = s.waitsFor(&r.policies.hold, !counted && len(s.components) > 0, firstLook); s.waits {
 		s.requeueIn = min(s.requeueIn, countAgain) // where there are none, nothing wakes the stack
 		return
 	}
 	if s.factsErr = r.lookAtMesh(ctx, s, in); s.factsErr != nil {
 		s.requeueIn = factsRetry
+		return
+	}
+	if s.waits = s.waitsFor(&r.namespaces.hold, s.meshPending, firstLook); s.waits {
 		return
 	}
 	result := compose.Compose(in)

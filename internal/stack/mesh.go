@@ -11,44 +11,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/compose"
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/internal/plan"
 )
-
-// meshWatch watches namespaces, from when there is first a mesh.
-type meshWatch struct {
-	controller controller.Controller
-	cache      cache.Cache
-	wake       handler.EventHandler
-	// watched is read and written by the one worker of the controller.
-	watched bool
-}
-
-// synced begins the watch, and says whether it has seen what there is.
-func (w *meshWatch) synced(ctx context.Context) (bool, error) {
-	if !w.watched {
-		kind := source.Kind[client.Object](w.cache, facts.NamespaceMetadata(), w.wake, namespaceChanged())
-		if err := w.controller.Watch(kind); err != nil {
-			return false, fmt.Errorf("watching namespaces: %w", err)
-		}
-		w.watched = true
-	}
-	informer, err := w.cache.GetInformer(ctx, facts.NamespaceMetadata(), cache.BlockUntilSynced(false))
-	if err != nil {
-		return false, fmt.Errorf("watching namespaces: %w", err)
-	}
-	return informer.HasSynced(), nil
-}
 
 // namespaceChanged passes changes of what a mesh goes by.
 func namespaceChanged() predicate.Predicate {
@@ -65,9 +36,9 @@ func (r *Reconciler) lookAtMesh(ctx context.Context, s *scope, in compose.Input)
 		r.Proxies.End()
 		return nil
 	}
-	known, err := r.mesh.synced(ctx)
+	known, err := r.namespaces.synced(ctx)
 	if err != nil || !known {
-		s.meshUnknown = !known
+		s.meshUnknown, s.meshPending = !known, !known
 		return err
 	}
 	if in.Facts.Namespaces, err = r.Facts.ListNamespaces(ctx); err != nil {
@@ -78,6 +49,7 @@ func (r *Reconciler) lookAtMesh(ctx context.Context, s *scope, in compose.Input)
 		return nil
 	}
 	in.Facts.Proxies = r.Proxies.Proxies()
+	s.meshPending = !in.Facts.Proxies.Known
 	return nil
 }
 
@@ -106,7 +78,7 @@ func (r *Reconciler) leaveMesh(ctx context.Context, s *scope) (bool, error) {
 		return true, nil
 	}
 	r.Proxies.End()
-	known, err := r.mesh.synced(ctx)
+	known, err := r.namespaces.synced(ctx)
 	if err != nil || !known {
 		return false, err
 	}
@@ -188,7 +160,7 @@ func fillMesh(s *scope, out *networkstackv1alpha1.NetworkStackStatus) {
 		out.Mesh = nil
 		return
 	}
-	enrolled := min(m.Enrolment.Count(s.facts.Namespaces), 1<<30)
+	enrolled := min(compose.CountEnrolled(s.facts.Namespaces), 1<<30)
 	out.Mesh = &networkstackv1alpha1.MeshStatus{Namespaces: int32(enrolled)} //nolint:gosec // bounded
 	add := func(r networkstackv1alpha1.MeshRevision) { out.Mesh.Revisions = append(out.Mesh.Revisions, r) }
 	if m.Revision != "" {

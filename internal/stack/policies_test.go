@@ -47,7 +47,7 @@ func TestCountPolicies(t *testing.T) {
 	policy := facts.Policy()
 	policy.Name, policy.Namespace = "deny", corev1.NamespaceDefault
 	seen := &listing{}
-	p := &policies{watched: true, cache: &listings{only: seen}}
+	w := &lateWatch{objects: facts.Policy(), watched: true, cache: &listings{only: seen}}
 	discoverer := &facts.Discoverer{Reader: fake.NewClientBuilder().WithScheme(scheme).WithObjects(policy).Build()}
 	for _, step := range []struct {
 		name   string
@@ -64,7 +64,7 @@ func TestCountPolicies(t *testing.T) {
 		in := compose.Input{Facts: &facts.Snapshot{}, Stack: stackOf(func(s *networkstackv1alpha1.NetworkStack) {
 			s.Spec.CNI = networkstackv1alpha1.CNISpec{Type: networkstackv1alpha1.CNIFlannel, NetworkPolicy: step.policy}
 		})}
-		known, err := p.count(t.Context(), in, discoverer)
+		known, err := countPolicies(t.Context(), w, in, discoverer)
 		if err != nil || known != step.known || in.Facts.NetworkPolicies != step.count {
 			t.Errorf("%s: known %v, %d of them, %v", step.name, known, in.Facts.NetworkPolicies, err)
 		}

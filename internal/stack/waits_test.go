@@ -22,9 +22,15 @@ func TestWaitsFor(t *testing.T) {
 		{2 * time.Minute, false, 0},
 		{3 * time.Minute, true, firstLook},
 	} {
-		s := &scope{}
-		if got := s.waitsFor(h, step.pending, start.Add(step.after)); got != (step.want > 0) || s.requeueIn != step.want {
-			t.Errorf("after %s: waits %v for %s", step.after, got, s.requeueIn)
+		if got := h.left(step.pending, firstLook, start.Add(step.after)); got != step.want {
+			t.Errorf("after %s: waits for %s", step.after, got)
 		}
+	}
+	s := &scope{requeueIn: time.Hour}
+	if s.waitsFor(&hold{}, false, firstLook) || s.requeueIn != time.Hour {
+		t.Errorf("waits for nothing, for %s", s.requeueIn)
+	}
+	if !s.waitsFor(&hold{}, true, firstLook) || s.requeueIn > firstLook {
+		t.Errorf("does not wait, or for %s", s.requeueIn)
 	}
 }
