@@ -115,7 +115,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return err
 	}
 	r.policies = lateWatch{controller: c, cache: mgr.GetCache(), wake: all, objects: facts.Policy(), matters: comesOrGoes()}
-	r.namespaces = lateWatch{controller: c, cache: mgr.GetCache(), wake: all, objects: facts.NamespaceMetadata(), matters: namespaceChanged()}
+	r.namespaces = lateWatch{
+		controller: c, cache: mgr.GetCache(), wake: all, objects: facts.NamespaceMetadata(), matters: namespaceChanged(),
+	}
 	return nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"helm.sh/helm/v3/pkg/release"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/component-helpers/auth/rbac/validation"
 
 	"github.com/networkstack/networkstack/test/testcharts"
 )
@@ -53,30 +52,9 @@ func TestConsulRoleIsNeeded(t *testing.T) {
 	t.Parallel()
 	rules := installedRules(t)
 	var needed []rbacv1.PolicyRule
-	grants := func(objects []*unstructured.Unstructured) {
-		for _, object := range objects {
-			resource := resourceOf(object.GroupVersionKind())
-			needed = append(needed, rbacv1.PolicyRule{
-				APIGroups: []string{resource.Group}, Resources: []string{resource.Resource},
-				Verbs: []string{"get", "list", "watch", "create", "patch", "delete"},
-			})
-		}
-		for _, r := range rolesOf(t, objects) {
-			needed = append(needed, r.rules...)
-		}
-	}
 	for _, version := range consulVersions {
-		grants(consulObjects(t, version))
+		needed = append(needed, manages(t, consulObjects(t, version))...)
 	}
-	grants(render(t, testcharts.Embedded(t, "consul-resources"), "consul", ownConsul))
-	if ok, excess := validation.Covers(needed, rules[consulRole]); !ok {
-		t.Errorf("no chart of Consul needs this, remove it from consul_role.yaml:\n%s", format(excess))
-	}
-	for _, rule := range rules[consulRole] {
-		for _, part := range validation.BreakdownRule(rule) {
-			if ok, _ := validation.Covers(slices.Concat(rules[operatorRole], rules[componentsRole], rules[meshRole]), []rbacv1.PolicyRule{part}); ok {
-				t.Errorf("another role has this, too, remove it from consul_role.yaml: %s", part.String())
-			}
-		}
-	}
+	needed = append(needed, manages(t, render(t, testcharts.Embedded(t, "consul-resources"), "consul", ownConsul))...)
+	checkNeeded(t, rules, consulRole, needed, operatorRole, componentsRole, meshRole)
 }

@@ -1,13 +1,9 @@
 package rbac_test
 
 import (
-	"slices"
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/component-helpers/auth/rbac/validation"
 
 	"github.com/networkstack/networkstack/test/testcharts"
 )
@@ -63,32 +59,11 @@ func TestMeshRoleIsNeeded(t *testing.T) {
 	t.Parallel()
 	rules := installedRules(t)
 	var needed []rbacv1.PolicyRule
-	grants := func(objects []*unstructured.Unstructured) {
-		for _, object := range objects {
-			resource, _ := meta.UnsafeGuessKindToResource(object.GroupVersionKind())
-			needed = append(needed, rbacv1.PolicyRule{
-				APIGroups: []string{resource.Group}, Resources: []string{resource.Resource},
-				Verbs: []string{"get", "list", "watch", "create", "patch", "delete"},
-			})
-		}
-		for _, r := range rolesOf(t, objects) {
-			needed = append(needed, r.rules...)
-		}
-	}
 	for _, c := range meshCharts {
 		for _, version := range c.versions {
-			grants(render(t, testcharts.Upstream(t, c.name, version), c.namespace, c.values))
+			needed = append(needed, manages(t, render(t, testcharts.Upstream(t, c.name, version), c.namespace, c.values))...)
 		}
 	}
-	grants(render(t, testcharts.Embedded(t, "istio-resources"), "istio-system", ownMesh))
-	if ok, excess := validation.Covers(needed, rules[meshRole]); !ok {
-		t.Errorf("no chart of a mesh needs this, remove it from mesh_role.yaml:\n%s", format(excess))
-	}
-	for _, rule := range rules[meshRole] {
-		for _, part := range validation.BreakdownRule(rule) {
-			if ok, _ := validation.Covers(slices.Concat(rules[operatorRole], rules[componentsRole]), []rbacv1.PolicyRule{part}); ok {
-				t.Errorf("another role has this, too, remove it from mesh_role.yaml: %s", part.String())
-			}
-		}
-	}
+	needed = append(needed, manages(t, render(t, testcharts.Embedded(t, "istio-resources"), "istio-system", ownMesh))...)
+	checkNeeded(t, rules, meshRole, needed, operatorRole, componentsRole)
 }

@@ -214,16 +214,7 @@ func TestMetalLBRoleIsNeeded(t *testing.T) {
 	for _, r := range rolesOf(t, objects) {
 		needed = append(needed, r.rules...)
 	}
-	if ok, excess := validation.Covers(needed, rules[metallbRole]); !ok {
-		t.Errorf("the charts do not need this, remove it from metallb_role.yaml:\n%s", format(excess))
-	}
-	for _, rule := range rules[metallbRole] {
-		for _, part := range validation.BreakdownRule(rule) {
-			if ok, _ := validation.Covers(slices.Concat(rules[operatorRole], rules[componentsRole]), []rbacv1.PolicyRule{part}); ok {
-				t.Errorf("another role has this, too, remove it from metallb_role.yaml: %s", part.String())
-			}
-		}
-	}
+	checkNeeded(t, rules, metallbRole, needed, operatorRole, componentsRole)
 }
 
 // isWebhook says whether an object has webhooks called, which is granted by name alone.
@@ -241,28 +232,7 @@ func awsvpcObjects(t *testing.T) []*unstructured.Unstructured {
 func TestAWSVPCRoleIsNeeded(t *testing.T) {
 	t.Parallel()
 	rules := installedRules(t)
-	var needed []rbacv1.PolicyRule
-	objects := awsvpcObjects(t)
-	for _, object := range objects {
-		resource, _ := meta.UnsafeGuessKindToResource(object.GroupVersionKind())
-		needed = append(needed, rbacv1.PolicyRule{
-			APIGroups: []string{resource.Group}, Resources: []string{resource.Resource},
-			Verbs: []string{"get", "list", "watch", "create", "patch", "delete"},
-		})
-	}
-	for _, r := range rolesOf(t, objects) {
-		needed = append(needed, r.rules...)
-	}
-	if ok, excess := validation.Covers(needed, rules[awsvpcRole]); !ok {
-		t.Errorf("the chart does not need this, remove it from awsvpc_role.yaml:\n%s", format(excess))
-	}
-	for _, rule := range rules[awsvpcRole] {
-		for _, part := range validation.BreakdownRule(rule) {
-			if ok, _ := validation.Covers(slices.Concat(rules[operatorRole], rules[componentsRole], rules[calicoRole]), []rbacv1.PolicyRule{part}); ok {
-				t.Errorf("another role has this, too, remove it from awsvpc_role.yaml: %s", part.String())
-			}
-		}
-	}
+	checkNeeded(t, rules, awsvpcRole, manages(t, awsvpcObjects(t)), operatorRole, componentsRole, calicoRole)
 }
 
 // TestCalicoRoleIsNeeded fails on a permission in calico_role.yaml that Calico's charts do not ask for.
@@ -291,16 +261,7 @@ func TestCalicoRoleIsNeeded(t *testing.T) {
 		})
 	}
 	needed = append(needed, reads(t, facts.AllocationsOfCalico))
-	if ok, excess := validation.Covers(needed, rules[calicoRole]); !ok {
-		t.Errorf("Calico's charts do not need this, remove it from calico_role.yaml:\n%s", format(excess))
-	}
-	for _, rule := range rules[calicoRole] {
-		for _, part := range validation.BreakdownRule(rule) {
-			if ok, _ := validation.Covers(slices.Concat(rules[operatorRole], rules[componentsRole]), []rbacv1.PolicyRule{part}); ok {
-				t.Errorf("another role has this, too, remove it from calico_role.yaml: %s", part.String())
-			}
-		}
-	}
+	checkNeeded(t, rules, calicoRole, needed, operatorRole, componentsRole)
 }
 
 // reads is the permission to watch what a network plugin has given out of its pools.

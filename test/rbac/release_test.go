@@ -89,6 +89,42 @@ func checkRelease(t *testing.T, rules []rbacv1.PolicyRule, objects []*unstructur
 	}
 }
 
+// manages is what it takes to manage objects, and to grant what their roles grant.
+func manages(t *testing.T, objects []*unstructured.Unstructured) []rbacv1.PolicyRule {
+	t.Helper()
+	var out []rbacv1.PolicyRule
+	for _, object := range objects {
+		resource := resourceOf(object.GroupVersionKind())
+		out = append(out, rbacv1.PolicyRule{
+			APIGroups: []string{resource.Group}, Resources: []string{resource.Resource},
+			Verbs: []string{"get", "list", "watch", "create", "patch", "delete"},
+		})
+	}
+	for _, r := range rolesOf(t, objects) {
+		out = append(out, r.rules...)
+	}
+	return out
+}
+
+// checkNeeded fails on what a role grants although no chart needs it, and on what another role grants as well.
+func checkNeeded(t *testing.T, rules map[string][]rbacv1.PolicyRule, role string, needed []rbacv1.PolicyRule, others ...string) {
+	t.Helper()
+	if ok, excess := validation.Covers(needed, rules[role]); !ok {
+		t.Errorf("no chart needs this, remove it from %s:\n%s", role, format(excess))
+	}
+	var elsewhere []rbacv1.PolicyRule
+	for _, other := range others {
+		elsewhere = append(elsewhere, rules[other]...)
+	}
+	for _, rule := range rules[role] {
+		for _, part := range validation.BreakdownRule(rule) {
+			if ok, _ := validation.Covers(elsewhere, []rbacv1.PolicyRule{part}); ok {
+				t.Errorf("another role has this, too, remove it from %s: %s", role, part.String())
+			}
+		}
+	}
+}
+
 // everywhere are ClusterRoles that every API server has, and what they grant.
 var everywhere = map[string][]rbacv1.PolicyRule{
 	"system:auth-delegator": {
