@@ -81,6 +81,10 @@ api-docs: ## Generate docs/api.md, the reference of every field.
 refusals: ## Generate docs/refusals.md, the rules by which a NetworkStack is refused or warned of.
 	@page=$$(go run ./hack/refusals) && printf '%s\n' "$$page" > docs/refusals.md
 
+.PHONY: chart
+chart: ## Generate what the operator's Helm chart, charts/networkstack, takes from config/ as it is.
+	go run ./hack/operatorchart
+
 .PHONY: fmt
 fmt: ## Format the code and order its imports.
 	$(GOLANGCI_LINT) fmt ./...
@@ -114,6 +118,7 @@ verify: ## Fail when a generated file is not what its source generates.
 	same docs/api.md "$$tmp/api.md" api-docs; \
 	go run ./hack/refusals >"$$tmp/refusals.md"; same docs/refusals.md "$$tmp/refusals.md" refusals
 	go run ./hack/bundle -check
+	go run ./hack/operatorchart -check
 	@echo "generated files are up to date"
 
 .PHONY: check-fmt
