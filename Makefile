@@ -104,7 +104,7 @@ vuln: ## Look for known vulnerabilities in what the code calls (asks vuln.go.dev
 ##@ Test
 
 .PHONY: test
-test: verify check-fmt lint control-plane go-test ## Everything that must hold before a change goes in.
+test: verify bundle-validate check-fmt lint control-plane go-test ## Everything that must hold before a change goes in.
 
 .PHONY: verify
 verify: ## Fail when a generated file is not what its source generates.
@@ -186,6 +186,10 @@ overlay:
 .PHONY: bundle
 bundle: ## Generate the bundle for the Operator Lifecycle Manager and validate it.
 	go run ./hack/bundle -version $(VERSION) -image $(IMG)
+	@$(MAKE) --no-print-directory bundle-validate
+
+.PHONY: bundle-validate
+bundle-validate: ## Validate the bundle with the Operator Framework's own validators.
 	@# The validator reports errors and still exits with 0.
 	@report=$$($(call tool,operator-verify) manifests --operatorhub_validate --object_validate ./bundle 2>&1); \
 	[[ -z $$report ]] || printf '%s\n' "$$report"; \
