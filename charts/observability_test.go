@@ -75,5 +75,7 @@ dashboardAnnotations: {folder: network}
 	}
 	refuses(t, "observability", `{monitors: [{name: a, namespace: b, selector: {}, port: 1}]}`, "selector")
 	refuses(t, "observability", `{monitors: [{name: a, namespace: b, selector: {c: d}, port: 0}]}`, "port")
+	refuses(t, "observability", `{monitors: [{name: a, namespace: b, selector: {c: d}, port: 1, authority: {name: e, key: f}}]}`, "serverName")
+	refuses(t, "observability", `{monitors: [{name: a, namespace: b, selector: {c: d}, port: 1, credentials: {name: e}}]}`, "key")
 	refuses(t, "observability", `{colour: red}`, "colour")
 }

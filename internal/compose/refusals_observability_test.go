@@ -22,6 +22,10 @@ func observed(o ObservabilitySpec) func(*Input) {
 const monitorsAbsent = "spec.observability.monitors: nothing is monitored until the cluster has the kind ServiceMonitor (monitoring.coreos.com): " +
 	"install Prometheus' operator, for example as an add-on [MONITORS-ABSENT]"
 
+const consulUnmonitored = "spec.mesh.consul.acls: Consul's servers are not monitored: with acls Enabled who reads /v1/agent/metrics shows a token with " +
+	"agent:read, and the one token that the operator makes may do everything. Set mesh.values.global.metrics.datadog.enabled to true: " +
+	"the chart makes such a token then, for Datadog, and Prometheus shows it [MONITORS-CONSUL-TOKEN]"
+
 func observabilityFindings() []finding {
 	return []finding{
 		{name: "observability", in: cilium(observed(ObservabilitySpec{}), prometheus)},
@@ -36,6 +40,14 @@ func observabilityFindings() []finding {
 			`spec.observability.monitors: Unsupported value: "On": supported values: "Auto", "Enabled", "Disabled" [STACK-UNKNOWN-VALUE]`,
 			`spec.observability.dashboards: Unsupported value: "Off": supported values: "Auto", "Enabled", "Disabled" [STACK-UNKNOWN-VALUE]`,
 		}},
+		{name: "monitors of Consul's servers", in: flannel(consul(withoutACLs), observed(ObservabilitySpec{}), prometheus)},
+		{name: "monitors of Consul's servers behind a token", in: flannel(consul(), observed(ObservabilitySpec{}), prometheus), warnings: []string{consulUnmonitored}},
+		{name: "monitors of Consul's servers, whose token is not made", in: flannel(consul(datadog(object{"enabled": true, "dogstatsd": object{"enabled": true}})),
+			observed(ObservabilitySpec{}), prometheus), warnings: []string{consulUnmonitored}},
+		{name: "monitors of Consul's servers by a token", in: flannel(consul(datadog(object{"enabled": true})), observed(ObservabilitySpec{}), prometheus)},
+		{name: "monitors of Consul's servers that serve none", in: flannel(consul(meshValues(object{"global": object{"metrics": object{"enableAgentMetrics": false}}})),
+			observed(ObservabilitySpec{}), prometheus)},
+		{name: "no monitors of Consul's servers", in: flannel(consul(), observed(ObservabilitySpec{Monitors: MonitorsDisabled, Dashboards: MonitorsEnabled}))},
 		{name: "labels of monitors, and of none", in: cilium(observed(ObservabilitySpec{Monitors: MonitorsEnabled, MonitorLabels: map[string]string{"release": "monitoring"}}), prometheus)},
 		{name: "no labels of monitors that there are not", in: cilium(observed(ObservabilitySpec{Monitors: MonitorsDisabled, Dashboards: MonitorsEnabled}))},
 		{name: "values of monitors", in: cilium(observed(ObservabilitySpec{Dashboards: MonitorsEnabled, ComponentSettings: ComponentSettings{Values: rawValues(object{
