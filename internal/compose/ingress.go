@@ -259,7 +259,7 @@ func (s *state) ingressValues(i *ingress) *valuesBuilder {
 	default:
 		// A part of something else.
 	}
-	if s.traces(i.Type) {
+	if s.traces(i) {
 		b.tracing(s.tracing)
 	}
 	return b.valuesBuilder

@@ -37,6 +37,13 @@ func tracingTo(endpoint string) func(*TracingSpec) {
 	return func(t *TracingSpec) { t.Endpoint = endpoint }
 }
 
+// snippets are a part of NGINX's configuration in its own words.
+func snippets(text string) func(*IngressSpec) {
+	return func(i *IngressSpec) {
+		i.Values = rawValues(object{"controller": object{"config": object{"entries": object{"http-snippets": text}}}})
+	}
+}
+
 func collector(t *TracingSpec) {
 	t.Collector = &ServiceAccountReference{Namespace: "observability", Name: "otel-collector"}
 }
@@ -65,6 +72,22 @@ func tracingFindings() []finding {
 		{name: "tracing of a controller that has none", in: flannel(istio(), ingresses(ingressOf(IngressHAProxy)), traced()), warnings: []string{
 			"spec.ingress[0].type: HAProxy is told nothing of observability.tracing, for it has no such setting here: its requests have no spans of its own [TRACING-INGRESS]",
 		}},
+		{name: "tracing of F5's controller", in: flannel(ingresses(ingressOf(IngressNGINXInc)), traced())},
+		{name: "tracing of an F5's controller of old", in: flannel(istio(), ingresses(ingressOf(IngressNGINXInc, func(i *IngressSpec) { i.Version = "2.1.2" })), traced()), warnings: []string{
+			"spec.ingress[0].type: NGINXInc has no OpenTelemetry before chart 2.2.0: upgrade it [TRACING-INGRESS]",
+			"spec.ingress[0].version: NGINXInc 2.1.2 is not in the catalogue (2.6.4): it was not tested with this operator and its chart is not checked against a digest [VERSION-UNKNOWN]",
+		}},
+		{name: "tracing of F5's controller by an IPv6 address", in: flannel(ingresses(ingressOf(IngressNGINXInc)), traced(tracingTo("[2001:db8::1]:4317"))), warnings: []string{
+			"spec.ingress[0].type: NGINXInc takes no IPv6 address as observability.tracing.endpoint: name the collector's Service [TRACING-INGRESS]",
+			"spec.observability.tracing: has no effect: nothing in this stack sends spans: remove it, or have a mesh or an ingress controller that does [TRACING-NOTHING]",
+		}},
+		{name: "tracing of F5's controller by Zipkin", in: flannel(istio(), ingresses(ingressOf(IngressNGINXInc)), traced(byZipkin)), warnings: []string{
+			"spec.observability.tracing.protocol: NGINXInc (ingress a) sends spans by OTLP alone, so that it sends none: use OTLP [TRACING-PROTOCOL]",
+		}},
+		{name: "tracing of F5's controller beside words of one's own", in: flannel(ingresses(ingressOf(IngressNGINXInc, snippets("server_tokens off;"))), traced()), errors: []string{
+			"spec.ingress[0].values: Invalid value: values.controller.config.entries.http-snippets takes the place of what observability.tracing writes there: have an otel_trace of your own in it, or remove tracing [TRACING-NGINXINC-SNIPPETS]",
+		}},
+		{name: "tracing of F5's controller by words of one's own", in: flannel(ingresses(ingressOf(IngressNGINXInc, snippets("otel_trace on;"))), traced())},
 		{name: "Zipkin's protocol to those that speak OTLP", in: flannel(linkerd(), ingresses(ingressOf(IngressTraefik)), traced(byZipkin, collector)), warnings: []string{
 			"spec.observability.tracing.protocol: Linkerd sends spans by OTLP alone, so that it sends none: use OTLP [TRACING-PROTOCOL]",
 			"spec.observability.tracing.protocol: Traefik (ingress a) sends spans by OTLP alone, so that it sends none: use OTLP [TRACING-PROTOCOL]",
@@ -112,6 +135,16 @@ func TestTracingValues(t *testing.T) {
 		{"ingress-nginx", "ingress-a", flannel(ingresses(ingressOf(IngressNGINX)), traced()), map[string]any{
 			"controller.config.enable-opentelemetry": "true", "controller.config.otlp-collector-host": collectorHost,
 			"controller.config.otlp-collector-port": "4317", "controller.config.otel-sampler-ratio": "0.01",
+		}},
+		{"F5's controller", "ingress-a", flannel(ingresses(ingressOf(IngressNGINXInc)), traced()), map[string]any{
+			"controller.config.entries.otel-exporter-endpoint": collectorHost + ":4317", "controller.config.entries.otel-service-name": "ingress-a",
+			"controller.config.entries.otel-trace-in-http": nil,
+		}},
+		{"F5's controller of old", "ingress-a", flannel(ingresses(ingressOf(IngressNGINXInc, func(i *IngressSpec) { i.Version = "2.1.2" })), traced()), map[string]any{
+			"controller.config.entries.otel-exporter-endpoint": nil, "controller.config.entries.http-snippets": nil,
+		}},
+		{"F5's controller by Zipkin", "ingress-a", flannel(ingresses(ingressOf(IngressNGINXInc)), traced(byZipkin)), map[string]any{
+			"controller.config.entries.otel-exporter-endpoint": nil, "controller.config.entries.http-snippets": nil,
 		}},
 		{"HAProxy", "ingress-a", flannel(ingresses(ingressOf(IngressHAProxy)), traced()), map[string]any{"tracing": nil}},
 		{"Envoy Gateway", "ingress-a-resources", flannel(gateway(GatewayAPIStandard, "1.6.1"), ingresses(ingressOf(IngressEnvoyGateway)), traced(byZipkin)), map[string]any{
@@ -187,7 +220,13 @@ func TestTracingConsul(t *testing.T) {
 // TestTracingRenders lets upstream's charts, and our own, read the values.
 func TestTracingRenders(t *testing.T) {
 	upstream := func(name, version string) func(*testing.T) *chart.Chart {
-		return func(t *testing.T) *chart.Chart { return testcharts.Upstream(t, name, version) }
+		return func(t *testing.T) *chart.Chart {
+			out := *testcharts.Upstream(t, name, version)
+			if name == "nginx-ingress" {
+				out.Schema = nil // it refers to the network
+			}
+			return &out
+		}
 	}
 	own := func(name string) func(*testing.T) *chart.Chart {
 		return func(t *testing.T) *chart.Chart { return testcharts.Embedded(t, name) }
@@ -214,6 +253,9 @@ func TestTracingRenders(t *testing.T) {
 		{"ingress-nginx", "ingress-a", "ConfigMap ingress-a-controller", "data", upstream("ingress-nginx", "4.15.1"), flannel(ingresses(ingressOf(IngressNGINX)), traced()), []string{
 			`"enable-opentelemetry":"true"`, `"otel-sampler-ratio":"0.01"`, `"otlp-collector-port":"4317"`,
 		}},
+		{"F5's controller", "ingress-a", "ConfigMap ingress-a", "data", upstream("nginx-ingress", "2.6.4"), flannel(ingresses(ingressOf(IngressNGINXInc)), traced(sampling("12.5"))), []string{
+			`"otel-exporter-endpoint":"` + collectorHost + `:4317"`, `"otel-service-name":"ingress-a"`, "{ 12.5% on; * off; }", "otel_trace $networkstack_trace;",
+		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			rel, values := releaseNamed(t, accepted(t, tc.in), tc.release)
@@ -231,5 +273,19 @@ func TestTracingRenders(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTracingNGINX pins how NGINX is told what to sample: it takes shares above nothing and below everything.
+func TestTracingNGINX(t *testing.T) {
+	for percent, share := range map[string]string{"0": "* off;", "0.01": "0.01% on; * off;", "12.5": "12.5% on; * off;", "99.99": "99.99% on; * off;", "100": "* on;"} {
+		_, values := releaseNamed(t, accepted(t, flannel(ingresses(ingressOf(IngressNGINXInc)), traced(sampling(percent)))), "ingress-a")
+		got, _ := lookup(values, nginxIncSnippets)
+		want := "split_clients $otel_trace_id $networkstack_sampled { " + share + " }\n" +
+			"map $otel_parent_id $networkstack_trace { \"\" $networkstack_sampled; default $otel_parent_sampled; }\n" +
+			"otel_trace $networkstack_trace;\notel_trace_context propagate;\n"
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s percent (-want +got):\n%s", percent, diff)
+		}
 	}
 }
