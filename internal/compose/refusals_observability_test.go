@@ -56,6 +56,7 @@ func observabilityFindings() []finding {
 			"spec.observability.values: Forbidden: values.monitorLabels is controlled by spec.observability.monitorLabels; remove it [VALUES-CONTROLLED]",
 			"spec.observability.values: Forbidden: values.monitors is controlled by spec.observability.monitors; remove it [VALUES-CONTROLLED]",
 		}},
+		{name: "labels of monitors that may come", in: cilium(observed(ObservabilitySpec{MonitorLabels: map[string]string{"release": "monitoring"}})), warnings: []string{monitorsAbsent}},
 		{name: "labels of monitors that there are not", in: cilium(observed(ObservabilitySpec{
 			Monitors: MonitorsDisabled, Dashboards: MonitorsEnabled, MonitorLabels: map[string]string{"release": "monitoring"}})), warnings: []string{
 			"spec.observability.monitorLabels: has no effect, for no ServiceMonitors are made: remove it [METRICS-LABELS-UNUSED]",
@@ -123,6 +124,7 @@ func TestObservability(t *testing.T) {
 		{"CoreDNS that serves itself alone", dns(DNSSpec{}, flannel(found("prometheus"))), nil, nil},
 		{"CoreDNS that serves the loopback address alone", dns(DNSSpec{}, flannel(found("prometheus localhost:9153"))), nil, nil},
 		{"CoreDNS that an add-on monitors", dns(DNSSpec{}, flannel(stack(object{}))), nil, nil},
+		{"CoreDNS beside an add-on of another chart", dns(DNSSpec{}, flannel(addons(after("monitoring")))), []string{coredns}, []string{"coredns"}},
 		{"CoreDNS that an add-on leaves", dns(DNSSpec{}, flannel(stack(object{"coreDns": object{"enabled": false}}))), []string{coredns}, []string{"coredns"}},
 		{"CoreDNS that an add-on leaves with the rest", dns(DNSSpec{}, flannel(stack(object{"kubernetesServiceMonitors": object{"enabled": false}}))), []string{coredns}, []string{"coredns"}},
 		{"kube-proxy that an add-on monitors", flannel(proxyMetrics("0.0.0.0:10249"), stack(object{"coreDns": object{"enabled": false}})), nil, nil},
@@ -148,6 +150,9 @@ func TestObservability(t *testing.T) {
 		{"Cilium, as its chart is", cilium(), []string{"cilium-agent@kube-system:9962", "cilium-operator@kube-system:9963", "cilium-envoy@kube-system:9964"}, []string{"cilium"}},
 		{"Cilium, with values", cilium(spec(monitorsOf("dns"))), []string{
 			"cilium-agent@kube-system:9000", "cilium-operator@kube-system:9963", "cilium-envoy@kube-system:9964", "cilium-hubble@kube-system:9965"}, []string{"cilium"}},
+		{"Cilium, with none of Hubble's metrics", cilium(spec(func(s *NetworkStackSpec) {
+			s.CNI.Values = rawValues(object{"hubble": object{"metrics": object{"enabled": []any{}}}})
+		})), []string{"cilium-agent@kube-system:9962", "cilium-operator@kube-system:9963", "cilium-envoy@kube-system:9964"}, []string{"cilium"}},
 		{"Cilium, with monitors of its chart", cilium(metrics(MetricsSpec{})), nil, nil},
 		{"Cilium, without metrics", cilium(metrics(MetricsSpec{Endpoints: Disabled})), nil, nil},
 		{"Calico", calico(), []string{"calico-felix@calico-system:9091", "calico-typha@calico-system:9093"}, []string{"calico"}},

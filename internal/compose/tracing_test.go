@@ -9,6 +9,7 @@ import (
 	"helm.sh/helm/v3/pkg/chart"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
+	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/test/testcharts"
 )
 
@@ -72,6 +73,12 @@ func tracingFindings() []finding {
 		{name: "tracing of a controller that has none", in: flannel(istio(), ingresses(ingressOf(IngressHAProxy)), traced()), warnings: []string{
 			"spec.ingress[0].type: HAProxy is told nothing of observability.tracing, for it has no such setting here: its requests have no spans of its own [TRACING-INGRESS]",
 		}},
+		{name: "tracing of a gateway whose Istio is somebody else's", in: flannel(cluster(func(s *facts.Snapshot) { s.IstioRevisions = []string{"default"} }),
+			ingresses(ingressOf(IngressIstioGateway)), traced()), warnings: []string{
+			"spec.ingress[0].type: sends spans as its mesh is told to, and the mesh is not this stack's: tell it there [TRACING-INGRESS]",
+			"spec.observability.tracing: has no effect: nothing in this stack sends spans: remove it, or have a mesh or an ingress controller that does [TRACING-NOTHING]",
+		}},
+		{name: "tracing to port 0", in: flannel(istio(), traced(tracingTo("a.b.svc:0"))), errors: []string{endpoint + `"a.b.svc:0"` + wrong}},
 		{name: "tracing of F5's controller", in: flannel(ingresses(ingressOf(IngressNGINXInc)), traced())},
 		{name: "tracing of an F5's controller of old", in: flannel(istio(), ingresses(ingressOf(IngressNGINXInc, func(i *IngressSpec) { i.Version = "2.1.2" })), traced()), warnings: []string{
 			"spec.ingress[0].type: NGINXInc has no OpenTelemetry before chart 2.2.0: upgrade it [TRACING-INGRESS]",
@@ -131,14 +138,21 @@ func TestTracingValues(t *testing.T) {
 		{"Traefik", "ingress-a", flannel(ingresses(ingressOf(IngressTraefik)), traced(sampling("12.5"))), map[string]any{
 			"tracing.otlp.enabled": true, "tracing.otlp.grpc.endpoint": collectorHost + ":4317", "tracing.sampleRate": 0.125, "tracing.serviceName": "ingress-a",
 		}},
+		{"Traefik, of a share that is no whole number in binary", "ingress-a", flannel(ingresses(ingressOf(IngressTraefik)), traced(sampling("0.29"))), map[string]any{
+			"tracing.sampleRate": 0.0029, "tracing.otlp.grpc.insecure": true,
+		}},
 		{"Traefik by Zipkin", "ingress-a", flannel(ingresses(ingressOf(IngressTraefik)), traced(byZipkin)), map[string]any{"tracing": nil}},
 		{"ingress-nginx", "ingress-a", flannel(ingresses(ingressOf(IngressNGINX)), traced()), map[string]any{
 			"controller.config.enable-opentelemetry": "true", "controller.config.otlp-collector-host": collectorHost,
 			"controller.config.otlp-collector-port": "4317", "controller.config.otel-sampler-ratio": "0.01",
+			"controller.config.otel-sampler": "TraceIdRatioBased", "controller.config.otel-sampler-parent-based": "true",
 		}},
 		{"F5's controller", "ingress-a", flannel(ingresses(ingressOf(IngressNGINXInc)), traced()), map[string]any{
 			"controller.config.entries.otel-exporter-endpoint": collectorHost + ":4317", "controller.config.entries.otel-service-name": "ingress-a",
 			"controller.config.entries.otel-trace-in-http": nil,
+		}},
+		{"the first of F5's that sends spans", "ingress-a", flannel(ingresses(ingressOf(IngressNGINXInc, func(i *IngressSpec) { i.Version = "2.2.0" })), traced()), map[string]any{
+			"controller.config.entries.otel-exporter-endpoint": collectorHost + ":4317",
 		}},
 		{"F5's controller of old", "ingress-a", flannel(ingresses(ingressOf(IngressNGINXInc, func(i *IngressSpec) { i.Version = "2.1.2" })), traced()), map[string]any{
 			"controller.config.entries.otel-exporter-endpoint": nil, "controller.config.entries.http-snippets": nil,
@@ -174,10 +188,11 @@ func TestTracingIstio(t *testing.T) {
 	}{
 		{"OTLP", flannel(istio(), traced()), object{"service": collectorHost + ".cluster.local", "port": int64(4317)}},
 		{"Zipkin", flannel(istio(), traced(byZipkin)), object{"service": "zipkin.observability.svc.cluster.local", "port": int64(9411)}},
+		{"OTLP in another domain", flannel(istio(), traced(), pinned(PinnedFacts{DNSDomain: "k8s.example"})), object{"service": collectorHost + ".k8s.example", "port": int64(4317)}},
 	} {
 		_, values := releaseNamed(t, accepted(t, tc.in), "istiod-1-30-3")
 		got, _ := lookup(values, tracingProviders)
-		kind := map[string]string{"OTLP": "opentelemetry", "Zipkin": "zipkin"}[tc.name]
+		kind := map[string]string{"OTLP": "opentelemetry", "Zipkin": "zipkin", "OTLP in another domain": "opentelemetry"}[tc.name]
 		want := []any{map[string]any{"name": "networkstack-tracing", kind: tc.want}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
@@ -193,7 +208,7 @@ func TestTracingConsul(t *testing.T) {
 		want []string
 	}{
 		{"OTLP", flannel(consul(), traced(sampling("12.5"))), []string{"OpenTelemetryConfig", `"cluster_name":"networkstack-tracing"`, `"random_sampling":{"value":12.5}`, "http2_protocol_options", collectorHost}},
-		{"Zipkin", flannel(consul(), traced(byZipkin)), []string{"ZipkinConfig", `"collector_cluster":"networkstack-tracing"`, `"random_sampling":{"value":1}`, "zipkin.observability.svc"}},
+		{"Zipkin", flannel(consul(), traced(byZipkin)), []string{"ZipkinConfig", `"collector_cluster":"networkstack-tracing"`, `"shared_span_context":false`, `"collector_hostname":"zipkin.observability.svc:9411"`, `"random_sampling":{"value":1}`, "zipkin.observability.svc"}},
 	} {
 		rel, values := releaseNamed(t, accepted(t, tc.in), "consul-resources")
 		objects := render(t, testcharts.Embedded(t, "consul-resources"), rel, values)
