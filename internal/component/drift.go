@@ -193,7 +193,8 @@ func (r *Reconciler) report(rec *record, c *networkstackv1alpha1.NetworkComponen
 		}
 		for _, given := range rec.contests.Corrected(f, now) {
 			drift.Count(c.Name, f, drift.Contested)
-			r.eventAbout(c, objectOf(f.Object), drift.Contested.EventType(), drift.Contested.Reason(), "Drift", "%s", drift.DescribeContest(given))
+			r.eventAbout(c, objectOf(f.Object), drift.Contested.EventType(), drift.Contested.Reason(), "Drift", "%s",
+				drift.DescribeContest(given))
 		}
 	}
 	if out.only != nil {

@@ -209,7 +209,9 @@ func (r *Reconciler) event(c *networkstackv1alpha1.NetworkComponent, kind, reaso
 
 // eventAbout is event, where there may be several at once: each names what else it is about. Those that name nothing would be told
 // as one, with the text of the first, and how many there were would be written minutes later.
-func (r *Reconciler) eventAbout(c *networkstackv1alpha1.NetworkComponent, related runtime.Object, kind, reason, action, format string, args ...any) {
+func (r *Reconciler) eventAbout(c *networkstackv1alpha1.NetworkComponent, related runtime.Object,
+	kind, reason, action, format string, args ...any,
+) {
 	const limit = 1000
 	text := fmt.Sprintf(format, args...)
 	if len(text) > limit {

@@ -448,6 +448,8 @@ func (r *Reconciler) event(stack *networkstackv1alpha1.NetworkStack, kind, reaso
 
 // eventAbout is event, where there may be several at once: each names what else it is about. Those that name nothing would be told
 // as one, with the text of the first, and how many there were would be written minutes later.
-func (r *Reconciler) eventAbout(stack *networkstackv1alpha1.NetworkStack, related runtime.Object, kind, reason, action, format string, args ...any) {
+func (r *Reconciler) eventAbout(stack *networkstackv1alpha1.NetworkStack, related runtime.Object,
+	kind, reason, action, format string, args ...any,
+) {
 	r.Recorder.Eventf(stack, related, kind, reason, action, format, args...)
 }
