@@ -13,12 +13,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
+	k8sschema "k8s.io/apimachinery/pkg/runtime/schema"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"sigs.k8s.io/yaml"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/schema"
 	"github.com/networkstack/networkstack/test/controlplane"
 )
 
@@ -41,7 +43,7 @@ func TestAPIServerToo(t *testing.T) {
 	if err := yaml.Unmarshal(raw, &crd.Object); err != nil {
 		t.Fatal(err)
 	}
-	crds := client.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
+	crds := client.Resource(k8sschema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
 	if _, err := crds.Create(t.Context(), &crd, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -79,6 +81,10 @@ func TestAPIServerToo(t *testing.T) {
 		if !sent {
 			continue
 		}
+		offline := offlineProblems(t, tc.in.Stack)
+		if (err != nil) != (len(offline) > 0) {
+			t.Errorf("%s: the API server says %v; without it, the definition says %v", tc.name, err, offline)
+		}
 		errs := Compose(tc.in).Errors
 		if err != nil && len(errs) == 0 {
 			t.Errorf("%s: the API server refuses what is accepted here: %v", tc.name, err)
@@ -94,6 +100,25 @@ func TestAPIServerToo(t *testing.T) {
 			t.Errorf("%s is refused by the API server too: %v; the table says %v", r.ID, refused[r.ID], r.APIServer)
 		}
 	}
+}
+
+// offlineProblems are what the definition says of a stack, judged without an API server.
+func offlineProblems(t *testing.T, stack *networkstackv1alpha1.NetworkStack) []schema.Problem {
+	t.Helper()
+	data, err := json.Marshal(stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var o map[string]any
+	if err := utiljson.Unmarshal(data, &o); err != nil {
+		t.Fatal(err)
+	}
+	o["apiVersion"], o["kind"], o["metadata"] = networkstackv1alpha1.GroupVersion.String(), "NetworkStack", map[string]any{"name": "cluster"}
+	problems, err := schema.Judge(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return problems
 }
 
 // refusedBy are the rules of ours that an answer of the API server speaks of for certain: those of the fields it names, as far as a

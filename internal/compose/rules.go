@@ -59,6 +59,8 @@ type Rule struct {
 	Severity Severity
 	// APIServer says that the API server refuses it too, in whole or in part, before it stores the object.
 	APIServer bool
+	// Cluster says that it takes a cluster to judge it: its facts, what is installed there, or the catalogue in effect.
+	Cluster bool
 	// When says what is refused, as a sentence.
 	When string
 	// Remedy says what to do.
@@ -93,6 +95,7 @@ func Rules() []Rule {
 	out := make([]Rule, len(table))
 	for i, r := range table {
 		out[i] = *r
+		out[i].Cluster = clusterRules[r.ID]
 	}
 	slices.SortFunc(out, func(a, b Rule) int {
 		return cmp.Or(cmp.Compare(slices.Index(areas, a.Area), slices.Index(areas, b.Area)), cmp.Compare(a.ID, b.ID))

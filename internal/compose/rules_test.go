@@ -66,3 +66,29 @@ func TestEveryRuleIsTested(t *testing.T) {
 		t.Errorf("%s is in no table", id)
 	}
 }
+
+// TestClusterRules holds the list of rules that need a cluster to what is found without one.
+func TestClusterRules(t *testing.T) {
+	without := map[string]bool{}
+	for _, tc := range findings() {
+		if tc.in.Stack == nil {
+			continue // there is nothing to judge
+		}
+		errs, warnings := ValidateObject(tc.in.Stack)
+		for _, f := range slices.Concat(errs, warnings) {
+			without[f.Rule] = true
+		}
+	}
+	known := map[string]bool{}
+	for _, r := range Rules() {
+		known[r.ID] = true
+		if r.Cluster == without[r.ID] {
+			t.Errorf("%s is found without a cluster: %v; clusterRules (rules_cluster.go) says the opposite", r.ID, without[r.ID])
+		}
+	}
+	for id := range clusterRules {
+		if !known[id] {
+			t.Errorf("%s is in clusterRules and in no table", id)
+		}
+	}
+}

@@ -24,11 +24,11 @@ const (
 // ServerCertificate is what an API server showed at an address.
 type ServerCertificate struct {
 	// Endpoint is the address.
-	Endpoint networkstackv1alpha1.Endpoint
+	Endpoint networkstackv1alpha1.Endpoint `json:"endpoint,omitzero"`
 	// Covers says that the certificate is made for the address's host.
-	Covers bool
+	Covers bool `json:"covers,omitzero"`
 	// Names and addresses that it is made for, ordered.
-	Names []string
+	Names []string `json:"names,omitzero"`
 }
 
 // CertificateWatch looks at the certificates of API servers, in goroutines of its own. It sends nothing and trusts nothing: what counts

@@ -33,20 +33,20 @@ const (
 // GatewayAPI is what there is of the Gateway API. It is zero when nothing of it is defined.
 type GatewayAPI struct {
 	// Definitions are the names of its definitions, ordered.
-	Definitions []string
+	Definitions []string `json:"definitions,omitzero"`
 	// Version of the bundle that they are of, such as "v1.5.1": the oldest one, when they are of several. Empty when none says so.
-	Version string
+	Version string `json:"version,omitzero"`
 	// Newest is the newest one of them.
-	Newest string
+	Newest string `json:"newest,omitzero"`
 	// Channel is experimental when one of them is of the experimental channel, else standard; empty when none says so.
-	Channel string
+	Channel string `json:"channel,omitzero"`
 	// Component is the component of ours that has them; empty when none has.
-	Component string
+	Component string `json:"component,omitzero"`
 	// Manager is who else keeps one of them, as its marks say; empty when there is no mark.
-	Manager string
+	Manager string `json:"manager,omitzero"`
 	// Classes are the GatewayClasses, ordered by name; Known says that they have been looked at.
-	Classes      []GatewayClass
-	ClassesKnown bool
+	Classes      []GatewayClass `json:"classes,omitzero"`
+	ClassesKnown bool           `json:"classesKnown,omitzero"`
 }
 
 // Present says whether anything is defined.
@@ -54,13 +54,13 @@ func (g *GatewayAPI) Present() bool { return len(g.Definitions) > 0 }
 
 // GatewayClass is what matters of an object of this kind.
 type GatewayClass struct {
-	Name string
+	Name string `json:"name,omitzero"`
 	// Controller that implements it, such as io.cilium/gateway-controller.
-	Controller string
+	Controller string `json:"controller,omitzero"`
 	// Accepted is what the controller says of it: True, False or Unknown; empty when it says nothing.
-	Accepted string
+	Accepted string `json:"accepted,omitzero"`
 	// Reason that the controller gives.
-	Reason string
+	Reason string `json:"reason,omitzero"`
 }
 
 // IsGatewayDefinition says whether a definition of this name is the Gateway API's.

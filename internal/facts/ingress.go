@@ -14,15 +14,15 @@ import (
 
 // IngressClass is a class that the cluster has.
 type IngressClass struct {
-	Name string
+	Name string `json:"name,omitzero"`
 	// Controller that serves it, such as "k8s.io/ingress-nginx".
-	Controller string
+	Controller string `json:"controller,omitzero"`
 	// Default says that Ingresses without a class are of it.
-	Default bool
+	Default bool `json:"default,omitzero"`
 	// Component is the value of the label networkstack.io/component: who of ours owns it; empty when foreign.
-	Component string
+	Component string `json:"component,omitzero"`
 	// Manager is who else owns it, as its marks say; empty when there is no mark.
-	Manager string
+	Manager string `json:"manager,omitzero"`
 }
 
 // DefaultIstioRevision is what an Istio without revisions calls its own.

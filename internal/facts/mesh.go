@@ -26,13 +26,13 @@ const InjectAnnotation = "linkerd.io/inject"
 
 // Namespace is what matters of a namespace to a mesh.
 type Namespace struct {
-	Name   string
-	UID    types.UID
-	Labels map[string]string
+	Name   string            `json:"name,omitzero"`
+	UID    types.UID         `json:"uid,omitzero"`
+	Labels map[string]string `json:"labels,omitzero"`
 	// LinkerdInject is the value of the annotation linkerd.io/inject.
-	LinkerdInject string
+	LinkerdInject string `json:"linkerdInject,omitzero"`
 	// Terminating says that it is on its way out.
-	Terminating bool
+	Terminating bool `json:"terminating,omitzero"`
 }
 
 // Enrolled says whether it was enrolled in a mesh here.
@@ -66,9 +66,9 @@ func (d *Discoverer) ListNamespaces(ctx context.Context) ([]Namespace, error) {
 // Proxies are the pods with proxies of Istio.
 type Proxies struct {
 	// Known says that they have been looked at. Else there may be any.
-	Known bool
+	Known bool `json:"known,omitzero"`
 	// Pods have the pods of each namespace, by revision.
-	Pods map[string]map[string][]string
+	Pods map[string]map[string][]string `json:"pods,omitzero"`
 }
 
 // Of are the pods with proxies of a revision, by namespace.

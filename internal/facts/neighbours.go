@@ -14,14 +14,15 @@ import (
 // Neighbour is something of others in the cluster that is no network agent, and that one has to go with.
 type Neighbour struct {
 	// Of is what it is part of, in the words of its makers.
-	Of              string
-	Namespace, Name string
+	Of        string `json:"of,omitzero"`
+	Namespace string `json:"namespace,omitzero"`
+	Name      string `json:"name,omitzero"`
 	// Announces says that it may announce addresses of Services by ARP.
-	Announces bool
+	Announces bool `json:"announces,omitzero"`
 	// Mounts says that it mounts volumes by NFS or SMB, whose servers are Services.
-	Mounts bool
+	Mounts bool `json:"mounts,omitzero"`
 	// Migrates says that it moves running virtual machines, with their addresses, from node to node.
-	Migrates bool
+	Migrates bool `json:"migrates,omitzero"`
 }
 
 // neighbours are known by the name of a DaemonSet, or how that ends, and of a container in it.
@@ -54,12 +55,13 @@ func neighbour(ds *appsv1.DaemonSet) (Neighbour, bool) {
 
 // HostPort is a port of the nodes that a DaemonSet of others takes for itself.
 type HostPort struct {
-	Port     int
-	Protocol corev1.Protocol
+	Port     int             `json:"port,omitzero"`
+	Protocol corev1.Protocol `json:"protocol,omitzero"`
 	// Mapped says that the pods are not in the node's network themselves: the network plugin maps the port.
-	Mapped bool
+	Mapped bool `json:"mapped,omitzero"`
 	// Namespace and Name of the DaemonSet.
-	Namespace, Name string
+	Namespace string `json:"namespace,omitzero"`
+	Name      string `json:"name,omitzero"`
 }
 
 // hostPorts are those that the containers of a DaemonSet declare. What is known as a network agent, or is ours, is left out.

@@ -25,9 +25,9 @@ const defaultFlannelBackend = "vxlan"
 // ServerArgs is what a server of k3s or RKE2 says of itself.
 type ServerArgs struct {
 	// NoKubeProxy says that neither it nor its agents run kube-proxy.
-	NoKubeProxy bool
+	NoKubeProxy bool `json:"noKubeProxy,omitzero"`
 	// FlannelBackend is that of the Flannel inside of k3s, "none" where there is none.
-	FlannelBackend string
+	FlannelBackend string `json:"flannelBackend,omitzero"`
 }
 
 // IsNodeArgs says whether an annotation of a node is one that facts read arguments from.

@@ -18,15 +18,17 @@ const LookAgain = time.Minute
 
 // KeysAt is where a user's own keys are to be: under a key of a Secret's data.
 type KeysAt struct {
-	Namespace, Name, Key string
-	Kind                 networkstackv1alpha1.GeneratedSecretKind
+	Namespace string                                   `json:"namespace,omitzero"`
+	Name      string                                   `json:"name,omitzero"`
+	Key       string                                   `json:"key,omitzero"`
+	Kind      networkstackv1alpha1.GeneratedSecretKind `json:"kind,omitzero"`
 }
 
 // OwnKeys is what is known of a user's own keys.
 type OwnKeys struct {
-	KeysAt
+	KeysAt `json:",inline"`
 	// Problem is what is wrong with them, and tells nothing of them; empty when nothing is.
-	Problem string
+	Problem string `json:"problem,omitzero"`
 }
 
 // ownKeys is what was read last, and when.

@@ -15,106 +15,108 @@ import (
 // Snapshot is everything the composition of a stack needs to know about a cluster.
 type Snapshot struct {
 	// KubernetesVersion is the API server's version, such as "v1.37.1".
-	KubernetesVersion string
+	KubernetesVersion string `json:"kubernetesVersion,omitzero"`
 	// ServiceCIDRs are the ranges of Services, the primary family first; empty when unknown.
-	ServiceCIDRs []netip.Prefix
+	ServiceCIDRs []netip.Prefix `json:"serviceCIDRs,omitzero"`
 	// ServiceCIDRSource says where they were found, such as "ServiceCIDR/kubernetes".
-	ServiceCIDRSource string
+	ServiceCIDRSource string `json:"serviceCIDRSource,omitzero"`
 	// MoreServiceCIDRs are ranges of Services that were added to those as objects, ordered by object.
-	MoreServiceCIDRs []ServiceRange
+	MoreServiceCIDRs []ServiceRange `json:"moreServiceCIDRs,omitzero"`
 	// ServiceIP is the ClusterIP of the Service default/kubernetes.
-	ServiceIP netip.Addr
+	ServiceIP netip.Addr `json:"serviceIP,omitzero"`
 	// DNSIPs are the addresses of the Service kube-system/kube-dns, the primary family first; empty when there is none.
-	DNSIPs []netip.Addr
+	DNSIPs []netip.Addr `json:"dnsIPs,omitzero"`
 	// APIServer is an address of the API server that works without any Service; the zero value when none is known.
-	APIServer networkstackv1alpha1.Endpoint
+	APIServer networkstackv1alpha1.Endpoint `json:"apiServer,omitzero"`
 	// APIServerSource says where it was found, such as "kube-system/kubeadm-config controlPlaneEndpoint".
-	APIServerSource string
+	APIServerSource string `json:"apiServerSource,omitzero"`
 	// Certificate is what the API server shows at the address that is used; nil when that is not known.
-	Certificate *ServerCertificate
+	Certificate *ServerCertificate `json:"certificate,omitzero"`
 	// DNSDomain is the cluster's DNS domain; empty when unknown.
-	DNSDomain string
+	DNSDomain string `json:"dnsDomain,omitzero"`
 	// Cloud is where the nodes run; empty when they do not say, or do not agree.
-	Cloud Cloud
+	Cloud Cloud `json:"cloud,omitzero"`
 	// Distribution is what made the cluster; empty when there is no sure sign.
-	Distribution Distribution
+	Distribution Distribution `json:"distribution,omitzero"`
 	// Kubeadm says that kubeadm's configuration is there.
-	Kubeadm bool
+	Kubeadm bool `json:"kubeadm,omitzero"`
 	// PodSubnets are the ranges of pods in kubeadm's configuration; empty when it states none.
-	PodSubnets []netip.Prefix
+	PodSubnets []netip.Prefix `json:"podSubnets,omitzero"`
 	// Allocations are what the network plugin has given out of its pools; not Known unless somebody has filled them in.
-	Allocations Allocations
+	Allocations Allocations `json:"-"`
 	// Nodes are the cluster's nodes, ordered by name.
-	Nodes []Node
+	Nodes []Node `json:"nodes,omitzero"`
 	// NodeStatesPending says that something tells the nodes' interfaces, and has not been looked at yet.
-	NodeStatesPending bool
+	NodeStatesPending bool `json:"-"`
 	// OwnKeys is the user's own Secret with the keys of the network plugin's encryption; nil where there is none, or it was not looked at.
-	OwnKeys *OwnKeys
+	OwnKeys *OwnKeys `json:"ownKeys,omitzero"`
 	// NetworkPolicies is the number of them, at most ManyPolicies, where nothing enforces them; else they are not counted.
-	NetworkPolicies int
+	NetworkPolicies int `json:"networkPolicies,omitzero"`
 	// Namespaces are the cluster's, ordered by name, where a mesh is wanted or there; else they are not listed.
-	Namespaces []Namespace
+	Namespaces []Namespace `json:"namespaces,omitzero"`
 	// Proxies are the pods with proxies of Istio, where a control plane is there that is no longer wanted; else they are not Known.
-	Proxies Proxies
+	Proxies Proxies `json:"proxies,omitzero"`
 	// ServiceMonitors and PodMonitors say whether the cluster has these kinds of Prometheus' operator.
-	ServiceMonitors, PodMonitors bool
+	ServiceMonitors bool `json:"serviceMonitors,omitzero"`
+	PodMonitors     bool `json:"podMonitors,omitzero"`
 	// AdminPolicies says whether the cluster has AdminNetworkPolicies, the kind that ClusterNetworkPolicies have replaced.
-	AdminPolicies bool
+	AdminPolicies bool `json:"adminPolicies,omitzero"`
 	// Neighbours are what else of others matters, and HostPorts the ports of nodes that DaemonSets of others take, both ordered.
-	Neighbours []Neighbour
-	HostPorts  []HostPort
+	Neighbours []Neighbour `json:"neighbours,omitzero"`
+	HostPorts  []HostPort  `json:"hostPorts,omitzero"`
 	// GatewayAPI is what there is of the Gateway API.
-	GatewayAPI GatewayAPI
+	GatewayAPI GatewayAPI `json:"gatewayAPI,omitzero"`
 	// CertManager and BackendConfigs say whether the cluster has cert-manager's Certificates, and what GKE's ingress controller is set
 	// up by.
-	CertManager, BackendConfigs bool
+	CertManager    bool `json:"certManager,omitzero"`
+	BackendConfigs bool `json:"backendConfigs,omitzero"`
 	// IngressClasses are all there are, ordered by name.
-	IngressClasses []IngressClass
+	IngressClasses []IngressClass `json:"ingressClasses,omitzero"`
 	// IstioRevisions are those of Istio's control planes that inject pods, ordered.
-	IstioRevisions []string
+	IstioRevisions []string `json:"istioRevisions,omitzero"`
 	// Installed are the network plugins, the kube-proxy and the agents for secondary networks found, ordered by workload.
-	Installed []Installed
+	Installed []Installed `json:"installed,omitzero"`
 }
 
 // ServiceRange is a range of Services and where it was found.
 type ServiceRange struct {
-	Prefix netip.Prefix
+	Prefix netip.Prefix `json:"prefix,omitzero"`
 	// Source is such as "ServiceCIDR/more".
-	Source string
+	Source string `json:"source,omitzero"`
 }
 
 // Node is what matters of a node.
 type Node struct {
-	Name string
+	Name string `json:"name,omitzero"`
 	// OS is "linux" or "windows".
-	OS string
+	OS string `json:"os,omitzero"`
 	// KernelVersion as the node reports it, such as "6.12.0-1-amd64".
-	KernelVersion string
+	KernelVersion string `json:"kernelVersion,omitzero"`
 	// InternalIPs are the node's internal addresses.
-	InternalIPs []netip.Addr
+	InternalIPs []netip.Addr `json:"internalIPs,omitzero"`
 	// PodCIDRs are the node's spec.podCIDRs.
-	PodCIDRs []netip.Prefix
+	PodCIDRs []netip.Prefix `json:"podCIDRs,omitzero"`
 	// Cloud is where the node runs; empty when it does not say.
-	Cloud Cloud
+	Cloud Cloud `json:"cloud,omitzero"`
 	// Distribution is what the node shows of what made it; empty when it shows nothing.
-	Distribution Distribution
+	Distribution Distribution `json:"distribution,omitzero"`
 	// Server is how k3s or RKE2 runs on a server; nil on others, and where it does not say.
-	Server *ServerArgs
+	Server *ServerArgs `json:"server,omitzero"`
 	// IPVSServices is how many virtual servers of IPVS somebody else than kube-proxy has there, 9 for more; 0 when it is not known.
-	IPVSServices int
+	IPVSServices int `json:"ipvsServices,omitzero"`
 	// Bridges says that what passes through a bridge passes iptables and nftables: the kernel's module br_netfilter; nil when it is
 	// not known.
-	Bridges *bool
+	Bridges *bool `json:"bridges,omitzero"`
 	// Nested says that the node is a container of another machine's, whose kernel it may not configure.
-	Nested bool
+	Nested bool `json:"nested,omitzero"`
 	// Labels and Taints are those that decide which pods of a DaemonSet it gets. Taints that Kubernetes itself puts on a node
 	// for a while, and that such pods tolerate anyway, are left out.
-	Labels map[string]string
-	Taints []corev1.Taint
+	Labels map[string]string `json:"labels,omitzero"`
+	Taints []corev1.Taint    `json:"taints,omitzero"`
 	// MTU of the underlay interface in bytes; 0 when unknown. It is from the annotation networkstack.io/mtu, unless MTUSource names
 	// another source.
-	MTU       int
-	MTUSource string
+	MTU       int    `json:"mtu,omitzero"`
+	MTUSource string `json:"mtuSource,omitzero"`
 }
 
 // InstalledType is what a workload that was found is.
@@ -146,38 +148,39 @@ const (
 
 // Installed is a network plugin, a kube-proxy or an agent for secondary networks that was found in the cluster.
 type Installed struct {
-	Type      InstalledType
-	Namespace string
-	Name      string
+	Type      InstalledType `json:"type,omitzero"`
+	Namespace string        `json:"namespace,omitzero"`
+	Name      string        `json:"name,omitzero"`
 	// Image of the main container.
-	Image string
+	Image string `json:"image,omitzero"`
 	// Component is the value of the label networkstack.io/component: who of ours owns it; empty when foreign.
-	Component string
+	Component string `json:"component,omitzero"`
 	// Manager is who else owns it, as its marks say ("Helm release kube-system/cilium", "Argo CD application x",
 	// "EKS add-on", "AKS add-on manager"); empty when there is no mark.
-	Manager string
+	Manager string `json:"manager,omitzero"`
 	// Kept says that Manager goes on keeping it as they want it, so that it can never be taken over.
-	Kept bool
+	Kept bool `json:"kept,omitzero"`
 	// ReleaseName and ReleaseNamespace are those of the Helm release it is part of; empty when it is of none.
-	ReleaseName, ReleaseNamespace string
+	ReleaseName      string `json:"releaseName,omitzero"`
+	ReleaseNamespace string `json:"releaseNamespace,omitzero"`
 	// Source is Manager, or who made it and left it ("kubeadm", "kubectl"), or "unknown".
-	Source string
+	Source string `json:"source,omitzero"`
 	// Layout is the value of the annotation networkstack.io/layout: as whose manifest it is written.
-	Layout string
+	Layout string `json:"layout,omitzero"`
 	// Found is how it is configured, as far as its chart can say the same; nil unless it was looked at.
-	Found *Found
+	Found *Found `json:"found,omitzero"`
 	// Mode of a kube-proxy: "iptables", "ipvs" or "nftables"; empty when its configuration was not found.
-	Mode string
+	Mode string `json:"mode,omitzero"`
 	// PodRanges are those by which a kube-proxy tells pods from others; empty when it does so in another way, or that is not known.
-	PodRanges []netip.Prefix
+	PodRanges []netip.Prefix `json:"podRanges,omitzero"`
 	// StrictARP says that a kube-proxy in IPVS mode leaves ARP for addresses of Services to others.
-	StrictARP bool
+	StrictARP bool `json:"strictARP,omitzero"`
 	// Parked says that a node selector of ours keeps it off every node.
-	Parked bool
+	Parked bool `json:"parked,omitzero"`
 	// Scheduled says that there are still pods of it, or that its controller has not seen its latest change.
-	Scheduled bool
+	Scheduled bool `json:"scheduled,omitzero"`
 	// Unavailable says that not every node that it is to run on has an available pod of it.
-	Unavailable bool
+	Unavailable bool `json:"unavailable,omitzero"`
 }
 
 // IsCNI says whether it is a primary network plugin.
@@ -231,15 +234,15 @@ func (s *Snapshot) KubeProxy() *Installed {
 // Found is how an agent that somebody else installed is configured.
 type Found struct {
 	// Ours says that the ConfigMap has the label of a component of ours already.
-	Ours bool
+	Ours bool `json:"ours,omitzero"`
 	// Data is that of the agent's ConfigMap.
-	Data map[string]string
+	Data map[string]string `json:"data,omitzero"`
 	// Tolerations and UpdateStrategy are those of its DaemonSet.
-	Tolerations    []corev1.Toleration
-	UpdateStrategy appsv1.DaemonSetUpdateStrategy
+	Tolerations    []corev1.Toleration            `json:"tolerations,omitzero"`
+	UpdateStrategy appsv1.DaemonSetUpdateStrategy `json:"updateStrategy,omitzero"`
 	// Template, Replicas, Strategy and Selector are those of the Deployment of CoreDNS.
-	Template *corev1.PodTemplateSpec
-	Replicas *int32
-	Strategy appsv1.DeploymentStrategy
-	Selector *metav1.LabelSelector
+	Template *corev1.PodTemplateSpec   `json:"template,omitzero"`
+	Replicas *int32                    `json:"replicas,omitzero"`
+	Strategy appsv1.DeploymentStrategy `json:"strategy,omitzero"`
+	Selector *metav1.LabelSelector     `json:"selector,omitzero"`
 }
