@@ -31,6 +31,7 @@ import (
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/drift"
 	"github.com/networkstack/networkstack/internal/health"
+	"github.com/networkstack/networkstack/internal/intent"
 	"github.com/networkstack/networkstack/internal/keys"
 	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/status"
@@ -201,7 +202,7 @@ func (r *Reconciler) step(ctx context.Context, c *networkstackv1alpha1.NetworkCo
 // advance starts the next job when one is due. While what is wanted cannot be had, what is installed is still looked after.
 func (r *Reconciler) advance(ctx context.Context, rec *record, c *networkstackv1alpha1.NetworkComponent) error {
 	values, secrets, err := r.values(ctx, c)
-	var bad *valuesError
+	var bad *intent.ValuesError
 	if err != nil && !errors.As(err, &bad) {
 		return err
 	}

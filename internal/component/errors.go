@@ -100,15 +100,6 @@ func classify(err error) verdict {
 	}
 }
 
-// valuesError says why the values of a component cannot be used.
-type valuesError struct{ message string }
-
-func (e *valuesError) Error() string { return e.message }
-
-func valuesErrorf(format string, args ...any) error {
-	return &valuesError{fmt.Sprintf(format, args...)}
-}
-
 // awaitingError means that kinds are not served yet that another component's controller defines when it runs.
 type awaitingError struct {
 	kinds []schema.GroupKind

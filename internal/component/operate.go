@@ -11,12 +11,10 @@ import (
 	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
-	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
+	"github.com/networkstack/networkstack/internal/intent"
 	"github.com/networkstack/networkstack/internal/keys"
 	"github.com/networkstack/networkstack/internal/release"
 )
@@ -93,7 +91,7 @@ func (r *Reconciler) apply(ctx context.Context, c *networkstackv1alpha1.NetworkC
 ) outcome {
 	spec := releaseSpec(c, values)
 	entry := r.Catalog.Last().Catalog[c.Spec.Type]
-	spec.Omit, spec.Transient = objectNames(entry.Omits), objectNames(entry.Transient)
+	spec.Omit, spec.Transient = intent.ObjectNames(entry.Omits), intent.ObjectNames(entry.Transient)
 	spec.Rules = check.rules
 	spec.Waiting = slot.waiting
 	spec.Announce = func(p release.Replacement) {
@@ -167,28 +165,8 @@ func (r *Reconciler) apply(ctx context.Context, c *networkstackv1alpha1.NetworkC
 	}
 }
 
-// objectNames are objects of a chart, as the catalogue has them.
-func objectNames(list []catalog.ObjectName) []release.ObjectName {
-	var out []release.ObjectName
-	for _, o := range list {
-		out = append(out, release.ObjectName{Kind: o.Kind, Name: o.Name})
-	}
-	return out
-}
-
 func releaseSpec(c *networkstackv1alpha1.NetworkComponent, values map[string]any) release.Spec {
-	spec := release.Spec{
-		Adopt:       adopts(c),
-		Replacement: release.ReplacementPolicy(c.Spec.Replacement),
-		Component:   c.Name, Name: c.Spec.ReleaseName, Namespace: c.Spec.Namespace, NamespaceLabels: c.Spec.NamespaceLabels, Values: values,
-	}
-	if spec.NamespaceLabels == nil && spec.Namespace != metav1.NamespaceSystem {
-		spec.NamespaceLabels = map[string]string{} // it is made where there is none
-	}
-	if c.Spec.Sources != nil {
-		spec.ImageRegistry = c.Spec.Sources.ImageRegistry
-	}
-	return spec
+	return intent.Release(c.Name, &c.Spec, values)
 }
 
 // installed says whether a release is there already, made of the very same inputs.
@@ -251,19 +229,7 @@ func (r *Reconciler) startUninstall(c *networkstackv1alpha1.NetworkComponent) *j
 }
 
 func (r *Reconciler) chartRequest(spec *networkstackv1alpha1.NetworkComponentSpec) chart.Request {
-	req := chart.Request{
-		Ref:  chart.Ref{Repository: spec.Chart.Repository, Name: spec.Chart.Name, Version: spec.Chart.Version, Digest: spec.Chart.Digest},
-		Dirs: slices.Clone(r.ChartDirs),
-	}
-	if spec.Sources != nil {
-		if spec.Sources.ChartsDirectory != "" {
-			req.Dirs = append(req.Dirs, spec.Sources.ChartsDirectory)
-		}
-		for _, m := range spec.Sources.Mirrors {
-			req.Mirrors = append(req.Mirrors, chart.Mirror{Source: m.Source, Mirror: m.Mirror})
-		}
-	}
-	return req
+	return intent.Chart(spec, r.ChartDirs)
 }
 
 func releaseStatus(s release.State, loaded *chart.Chart) *networkstackv1alpha1.ReleaseStatus {

@@ -26,6 +26,7 @@ import (
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/drift"
 	"github.com/networkstack/networkstack/internal/health"
+	"github.com/networkstack/networkstack/internal/intent"
 	"github.com/networkstack/networkstack/internal/keys"
 	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/status"
@@ -187,7 +188,7 @@ func TestJudge(t *testing.T) {
 			phase: "Failed", ready: "False ReleaseFailed: attempt 3 failed: timeout", how: "Reconciling"},
 		{name: "a failure that stays", rec: fails(&chart.SourceError{URL: "https://example.com", Reason: "no such chart"}, "x"),
 			phase: "Failed", ready: "False ChartUnavailable: attempt 3 failed: chart source https://example.com: no such chart", how: "Stalled"},
-		{name: "values", rec: all(settled, func(r *record) { r.valuesProblem = valuesErrorf("Secret x/y does not exist") }), available: 3,
+		{name: "values", rec: all(settled, func(r *record) { r.valuesProblem = intent.ValuesErrorf("Secret x/y does not exist") }), available: 3,
 			phase: "Failed", ready: "False ValuesRejected: Secret x/y does not exist", how: "Stalled"},
 		{name: "rolling out", rec: settled, available: 1, phase: "RollingOut", ready: "False NotHealthy: DaemonSet net/agent: 1 of 3 pods are available", how: "Reconciling"},
 		{name: "ready", rec: settled, available: 3, phase: "Ready", ready: "True Ready: installed, and all workloads are available"},

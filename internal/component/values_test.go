@@ -17,6 +17,7 @@ import (
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/catalog"
+	"github.com/networkstack/networkstack/internal/intent"
 )
 
 const operatorNamespace = "networkstack-system"
@@ -163,7 +164,7 @@ func TestValuesProblems(t *testing.T) {
 			c.Spec.ControlledValues = []networkstackv1alpha1.ControlledValue{
 				{Path: "ipam.mode", By: "spec.ipPools"}, {Path: "k8sServiceHost", By: "spec.cluster.apiServer"}}
 			got, _, err := r.values(t.Context(), c)
-			var problem *valuesError
+			var problem *intent.ValuesError
 			if !errors.As(err, &problem) || err.Error() != tc.want || got != nil {
 				t.Errorf("got  %v, %v\nwant %s", got, err, tc.want)
 			}

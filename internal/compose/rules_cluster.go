@@ -180,7 +180,6 @@ var clusterRules = map[string]bool{
 	"SECONDARY-WHEREABOUTS":           true,
 	"SECONDARY-WINDOWS":               true,
 	"SERVICE-RANGE-WRONG":             true,
-	"STACK-MISSING":                   true,
 	"STACK-SECOND":                    true,
 	"VERSION-DOWN":                    true,
 	"VERSION-DOWNGRADED":              true,

@@ -33,37 +33,12 @@ func (s *session) Run(in *bytes.Buffer) (*bytes.Buffer, error) {
 	if err := s.ctx.Err(); err != nil {
 		return nil, err
 	}
-	docs, err := parse(in)
+	f, err := s.finish(in)
 	if err != nil {
-		return nil, s.fail(&RenderError{Release: s.id(), Err: scrubValues(err, s.values)})
+		return nil, err
 	}
-	for i := range docs {
-		docs[i].objects = slices.DeleteFunc(docs[i].objects, s.omitted)
-	}
-	var objs, crds []*unstructured.Unstructured
-	seen := map[key]bool{}
-	for _, d := range docs {
-		for _, o := range d.objects {
-			if err := normalize(o, s.marks, false); err != nil {
-				return nil, s.fail(&RenderError{Release: s.id(), Err: fmt.Errorf("%s: %w", d.where(), err)})
-			}
-			s.moveImages(o)
-			s.labelNamespace(o)
-			s.markBrief(o)
-			if isCRD(o.GroupVersionKind().GroupKind()) {
-				setSource(o, sourceOfTemplate(s.sources, d.where()))
-				crds = append(crds, o)
-			}
-			// Two objects of one name would be applied over one another, in no order.
-			k := keyOf(o, s.marks.namespace)
-			if seen[k] {
-				return nil, s.fail(&RenderError{Release: s.id(), Err: fmt.Errorf("%s: %s is rendered twice", d.where(), objectOf(o))})
-			}
-			seen[k] = true
-			objs = append(objs, o)
-		}
-	}
-	out, err := format(docs)
+	objs := f.objects
+	out, err := format(f.docs)
 	if err != nil {
 		return nil, s.fail(&RenderError{Release: s.id(), Err: err})
 	}
@@ -81,12 +56,54 @@ func (s *session) Run(in *bytes.Buffer) (*bytes.Buffer, error) {
 	if err := s.checkOwners(list); err != nil {
 		return nil, s.fail(err)
 	}
-	if _, err := s.planCRDs(crds); err != nil {
+	if _, err := s.planCRDs(f.crds); err != nil {
 		return nil, s.fail(err)
 	}
 	if s.beforeRecord != nil {
 		if err := s.beforeRecord(); err != nil {
 			return nil, s.fail(err)
+		}
+	}
+	return out, nil
+}
+
+// finished is a manifest as it is applied.
+type finished struct {
+	docs []document
+	// objects are all of them, and crds the definitions among them.
+	objects, crds []*unstructured.Unstructured
+}
+
+// finish makes of what a chart renders what is applied. It asks no cluster.
+func (s *session) finish(in *bytes.Buffer) (finished, error) {
+	docs, err := parse(in)
+	if err != nil {
+		return finished{}, s.fail(&RenderError{Release: s.id(), Err: scrubValues(err, s.values)})
+	}
+	for i := range docs {
+		docs[i].objects = slices.DeleteFunc(docs[i].objects, s.omitted)
+	}
+	out := finished{docs: docs}
+	seen := map[key]bool{}
+	for _, d := range docs {
+		for _, o := range d.objects {
+			if err := normalize(o, s.marks, false); err != nil {
+				return finished{}, s.fail(&RenderError{Release: s.id(), Err: fmt.Errorf("%s: %w", d.where(), err)})
+			}
+			s.moveImages(o)
+			s.labelNamespace(o)
+			s.markBrief(o)
+			if isCRD(o.GroupVersionKind().GroupKind()) {
+				setSource(o, sourceOfTemplate(s.sources, d.where()))
+				out.crds = append(out.crds, o)
+			}
+			// Two objects of one name would be applied over one another, in no order.
+			k := keyOf(o, s.marks.namespace)
+			if seen[k] {
+				return finished{}, s.fail(&RenderError{Release: s.id(), Err: fmt.Errorf("%s: %s is rendered twice", d.where(), objectOf(o))})
+			}
+			seen[k] = true
+			out.objects = append(out.objects, o)
 		}
 	}
 	return out, nil

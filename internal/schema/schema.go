@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -135,8 +136,36 @@ func blocks(wrong field.ErrorList) bool {
 	})
 }
 
+// wrongType is how a value of a wrong type is reported.
+var wrongType = regexp.MustCompile(`must be of type ([a-z]+): "([a-z]+)"$`)
+
+// article puts "a" or "an" before the name of a type.
+func article(name string) string {
+	if strings.ContainsRune("aeio", rune(name[0])) {
+		return "an " + name
+	}
+	return "a " + name
+}
+
+// typeText says what is there, what belongs there, and what to do.
+func typeText(wanted, found string) string {
+	text := fmt.Sprintf("is %s, and has to be %s", article(found), article(wanted))
+	switch {
+	case wanted == "string" && (found == "number" || found == "integer" || found == "boolean"):
+		text += ": put it into quotes"
+	case found == "string" && (wanted == "integer" || wanted == "number" || wanted == "boolean"):
+		text += ": write it without quotes"
+	case wanted == "array":
+		text += ": write it as a list, [...]"
+	}
+	return text
+}
+
 // message is the text of an error without the field.
 func message(e *field.Error) string {
+	if m := wrongType.FindStringSubmatch(e.ErrorBody()); m != nil && e.Type == field.ErrorTypeTypeInvalid {
+		return typeText(m[1], m[2])
+	}
 	text := strings.TrimSuffix(e.ErrorBody(), ": ")
 	// An object is of no use in a message, and may hold what is nobody's business.
 	if _, isMap := e.BadValue.(map[string]any); isMap && e.Detail != "" {
@@ -149,7 +178,7 @@ func message(e *field.Error) string {
 func judgeMetadata(object map[string]any) []Problem {
 	meta, found, unknown, err := objectmeta.GetObjectMetaWithOptions(object, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
 	if err != nil {
-		return []Problem{{Kind: Form, Field: "metadata", Unreadable: true, Message: metadataText(err)}}
+		return []Problem{metadataProblem(err)}
 	}
 	var out []Problem
 	for _, path := range unknown {
@@ -164,6 +193,7 @@ func judgeMetadata(object map[string]any) []Problem {
 		out = append(out, Problem{Kind: Form, Field: name.String(), Message: "Required value: name the object"})
 	case meta.Name != "":
 		for _, problem := range apivalidation.NameIsDNSSubdomain(meta.Name, false) {
+			problem, _, _ = strings.Cut(problem, " (e.g.")
 			out = append(out, Problem{Kind: Form, Field: name.String(), Message: message(field.Invalid(name, meta.Name, problem))})
 		}
 	}
@@ -175,12 +205,24 @@ func judgeMetadata(object map[string]any) []Problem {
 	return out
 }
 
-func metadataText(err error) string {
+// unreadable is how the decoder of metadata reports a value of a wrong type.
+var unreadable = regexp.MustCompile(`cannot unmarshal ([a-z]+) into Go (?:struct field ObjectMeta\.(\S+)|value) of type (\S+)$`)
+
+func metadataProblem(err error) Problem {
+	out := Problem{Kind: Form, Field: "metadata", Unreadable: true, Message: err.Error()}
 	var e *field.Error
 	if errors.As(err, &e) {
-		return message(e)
+		out.Message = message(e)
 	}
-	return err.Error()
+	if m := unreadable.FindStringSubmatch(err.Error()); m != nil {
+		found := map[string]string{"bool": "boolean"}[m[1]]
+		wanted := map[string]string{"bool": "boolean", "int64": "integer", "string": "string"}[m[3]]
+		out.Message = typeText(cmp.Or(wanted, "mapping"), cmp.Or(found, m[1]))
+		if m[2] != "" {
+			out.Field = "metadata." + m[2]
+		}
+	}
+	return out
 }
 
 // unknownFields are the paths of fields that the schema does not have.

@@ -5,35 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
-	"github.com/networkstack/networkstack/internal/compose"
 	"github.com/networkstack/networkstack/internal/plan"
 )
-
-// specsOf are the specs of components by name; those on their way out are as good as gone.
-func specsOf(components []networkstackv1alpha1.NetworkComponent) map[string]networkstackv1alpha1.NetworkComponentSpec {
-	out := make(map[string]networkstackv1alpha1.NetworkComponentSpec, len(components))
-	for i := range components {
-		if components[i].DeletionTimestamp.IsZero() {
-			out[components[i].Name] = components[i].Spec
-		}
-	}
-	return out
-}
-
-// examine reads how the agents are configured on which the composition depends.
-func (r *Reconciler) examine(ctx context.Context, in compose.Input) error {
-	for n := range in.Facts.Installed {
-		i := &in.Facts.Installed[n]
-		if !compose.NeedsFound(in, *i) {
-			continue
-		}
-		if err := r.Facts.Examine(ctx, i); err != nil {
-			return fmt.Errorf("looking at what is to be taken over: %w", err)
-		}
-	}
-	return nil
-}
 
 // inspect writes the components that may not be taken over yet, so that their status says what that would change. They
 // have adoption Refuse, with which nothing is touched.

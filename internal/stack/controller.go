@@ -34,6 +34,7 @@ import (
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/internal/plan"
 	"github.com/networkstack/networkstack/internal/status"
+	"github.com/networkstack/networkstack/internal/survey"
 )
 
 // factsRetry is the wait after facts could not be gathered.
@@ -242,7 +243,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		return
 	}
 	in := compose.Input{
-		Stack: s.stack, Facts: s.facts, Catalog: known.Catalog, OperatorImage: r.OperatorImage, Existing: specsOf(s.components),
+		Stack: s.stack, Facts: s.facts, Catalog: known.Catalog, OperatorImage: r.OperatorImage, Existing: survey.Existing(s.components),
 	}
 	s.pools, r.inEffect = r.lookAtPools(in), s.stack.UID
 	if s.pools.known {
@@ -251,15 +252,13 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 	if s.catalogUnknown() {
 		return
 	}
-	if s.factsErr = r.examine(ctx, in); s.factsErr != nil {
+	if s.factsErr = survey.Agents(ctx, in, r.Facts); s.factsErr != nil {
 		s.requeueIn = factsRetry
 		return
 	}
-	if compose.NeedsDNS(in) {
-		if s.factsErr = r.Facts.ExamineDNS(ctx, s.facts); s.factsErr != nil {
-			s.requeueIn = factsRetry
-			return
-		}
+	if s.factsErr = survey.DNS(ctx, in, r.Facts); s.factsErr != nil {
+		s.requeueIn = factsRetry
+		return
 	}
 	if s.waits = r.lookAtCertificate(ctx, s, in); s.waits {
 		return

@@ -19,6 +19,7 @@ import (
 	"github.com/networkstack/networkstack/internal/compose"
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/internal/plan"
+	"github.com/networkstack/networkstack/internal/survey"
 )
 
 // namespaceChanged passes changes of what a mesh goes by.
@@ -74,7 +75,7 @@ func (s *scope) settled(name string) bool {
 
 // leaveMesh takes all namespaces out of the mesh, and says whether it is known that none is left.
 func (r *Reconciler) leaveMesh(ctx context.Context, s *scope) (bool, error) {
-	if !compose.HasMesh(specsOf(s.components)) {
+	if !compose.HasMesh(survey.Existing(s.components)) {
 		return true, nil
 	}
 	r.Proxies.End()
