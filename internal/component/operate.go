@@ -118,7 +118,7 @@ func (r *Reconciler) apply(ctx context.Context, c *networkstackv1alpha1.NetworkC
 	if err := r.makeSecrets(ctx, c, made); err != nil {
 		return outcome{err: err}
 	}
-	spec.Values = withRevisions(values, c.Spec.GeneratedSecrets, made.keys.Secrets)
+	spec.Values = intent.WithRevisions(values, c.Spec.GeneratedSecrets, made.keys.Secrets)
 	spec.Values = withBundles(spec.Values, c.Spec.Certificates, made.certificates.Bundles)
 	if r.installed(found, spec) {
 		// Already there, by an earlier process or under an earlier NetworkComponent: only make sure of the objects.
@@ -195,7 +195,7 @@ func (r *Reconciler) withoutChart(ctx context.Context, c *networkstackv1alpha1.N
 		return outcome{}, false
 	}
 	spec.ChartDigest = recorded.ChartDigest
-	spec.Values = withRevisions(spec.Values, c.Spec.GeneratedSecrets, c.Status.GeneratedSecrets)
+	spec.Values = intent.WithRevisions(spec.Values, c.Spec.GeneratedSecrets, c.Status.GeneratedSecrets)
 	if slices.ContainsFunc(c.Spec.Certificates, givesBundle) {
 		// What is to be trusted is in the Secrets alone.
 		if err := r.makeSecrets(ctx, c, made); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,7 +11,7 @@ import (
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/certificates"
-	"github.com/networkstack/networkstack/internal/compose"
+	"github.com/networkstack/networkstack/internal/intent"
 	"github.com/networkstack/networkstack/internal/keys"
 	"github.com/networkstack/networkstack/internal/release"
 )
@@ -76,25 +75,11 @@ func leftover(c *networkstackv1alpha1.NetworkComponent) bool {
 	return slices.ContainsFunc(c.Status.Certificates, certificate) || slices.ContainsFunc(c.Status.GeneratedSecrets, generated)
 }
 
-// withRevisions puts the revisions of generated Secrets among the values, where they are asked for.
-func withRevisions(values map[string]any, wanted []networkstackv1alpha1.GeneratedSecret,
-	made []networkstackv1alpha1.GeneratedSecretStatus,
-) map[string]any {
-	for _, g := range wanted {
-		i := slices.IndexFunc(made, func(s networkstackv1alpha1.GeneratedSecretStatus) bool { return s.SecretName == g.SecretName })
-		if g.RevisionValue == "" || i < 0 {
-			continue
-		}
-		values = withValue(values, g.RevisionValue, made[i].Revision)
-	}
-	return values
-}
-
 // withBundles puts the certificates to trust among the values, where they are asked for.
 func withBundles(values map[string]any, wanted []networkstackv1alpha1.Certificate, bundles map[string]string) map[string]any {
 	for i := range wanted {
 		if c := &wanted[i]; c.BundleValue != "" {
-			values = withValue(values, c.BundleValue, bundles[c.SecretName])
+			values = intent.WithValue(values, c.BundleValue, bundles[c.SecretName])
 		}
 	}
 	return values
@@ -117,17 +102,6 @@ func newBundle(c *networkstackv1alpha1.NetworkComponent, before, after *certific
 			return change.Secret == c.Spec.Namespace+"/"+w.SecretName && change.Action != certificates.Renew
 		})
 	})
-}
-
-// withValue puts one value at a dot-separated path.
-func withValue(values map[string]any, at string, value any) map[string]any {
-	path := strings.Split(at, ".")
-	slices.Reverse(path)
-	for _, key := range path {
-		value = map[string]any{key: value}
-	}
-	m, _ := value.(map[string]any)
-	return compose.MergeValues(values, m)
 }
 
 // secretsDue says whether the certificates and generated Secrets are to be looked after now.

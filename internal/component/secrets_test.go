@@ -13,6 +13,7 @@ import (
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/certificates"
+	"github.com/networkstack/networkstack/internal/intent"
 	"github.com/networkstack/networkstack/internal/keys"
 	"github.com/networkstack/networkstack/internal/release"
 )
@@ -203,7 +204,7 @@ func TestCollectKeys(t *testing.T) {
 func TestWithRevisions(t *testing.T) {
 	c := installed("cni", 0, keyed)
 	values := map[string]any{"a": map[string]any{"b": "old", "c": int64(1)}}
-	got := withRevisions(values, c.Spec.GeneratedSecrets, withKeys().Secrets)
+	got := intent.WithRevisions(values, c.Spec.GeneratedSecrets, withKeys().Secrets)
 	if diff := cmp.Diff(map[string]any{"a": map[string]any{"b": "r1", "c": int64(1)}}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -211,7 +212,7 @@ func TestWithRevisions(t *testing.T) {
 		t.Error("the values were changed in place")
 	}
 	c.Spec.GeneratedSecrets[0].RevisionValue = ""
-	if diff := cmp.Diff(values, withRevisions(values, c.Spec.GeneratedSecrets, withKeys().Secrets)); diff != "" {
+	if diff := cmp.Diff(values, intent.WithRevisions(values, c.Spec.GeneratedSecrets, withKeys().Secrets)); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -83,8 +83,7 @@ type Referenced func(ref networkstackv1alpha1.ValuesReference, key string) (text
 
 // Values merges what the component's values come from: what the stack derived, then the references in
 // order, then the inline values, each over the last. All
-// problems are reported at once, and never with a value in the message. Beside the values it gives the texts among them
-// that must not be shown to anybody.
+// problems are reported at once, and never with a value in the message. Beside the values it gives the texts that are from Secrets.
 func Values(spec *networkstackv1alpha1.NetworkComponentSpec, namespace string, referenced Referenced) (map[string]any, []string, error) {
 	merged, err := compose.ParseValues(spec.DerivedValues)
 	if err != nil {
@@ -125,7 +124,7 @@ func Values(spec *networkstackv1alpha1.NetworkComponentSpec, namespace string, r
 		return nil, nil, ValuesErrorf("spec.values: %s", err)
 	}
 	merged = compose.MergeValues(merged, inline)
-	return merged, append(secrets, release.Sensitive(merged)...), nil
+	return merged, secrets, nil
 }
 
 // parseYAML keeps whole numbers whole, which a template would otherwise print as 1e+07.
@@ -164,4 +163,29 @@ func Read(ctx context.Context, c client.Reader, namespace string) Referenced {
 		}
 		return text, "", nil
 	}
+}
+
+// WithRevisions puts the revisions of generated Secrets among the values, where they are asked for.
+func WithRevisions(values map[string]any, wanted []networkstackv1alpha1.GeneratedSecret,
+	made []networkstackv1alpha1.GeneratedSecretStatus,
+) map[string]any {
+	for _, g := range wanted {
+		i := slices.IndexFunc(made, func(s networkstackv1alpha1.GeneratedSecretStatus) bool { return s.SecretName == g.SecretName })
+		if g.RevisionValue == "" || i < 0 {
+			continue
+		}
+		values = WithValue(values, g.RevisionValue, made[i].Revision)
+	}
+	return values
+}
+
+// WithValue puts one value at a dot-separated path.
+func WithValue(values map[string]any, at string, value any) map[string]any {
+	path := strings.Split(at, ".")
+	slices.Reverse(path)
+	for _, key := range path {
+		value = map[string]any{key: value}
+	}
+	m, _ := value.(map[string]any)
+	return compose.MergeValues(values, m)
 }

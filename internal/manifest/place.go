@@ -117,3 +117,23 @@ func (d *Document) duplicates(node *yaml3.Node, path string, depth int) {
 		}
 	}
 }
+
+// Value is what stands at a path; false where nothing does.
+func (d *Document) Value(path string) (any, bool) {
+	node := d.root
+	for path != "" {
+		if node == nil {
+			return nil, false
+		}
+		_, value, rest := next(node, path)
+		if value == nil {
+			return nil, false
+		}
+		node, path = resolve(value), rest
+	}
+	var out any
+	if node == nil || node.Decode(&out) != nil {
+		return nil, false
+	}
+	return out, true
+}

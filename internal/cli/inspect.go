@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/compose"
+	"github.com/networkstack/networkstack/internal/intent"
+	"github.com/networkstack/networkstack/internal/plan"
+	"github.com/networkstack/networkstack/internal/release"
+)
+
+func definedKinds(c *component) []string { return release.DefinedKinds(c.rendered.All()) }
+
+// compareSpecs finds what two components ask for differently.
+func compareSpecs(from, to *networkstackv1alpha1.NetworkComponentSpec) []fieldChange {
+	read := func(spec *networkstackv1alpha1.NetworkComponentSpec) map[string]any {
+		data, err := json.Marshal(spec)
+		var out map[string]any
+		if err != nil || json.Unmarshal(data, &out) != nil {
+			return nil
+		}
+		delete(out, "controlledValues") // which values only the spec may change follows from the rest
+		return out
+	}
+	return compareMaps("", read(from), read(to))
+}
+
+// effective are the effective settings of the stack in a cluster; none without one.
+func (c *cluster) effective(ctx context.Context, name string) ([]networkstackv1alpha1.EffectiveSetting, error) {
+	stacks, err := c.stacks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range stacks {
+		if stacks[i].Name == name {
+			return stacks[i].Status.Effective, nil
+		}
+	}
+	return nil, nil
+}
+
+// stacks are the NetworkStacks of a cluster; none where the kind is not known.
+func (c *cluster) stacks(ctx context.Context) ([]networkstackv1alpha1.NetworkStack, error) {
+	var list networkstackv1alpha1.NetworkStackList
+	if err := c.client.List(ctx, &list); err != nil && !meta.IsNoMatchError(err) && !apierrors.IsNotFound(err) {
+		return nil, clusterError(c.config.Host, fmt.Errorf("listing NetworkStacks: %w", err))
+	}
+	return list.Items, nil
+}
+
+// inspect finds the objects that a step would change in the cluster.
+func (w *world) inspect(ctx context.Context, engine *release.Engine, s plan.Step) ([]objectChange, error) {
+	i := slices.IndexFunc(w.cluster.components, func(c networkstackv1alpha1.NetworkComponent) bool { return c.Name == s.Name })
+	if s.Action == plan.Remove {
+		if i < 0 {
+			return nil, nil
+		}
+		spec := w.cluster.components[i].Spec
+		m, err := engine.Load(ctx, spec.ReleaseName, spec.Namespace)
+		if errors.Is(err, release.ErrNotDeployed) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		var out []objectChange
+		for _, o := range m.Objects() {
+			out = append(out, reported(s.Name, removed, o))
+		}
+		sortObjects(out)
+		return out, nil
+	}
+	values, _, err := intent.Values(s.Wanted, w.namespace, w.referenced(ctx))
+	if err != nil {
+		return nil, err
+	}
+	if i >= 0 {
+		values = intent.WithRevisions(values, s.Wanted.GeneratedSecrets, w.cluster.components[i].Status.GeneratedSecrets)
+	}
+	loaded, err := w.charts.Load(ctx, intent.Chart(s.Wanted, w.dirs))
+	if err != nil {
+		return nil, err
+	}
+	report, err := engine.Inspect(ctx, w.releaseSpec(compose.Release{Name: s.Name, Spec: *s.Wanted}, values, loaded))
+	if err != nil {
+		return nil, err
+	}
+	var out []objectChange
+	for _, o := range report.Objects {
+		var c objectChange
+		switch o.State {
+		case release.ObjectSame:
+			continue
+		case release.ObjectNew:
+			c = reported(s.Name, added, o.Object)
+		case release.ObjectUnknown:
+			c = reported(s.Name, removed, o.Object)
+		case release.ObjectDiffers:
+			c = reported(s.Name, changed, o.Object)
+		}
+		c.Restarts, c.Problem = o.Restarts, o.Problem
+		for _, f := range o.Fields {
+			c.Fields = append(c.Fields, reportedField(f))
+		}
+		out = append(out, c)
+	}
+	sortObjects(out)
+	return out, nil
+}
+
+func reported(component, change string, o release.Object) objectChange {
+	return objectChange{
+		Component: component, Change: change, APIVersion: o.GVK.GroupVersion().String(), Kind: o.GVK.Kind, Namespace: o.Namespace, Name: o.Name,
+	}
+}
+
+// reportedField is a field as the engine reports it, which masks what is secret.
+func reportedField(f release.FieldReport) fieldChange {
+	out := fieldChange{Path: f.Path, Change: changed}
+	read := func(text string) any {
+		var v any
+		if json.Unmarshal([]byte(text), &v) == nil {
+			return v
+		}
+		return text
+	}
+	if f.Live != "" {
+		out.From = read(f.Live)
+	}
+	if f.Wanted != "" {
+		out.To = read(f.Wanted)
+	}
+	switch {
+	case f.State == release.FieldUnknown || out.To == nil && out.From != nil:
+		out.Change, out.To = removed, nil
+	case out.From == nil:
+		out.Change = added
+	}
+	return out
+}
