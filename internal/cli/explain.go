@@ -190,7 +190,7 @@ func (a *app) showRule(r ruleRow, paint painter) {
 	if r.Cluster {
 		by = append(by, "only with the facts of a cluster")
 	}
-	fmt.Fprintf(a.Out, "  Judged:     %s\n", cmp.Or(strings.Join(by, "; "), "without a cluster"))
+	fmt.Fprintf(a.Out, "  Judged:     %s\n", cmp.Or(strings.Join(by, "; "), "without a cluster as well"))
 }
 
 // concerns says whether a field is the one that is asked about, or below it, or for findings above it.
@@ -268,4 +268,3 @@ func (a *app) showExplanation(d *located, e *explanation, field string, paint pa
 		a.note("NetworkStack %s is refused, so no setting is in effect", nameOf(d))
 	}
 }
-

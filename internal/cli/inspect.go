@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,6 +55,21 @@ func (c *cluster) stacks(ctx context.Context) ([]networkstackv1alpha1.NetworkSta
 		return nil, clusterError(c.config.Host, fmt.Errorf("listing NetworkStacks: %w", err))
 	}
 	return list.Items, nil
+}
+
+// olderStack is the stack of another name that takes effect in place of one of this name; empty without one.
+func (c *cluster) olderStack(ctx context.Context, name string) (string, error) {
+	stacks, err := c.stacks(ctx)
+	if err != nil || len(stacks) == 0 {
+		return "", err
+	}
+	oldest := slices.MinFunc(stacks, func(a, b networkstackv1alpha1.NetworkStack) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	if oldest.Name == name {
+		return "", nil
+	}
+	return oldest.Name, nil
 }
 
 // inspect finds the objects that a step would change in the cluster.

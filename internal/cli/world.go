@@ -123,6 +123,9 @@ func (w *world) input(ctx context.Context, stack *networkstackv1alpha1.NetworkSt
 	}
 	if w.cluster != nil {
 		var err error
+		if in.OtherStack, err = w.cluster.olderStack(ctx, stack.Name); err != nil {
+			return in, err
+		}
 		if in.Facts, err = w.cluster.gather(ctx, in); err != nil {
 			return in, err
 		}

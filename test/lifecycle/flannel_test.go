@@ -40,6 +40,7 @@ func TestFlannelStack(t *testing.T) {
 	}{
 		{"applying again changes nothing", applyAgain},
 		{"a change upgrades only what it concerns", changeMTU},
+		{"kubectl networkstack tells what there is, what would be applied and what would change", plugin},
 		{"changed and deleted objects are restored", restoreDrift},
 		{"drift mode Warn reports and leaves", warnDrift},
 		{"a restarted operator changes nothing", restart},
