@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/compose"
@@ -69,7 +70,7 @@ func (a *app) diffCommand() *cobra.Command {
 		Use:   "diff FILE [FILE2]",
 		Short: "Shows what a NetworkStack would change",
 		Long: `Shows what the NetworkStack in FILE would change in the cluster of the current kubeconfig, or, with two files and --facts, what the
-second would change where the first is installed: effective settings with their reasons, the steps of the plan and what each means to what
+second would change where the first is installed: settings with their reasons, the steps of the plan and what each means to what
 runs, and objects with their fields.
 
 Nothing is changed. In a cluster, the API server is asked by dry run, for which it wants the permission to write all the same. Rules about
@@ -161,14 +162,18 @@ func (a *app) diffFiles(ctx context.Context, w *world, first, second string, o *
 	if err != nil {
 		return nil, err
 	}
+	old, err := runtime.DefaultUnstructuredConverter.ToUnstructured(from.stack)
+	if err != nil {
+		return nil, err
+	}
 	installed := asInstalled(from.result.Releases)
 	after := *w
-	after.existing = survey.Existing(installed)
+	after.existing, after.before = survey.Existing(installed), old
 	to, err := a.composed(ctx, &after, second, o.name)
 	if err != nil {
 		return nil, err
 	}
-	d := newDifference(from.result.Effective, to.result.Effective)
+	d := newDifference(from.settings(), to.settings())
 	steps := plan.Make(to.result.Releases, installed)
 	if o.noObjects {
 		d.addSteps(steps, installed)
@@ -202,10 +207,15 @@ func asInstalled(releases []compose.Release) []networkstackv1alpha1.NetworkCompo
 func newDifference(from, to []networkstackv1alpha1.EffectiveSetting) *difference {
 	d := &difference{Settings: []settingChange{}, Steps: []stepChange{}, Objects: []objectChange{}}
 	was := map[string]networkstackv1alpha1.EffectiveSetting{}
-	for _, e := range from {
+	for _, e := range slices.Backward(from) { // of two, the first counts
 		was[e.Setting] = e
 	}
+	seen := map[string]bool{}
 	for _, e := range to {
+		if seen[e.Setting] {
+			continue // stated, and not derived
+		}
+		seen[e.Setting] = true
 		old, there := was[e.Setting]
 		delete(was, e.Setting)
 		switch {
@@ -262,11 +272,11 @@ func (a *app) diffCluster(ctx context.Context, w *world, file string, o *diffOpt
 	if err != nil {
 		return nil, err
 	}
-	effective, err := w.cluster.effective(ctx, to.stack.Name)
+	settings, err := w.cluster.settings(ctx, to.stack.Name)
 	if err != nil {
 		return nil, err
 	}
-	d := newDifference(effective, to.result.Effective)
+	d := newDifference(settings, to.settings())
 	steps := plan.Make(to.result.Releases, w.cluster.components)
 	d.addSteps(steps, w.cluster.components)
 	if o.noObjects {

@@ -38,7 +38,7 @@ No content of Secrets is read or written. What a facts file may hold is in docs/
 				if err != nil {
 					return err
 				}
-				j, err := judge(ctx, d, in)
+				j, err := judge(ctx, d, in, nil)
 				if err != nil {
 					return err
 				}

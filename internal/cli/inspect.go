@@ -10,6 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/compose"
@@ -34,15 +35,16 @@ func compareSpecs(from, to *networkstackv1alpha1.NetworkComponentSpec) []fieldCh
 	return compareMaps("", read(from), read(to))
 }
 
-// effective are the effective settings of the stack in a cluster; none without one.
-func (c *cluster) effective(ctx context.Context, name string) ([]networkstackv1alpha1.EffectiveSetting, error) {
+// settings are those of the stack in a cluster; none without one.
+func (c *cluster) settings(ctx context.Context, name string) ([]networkstackv1alpha1.EffectiveSetting, error) {
 	stacks, err := c.stacks(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for i := range stacks {
 		if stacks[i].Name == name {
-			return stacks[i].Status.Effective, nil
+			stated, err := statedIn(&stacks[i].Spec, func(string) string { return "stated in the cluster" })
+			return append(stated, stacks[i].Status.Effective...), err
 		}
 	}
 	return nil, nil
@@ -55,6 +57,19 @@ func (c *cluster) stacks(ctx context.Context) ([]networkstackv1alpha1.NetworkSta
 		return nil, clusterError(c.config.Host, fmt.Errorf("listing NetworkStacks: %w", err))
 	}
 	return list.Items, nil
+}
+
+// stored is the stack of a name as the cluster has it; nil without one.
+func (c *cluster) stored(ctx context.Context, name string) (map[string]any, error) {
+	stacks, err := c.stacks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(stacks, func(s networkstackv1alpha1.NetworkStack) bool { return s.Name == name })
+	if i < 0 {
+		return nil, nil
+	}
+	return runtime.DefaultUnstructuredConverter.ToUnstructured(&stacks[i])
 }
 
 // olderStack is the stack of another name that takes effect in place of one of this name; empty without one.

@@ -104,6 +104,7 @@ var schemaRules = map[schema.Kind]string{schema.UnknownField: ruleUnknown, schem
 
 // judgement is what there is to say of one NetworkStack.
 type judgement struct {
+	document *located
 	findings []finding
 	// stack is nil when it cannot be read.
 	stack *networkstackv1alpha1.NetworkStack
@@ -113,9 +114,10 @@ type judgement struct {
 	half bool
 }
 
-// judge gives every finding of a document that is a NetworkStack. Without facts, in.Facts is nil.
-func judge(ctx context.Context, d *located, in compose.Input) (judgement, error) {
-	out := judgement{findings: textFindings(d)}
+// judge gives every finding of a document that is a NetworkStack. Without facts, in.Facts is nil. With an old object, it is judged as
+// a change of that one.
+func judge(ctx context.Context, d *located, in compose.Input, old map[string]any) (judgement, error) {
+	out := judgement{document: d, findings: textFindings(d)}
 	_, wrong := kindOf(d)
 	object := d.Object
 	if wrong != "" {
@@ -127,7 +129,7 @@ func judge(ctx context.Context, d *located, in compose.Input) (judgement, error)
 		object = cloned(object)
 		object["apiVersion"], object["kind"] = networkstackv1alpha1.GroupVersion.String(), stackKind
 	}
-	problems, err := schema.Judge(ctx, object)
+	problems, err := schema.Judge(ctx, object, old)
 	if err != nil {
 		return out, err
 	}

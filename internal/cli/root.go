@@ -58,7 +58,7 @@ type app struct {
 func Run(ctx context.Context, o Options) int {
 	a := &app{Options: o, display: displayName(o.Name)}
 	root := a.root()
-	root.SetArgs(o.Args)
+	root.SetArgs(append([]string{}, o.Args...)) // with none, cobra would take the process's
 	root.SetIn(o.In)
 	root.SetOut(o.Out)
 	root.SetErr(o.Err)

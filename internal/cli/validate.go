@@ -167,7 +167,7 @@ func (a *app) validateOne(cmd *cobra.Command, v *verdict, d *located, in compose
 		return nil
 	case stackDocument:
 	}
-	j, err := judge(cmd.Context(), d, in)
+	j, err := judge(cmd.Context(), d, in, nil)
 	if err != nil {
 		return err
 	}
@@ -206,9 +206,10 @@ func (a *app) showVerdict(v *verdict, o validateOptions, paint painter, files in
 		}
 	}
 	if len(v.NotJudged) > 0 && len(v.Stacks) > 0 {
-		a.note("%d of %d rules take a cluster and were not judged: give --facts FILE", len(v.NotJudged), len(compose.Rules()))
 		if a.verbose {
-			a.note("not judged: %s", strings.Join(v.NotJudged, ", "))
+			a.note("not judged without the facts of a cluster: %s", strings.Join(v.NotJudged, ", "))
+		} else {
+			a.note("rules that take the facts of a cluster were not judged: give --facts FILE (-v names them)")
 		}
 	}
 	return nil

@@ -64,6 +64,8 @@ type world struct {
 	cluster *cluster
 	// existing are the components there are, by name.
 	existing map[string]networkstackv1alpha1.NetworkComponentSpec
+	// before is the stack that is changed; nil when there is none, or it is the cluster's.
+	before map[string]any
 
 	around release.Surroundings
 	charts *chart.Loader
@@ -75,10 +77,8 @@ type world struct {
 func (a *app) newWorld(ctx context.Context, o *worldOptions) (*world, error) {
 	w := &world{catalog: catalog.DefaultSet(), operatorImage: o.operatorImage, dirs: o.charts, namespace: o.namespace}
 	for _, dir := range o.charts {
-		if info, err := os.Stat(dir); err != nil {
-			return nil, readError("--charts "+dir, err)
-		} else if !info.IsDir() {
-			return nil, usagef("--charts %s: is no directory", dir)
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return nil, usagef("--charts %s: there is no such directory", dir)
 		}
 	}
 	options := chart.Options{}
@@ -277,12 +277,18 @@ func (a *app) composed(ctx context.Context, w *world, file, name string) (*judge
 func (w *world) judge(ctx context.Context, d *located) (judgement, error) {
 	in := compose.Input{}
 	// Facts are gathered for a stack, so it has to be readable first.
-	j, err := judge(ctx, d, in)
+	j, err := judge(ctx, d, in, nil)
 	if err != nil || j.stack == nil {
 		return j, err
 	}
 	if in, err = w.input(ctx, j.stack); err != nil {
 		return j, err
 	}
-	return judge(ctx, d, in)
+	old := w.before
+	if w.cluster != nil && old == nil {
+		if old, err = w.cluster.stored(ctx, j.stack.Name); err != nil {
+			return j, err
+		}
+	}
+	return judge(ctx, d, in, old)
 }

@@ -114,7 +114,7 @@ func offlineProblems(t *testing.T, stack *networkstackv1alpha1.NetworkStack) []s
 		t.Fatal(err)
 	}
 	o["apiVersion"], o["kind"], o["metadata"] = networkstackv1alpha1.GroupVersion.String(), "NetworkStack", map[string]any{"name": "cluster"}
-	problems, err := schema.Judge(t.Context(), o)
+	problems, err := schema.Judge(t.Context(), o, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

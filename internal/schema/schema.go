@@ -89,16 +89,13 @@ var load = sync.OnceValues(func() (*definition, error) {
 })
 
 // Judge gives every reason why the API server would not take an object of the kind NetworkStack, ordered by field. As there, rules are
-// judged only of an object whose form is right. The object is not changed.
-func Judge(ctx context.Context, object map[string]any) ([]Problem, error) {
+// judged only of an object whose form is right. With an old object, it is judged as a change of that one. Neither is changed.
+func Judge(ctx context.Context, object, old map[string]any) ([]Problem, error) {
 	d, err := load()
 	if err != nil {
 		return nil, fmt.Errorf("reading the definition of NetworkStacks: %w", err)
 	}
-	object = runtime.DeepCopyJSON(object)
-	delete(object, "status") // a subresource: dropped when an object is created
-	defaulting.PruneNonNullableNullsWithoutDefaults(object, d.structural)
-	defaulting.Default(object, d.structural)
+	object = d.stored(object)
 	var out []Problem
 	for _, path := range d.unknownFields(object) {
 		out = append(out, Problem{Kind: UnknownField, Field: path, Message: d.unknown(path)})
@@ -110,7 +107,11 @@ func Judge(ctx context.Context, object map[string]any) ([]Problem, error) {
 		out = append(out, Problem{Kind: Form, Field: e.Field, Message: message(e), Unreadable: e.Type == field.ErrorTypeTypeInvalid})
 	}
 	if !blocks(wrong) {
-		rules, _ := d.rules.Validate(ctx, nil, d.structural, object, nil, celconfig.RuntimeCELCostBudget)
+		var before any
+		if old != nil {
+			before = d.stored(old)
+		}
+		rules, _ := d.rules.Validate(ctx, nil, d.structural, object, before, celconfig.RuntimeCELCostBudget)
 		for _, e := range rules {
 			out = append(out, Problem{Kind: Rule, Field: e.Field, Message: message(e)})
 		}
@@ -122,6 +123,15 @@ func Judge(ctx context.Context, object map[string]any) ([]Problem, error) {
 	}
 	slices.SortStableFunc(out, func(a, b Problem) int { return cmp.Compare(a.Field, b.Field) })
 	return slices.Compact(out), nil
+}
+
+// stored is an object as the API server takes it for judgement.
+func (d *definition) stored(object map[string]any) map[string]any {
+	object = runtime.DeepCopyJSON(object)
+	delete(object, "status") // a subresource: dropped when an object is written
+	defaulting.PruneNonNullableNullsWithoutDefaults(object, d.structural)
+	defaulting.Default(object, d.structural)
+	return object
 }
 
 // blocks says whether errors of form keep the API server from judging rules: their cost could not be bounded.
