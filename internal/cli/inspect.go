@@ -32,7 +32,28 @@ func compareSpecs(from, to *networkstackv1alpha1.NetworkComponentSpec) []fieldCh
 		delete(out, "controlledValues") // which values only the spec may change follows from the rest
 		return out
 	}
-	return compareMaps("", read(from), read(to))
+	out := compareMaps("", read(from), read(to))
+	for i := range out {
+		out[i].From, out[i].To = hideSecrets(out[i].Path, out[i].From), hideSecrets(out[i].Path, out[i].To)
+	}
+	return out
+}
+
+// hideSecrets hides values of charts that may be secrets, by their names.
+func hideSecrets(path string, v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := map[string]any{}
+		for k := range v {
+			out[k] = hideSecrets(path+"."+k, v[k])
+		}
+		return out
+	case string:
+		if hidden(path) {
+			return masked
+		}
+	}
+	return v
 }
 
 // settings are those of the stack in a cluster; none without one.
@@ -109,7 +130,7 @@ func (w *world) inspect(ctx context.Context, engine *release.Engine, s plan.Step
 		sortObjects(out)
 		return out, nil
 	}
-	values, _, err := intent.Values(s.Wanted, w.namespace, w.referenced(ctx))
+	values, secrets, err := intent.Values(s.Wanted, w.namespace, w.referenced(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +160,9 @@ func (w *world) inspect(ctx context.Context, engine *release.Engine, s plan.Step
 		}
 		c.Restarts, c.Problem = o.Restarts, o.Problem
 		for _, f := range o.Fields {
-			c.Fields = append(c.Fields, reportedField(f))
+			field := reportedField(f)
+			field.From, field.To = maskTexts(field.From, secrets), maskTexts(field.To, secrets)
+			c.Fields = append(c.Fields, field)
 		}
 		out = append(out, c)
 	}

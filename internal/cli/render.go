@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -163,11 +164,38 @@ func upTo(all, chosen []compose.Release) []compose.Release {
 // masked stands for the data of Secrets. It is no base64, so that nobody applies it by mistake.
 const masked = "(masked)"
 
-// mask hides the data of Secrets.
+// mask hides the data of Secrets, and what values from Secrets have put elsewhere.
 func (c *component) mask() {
 	for _, u := range c.rendered.All() {
 		maskObject(u)
+		if m, ok := maskTexts(u.Object, c.secrets).(map[string]any); ok {
+			u.Object = m
+		}
 	}
+}
+
+// maskTexts hides texts wherever they occur.
+func maskTexts(v any, texts []string) any {
+	if len(texts) == 0 {
+		return v
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for k := range v {
+			v[k] = maskTexts(v[k], texts)
+		}
+	case []any:
+		for i := range v {
+			v[i] = maskTexts(v[i], texts)
+		}
+	case string:
+		for _, t := range texts {
+			if strings.Contains(v, t) || strings.Contains(v, base64.StdEncoding.EncodeToString([]byte(t))) {
+				return masked
+			}
+		}
+	}
+	return v
 }
 
 func maskObject(u *unstructured.Unstructured) {

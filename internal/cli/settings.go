@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/release"
 )
 
 // settings are all that is in effect: what the file states, and what is derived.
@@ -54,8 +55,18 @@ func flatten(path string, value any, yield func(path, value string)) {
 		}
 	case nil:
 	default:
+		if hidden(path) {
+			yield(path, masked)
+			return
+		}
 		yield(path, fmt.Sprint(v))
 	}
+}
+
+// hidden says whether what stands at a path among the values of a chart may be a secret, by its name.
+func hidden(path string) bool {
+	_, below, inValues := strings.Cut(strings.ToLower(path), "values.")
+	return inValues && below != "" && release.SensitiveName(path[strings.LastIndex(path, ".")+1:])
 }
 
 // listText is a list of values that are not made of others.

@@ -92,6 +92,9 @@ var publicNames = map[string]bool{
 	"secretRef": true, "certificates": true, "serviceAccountToken": true, "imagePullSecrets": true, "secrets": true,
 }
 
+// SensitiveName says whether a field of this name may hold what is not to be shown.
+func SensitiveName(name string) bool { return isSensitiveName(name) }
+
 func isSensitiveName(name string) bool { return sensitiveKey.MatchString(name) && !publicNames[name] }
 
 func isEnv(path fieldpath.Path) bool {
