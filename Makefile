@@ -161,8 +161,9 @@ e2e: ## End-to-end tests on real nodes: do not exist yet.
 ##@ Build
 
 .PHONY: build
-build: ## Build bin/networkstack-operator.
+build: ## Build bin/networkstack-operator, and kubectl's plugin bin/kubectl-networkstack.
 	go build -ldflags '$(LDFLAGS)' -o bin/networkstack-operator ./cmd/operator
+	go build -ldflags '$(LDFLAGS)' -o bin/kubectl-networkstack ./cmd/kubectl-networkstack
 
 .PHONY: docker-build
 docker-build: ## Build the operator's image IMG, with CONTAINER_TOOL.

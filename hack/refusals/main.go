@@ -22,9 +22,9 @@ it derived [MTU-EXCEEDS-NODES]
 ` + "```" + `
 
 **Refused**: the stack is not installed (` + "`Accepted=False`" + `), and all reasons are in the message, one a line. What was installed
-before stays. **Warned**: the remark is in ` + "`status.warnings`" + `, and stops nothing. Rules that need no cluster are checked by
-` + "`networkstack-operator validate`" + ` too, and those with a star, in whole or in part, by the API server itself before
-it stores the object.
+before stays. **Warned**: the remark is in ` + "`status.warnings`" + `, and stops nothing. All are checked by
+` + "`kubectl networkstack validate`" + ` too ([cli.md](cli.md)), those that need a cluster by its facts, and those with a star,
+in whole or in part, by the API server itself before it stores the object.
 
 IDs stay: a rule keeps its own for good, and none is given to another rule.
 `

@@ -69,9 +69,9 @@ func (a *app) diffCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff FILE [FILE2]",
 		Short: "Shows what a NetworkStack would change",
-		Long: `Shows what the NetworkStack in FILE would change in the cluster of the current kubeconfig, or, with two files and --facts, what the
-second would change where the first is installed: settings with their reasons, the steps of the plan and what each means to what
-runs, and objects with their fields.
+		Long: `Shows what the NetworkStack in FILE would change in the cluster of the current kubeconfig, or, with two files and
+--facts, what the second would change where the first is installed: settings with their reasons, the steps of the plan and what each
+means to what runs, and objects with their fields.
 
 Nothing is changed. In a cluster, the API server is asked by dry run, for which it wants the permission to write all the same. Rules about
 upgrades are judged too. Fields that a chart makes up anew each time, such as certificates, are no difference between two files, and
@@ -222,7 +222,9 @@ func newDifference(from, to []networkstackv1alpha1.EffectiveSetting) *difference
 		case !there:
 			d.Settings = append(d.Settings, settingChange{Setting: e.Setting, Change: added, To: e.Value, Reason: e.Reason})
 		case old.Value != e.Value:
-			d.Settings = append(d.Settings, settingChange{Setting: e.Setting, Change: changed, From: old.Value, To: e.Value, Reason: e.Reason})
+			d.Settings = append(d.Settings, settingChange{
+				Setting: e.Setting, Change: changed, From: old.Value, To: e.Value, Reason: e.Reason,
+			})
 		}
 	}
 	for _, e := range was {

@@ -60,8 +60,8 @@ func (a *app) explainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain FILE [FIELD] | explain RULE",
 		Short: "Says why a setting is what it is, or what a rule means",
-		Long: `Says of the NetworkStack in a file which settings are in effect and why, or which rules refuse it. FIELD, such as spec.mtu, shows that
-field and what is below it; the settings of a component's chart are named as in "cilium: MTU".
+		Long: `Says of the NetworkStack in a file which settings are in effect and why, or which rules refuse it. FIELD, such as
+spec.mtu, shows that field and what is below it; the settings of a component's chart are named as in "cilium: MTU".
 
 It is composed with the facts of the cluster of the current kubeconfig, or with those of --facts.
 
@@ -203,7 +203,8 @@ func concerns(name, field string) bool {
 }
 
 func explanationOf(j *judgement, field string) explanation {
-	e := explanation{Accepted: count(j.findings, severityError) == 0, Settings: []explainedSetting{}, Findings: []finding{}, Rules: []ruleRow{}}
+	e := explanation{Settings: []explainedSetting{}, Findings: []finding{}, Rules: []ruleRow{}}
+	e.Accepted = count(j.findings, severityError) == 0
 	if j.result != nil {
 		for _, s := range j.result.Effective {
 			if concerns(s.Setting, field) {

@@ -12,8 +12,9 @@ func (a *app) factsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "facts [FILE]",
 		Short: "Writes down the facts of a cluster, for --facts of other commands",
-		Long: `Writes down what the cluster of the current kubeconfig is, as far as it matters to NetworkStacks: version, nodes, ranges, the address
-of the API server, and the network agents there are. Other commands read it with --facts, where there is no way to the cluster, as in CI.
+		Long: `Writes down what the cluster of the current kubeconfig is, as far as it matters to NetworkStacks: version, nodes, ranges,
+the address of the API server, and the network agents there are. Other commands read it with --facts, where there is no way to the
+cluster, as in CI.
 
 Some facts are gathered for a stack that needs them alone, such as how a CoreDNS that is to be taken over is configured. FILE is that stack.
 

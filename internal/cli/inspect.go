@@ -172,7 +172,8 @@ func (w *world) inspect(ctx context.Context, engine *release.Engine, s plan.Step
 
 func reported(component, change string, o release.Object) objectChange {
 	return objectChange{
-		Component: component, Change: change, APIVersion: o.GVK.GroupVersion().String(), Kind: o.GVK.Kind, Namespace: o.Namespace, Name: o.Name,
+		Component: component, Change: change, APIVersion: o.GVK.GroupVersion().String(), Kind: o.GVK.Kind,
+		Namespace: o.Namespace, Name: o.Name,
 	}
 }
 

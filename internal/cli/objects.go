@@ -43,7 +43,8 @@ func keysOf(c *component) map[objectKey]*unstructured.Unstructured {
 
 func describeObject(component, change string, u *unstructured.Unstructured) objectChange {
 	return objectChange{
-		Component: component, Change: change, APIVersion: u.GetAPIVersion(), Kind: u.GetKind(), Namespace: u.GetNamespace(), Name: u.GetName(),
+		Component: component, Change: change, APIVersion: u.GetAPIVersion(), Kind: u.GetKind(),
+		Namespace: u.GetNamespace(), Name: u.GetName(),
 	}
 }
 

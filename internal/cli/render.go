@@ -260,7 +260,8 @@ func describeAll(list []*component) any {
 // yaml is a component as a stream of documents, with what is known of it above.
 func (c *component) yaml() (string, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Component %s (%s), stage %d: release %s/%s\n", c.Name, c.Spec.Type, c.Spec.Stage, c.Spec.Namespace, c.Spec.ReleaseName)
+	fmt.Fprintf(&b, "# Component %s (%s), stage %d: release %s/%s\n",
+		c.Name, c.Spec.Type, c.Spec.Stage, c.Spec.Namespace, c.Spec.ReleaseName)
 	fmt.Fprintf(&b, "# Chart %s %s, %s\n", c.Spec.Chart.Name, c.Spec.Chart.Version, c.source)
 	for _, n := range c.notes {
 		fmt.Fprintf(&b, "# Note: %s\n", n)

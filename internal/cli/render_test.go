@@ -68,7 +68,7 @@ func TestRender(t *testing.T) {
 		t.Errorf("kinds (-want +got):\n%s", diff)
 	}
 
-	// One component, on the terminal and in a file: the same, and what it is is said above.
+	// One component, on the terminal and in a file: the same, with a description above.
 	printed, code := call(t, "", nil, "render", "stack.yaml", "--facts", "facts.yaml", "--component", "flannel")
 	if code != ExitFine || !strings.HasPrefix(printed, "# Component flannel (Flannel), stage 20: release kube-flannel/flannel\n# Chart flannel ") {
 		t.Errorf("exits with %d:\n%.300s", code, printed)

@@ -57,7 +57,7 @@ type app struct {
 // Run runs a command and gives the process's exit code.
 func Run(ctx context.Context, o Options) int {
 	a := &app{Options: o, display: displayName(o.Name)}
-	root := a.root()
+	root := a.root() //nolint:contextcheck // cobra hands the context to every command
 	root.SetArgs(append([]string{}, o.Args...)) // with none, cobra would take the process's
 	root.SetIn(o.In)
 	root.SetOut(o.Out)
@@ -157,6 +157,9 @@ func (a *app) note(format string, args ...any) { fmt.Fprintf(a.Err, format+"\n",
 // painter colours text, or leaves it as it is.
 type painter bool
 
+// wantsColor says whether the environment has nothing against colours on a terminal.
+func (a *app) wantsColor() bool { return a.Env("NO_COLOR") == "" && a.Env("TERM") != "dumb" }
+
 func (a *app) painter() (painter, error) {
 	switch a.color {
 	case "always":
@@ -165,7 +168,7 @@ func (a *app) painter() (painter, error) {
 		return false, nil
 	case "auto":
 		f, ok := a.Out.(*os.File)
-		return painter(ok && term.IsTerminal(int(f.Fd())) && a.Env("NO_COLOR") == "" && a.Env("TERM") != "dumb"), nil //nolint:gosec // a descriptor
+		return painter(ok && term.IsTerminal(int(f.Fd())) && a.wantsColor()), nil
 	default:
 		return false, usagef("--color %q: write auto, always or never", a.color)
 	}

@@ -22,7 +22,9 @@ func (j *judgement) settings() []networkstackv1alpha1.EffectiveSetting {
 }
 
 // statedIn are the fields of a spec that say something, each with where.
-func statedIn(spec *networkstackv1alpha1.NetworkStackSpec, where func(path string) string) ([]networkstackv1alpha1.EffectiveSetting, error) {
+func statedIn(spec *networkstackv1alpha1.NetworkStackSpec, where func(path string) string) (
+	[]networkstackv1alpha1.EffectiveSetting, error,
+) {
 	data, err := json.Marshal(spec)
 	if err != nil {
 		return nil, err

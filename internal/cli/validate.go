@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -63,7 +64,7 @@ kustomize build overlays/prod | {} validate -
 # With the facts of the cluster that it is for, as JSON, warnings counted
 {} validate stack.yaml --facts prod-facts.yaml -o json --strict`),
 		Args: atLeastOne("the files to check, or - for the standard input"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.validate(cmd, args, o) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.validate(cmd.Context(), args, o) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.facts, "facts", "", "file with the facts of the cluster that the stacks are for")
@@ -89,7 +90,7 @@ func checkOutput(format string, allowed ...string) error {
 	return nil
 }
 
-func (a *app) validate(cmd *cobra.Command, args []string, o validateOptions) error {
+func (a *app) validate(ctx context.Context, args []string, o validateOptions) error {
 	paint, err := a.painter()
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func (a *app) validate(cmd *cobra.Command, args []string, o validateOptions) err
 			a.note("%s: is empty", shown(file))
 		}
 		for i := range documents {
-			if err := a.validateOne(cmd, &v, &documents[i], in); err != nil {
+			if err := a.validateOne(ctx, &v, &documents[i], in); err != nil {
 				return err
 			}
 		}
@@ -155,7 +156,7 @@ func filesText(files []string) string {
 }
 
 // validateOne judges one document.
-func (a *app) validateOne(cmd *cobra.Command, v *verdict, d *located, in compose.Input) error {
+func (a *app) validateOne(ctx context.Context, v *verdict, d *located, in compose.Input) error {
 	switch is, _ := kindOf(d); is {
 	case unreadable:
 		v.Findings = append(v.Findings, textFindings(d)...)
@@ -167,7 +168,7 @@ func (a *app) validateOne(cmd *cobra.Command, v *verdict, d *located, in compose
 		return nil
 	case stackDocument:
 	}
-	j, err := judge(cmd.Context(), d, in, nil)
+	j, err := judge(ctx, d, in, nil)
 	if err != nil {
 		return err
 	}

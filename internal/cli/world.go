@@ -168,7 +168,8 @@ func (w *world) render(ctx context.Context, r compose.Release, kinds []string) (
 		}
 	}
 	for i := range r.Spec.Certificates {
-		out.notes = append(out.notes, fmt.Sprintf("the operator makes Secret %s/%s: a certificate", r.Spec.Namespace, r.Spec.Certificates[i].SecretName))
+		out.notes = append(out.notes, fmt.Sprintf("the operator makes Secret %s/%s: a certificate", r.Spec.Namespace,
+			r.Spec.Certificates[i].SecretName))
 	}
 	for i := range r.Spec.GeneratedSecrets {
 		out.notes = append(out.notes, fmt.Sprintf("the operator makes Secret %s/%s: %s", r.Spec.Namespace,

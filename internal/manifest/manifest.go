@@ -3,6 +3,7 @@ package manifest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -123,10 +124,13 @@ func (c chunk) documents() []Document {
 		return []Document{doc}
 	}
 	var second yaml3.Node
-	if decoder.Decode(&second) == nil && len(second.Content) > 0 {
-		doc.Problems = append(doc.Problems, Problem{
-			Line: c.above + second.Line, Column: second.Column, Message: "another document begins here: put --- between the two",
-		})
+	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
+		p := Problem{Line: c.above + second.Line, Column: 1}
+		if err != nil {
+			p = c.syntax(err, doc.Line)
+		}
+		p.Message = "another document begins after this one without ---: put it between the two"
+		doc.Problems = append(doc.Problems, p)
 	}
 	doc.root = content(&node)
 	doc.duplicates(doc.root, "", 0)

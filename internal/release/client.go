@@ -100,7 +100,8 @@ func (s *session) finish(in *bytes.Buffer) (finished, error) {
 			// Two objects of one name would be applied over one another, in no order.
 			k := keyOf(o, s.marks.namespace)
 			if seen[k] {
-				return finished{}, s.fail(&RenderError{Release: s.id(), Err: fmt.Errorf("%s: %s is rendered twice", d.where(), objectOf(o))})
+				twice := fmt.Errorf("%s: %s is rendered twice", d.where(), objectOf(o))
+				return finished{}, s.fail(&RenderError{Release: s.id(), Err: twice})
 			}
 			seen[k] = true
 			out.objects = append(out.objects, o)

@@ -192,8 +192,8 @@ func APIVersions(d discovery.ServerResourcesInterface) ([]string, error) {
 // namespacedKinds are the kinds of Kubernetes' own that belong to a namespace; of others it is not known without a cluster.
 var namespacedKinds = map[string][]string{
 	"": {
-		"ConfigMap", "Endpoints", "LimitRange", "PersistentVolumeClaim", "Pod", "PodTemplate", "ReplicationController", "ResourceQuota", "Secret",
-		"Service", "ServiceAccount",
+		"ConfigMap", "Endpoints", "LimitRange", "PersistentVolumeClaim", "Pod", "PodTemplate", "ReplicationController", "ResourceQuota",
+		"Secret", "Service", "ServiceAccount",
 	},
 	"apps":                      {"ControllerRevision", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"},
 	"autoscaling":               {"HorizontalPodAutoscaler"},
@@ -217,9 +217,10 @@ func DefinedKinds(objects []*unstructured.Unstructured) []string {
 		if !isCRD(u.GroupVersionKind().GroupKind()) {
 			continue
 		}
-		group, _, _ := unstructured.NestedString(u.Object, "spec", "group")        //nolint:errcheck // a definition of another form brings no kind
-		kind, _, _ := unstructured.NestedString(u.Object, "spec", "names", "kind") //nolint:errcheck // as above
-		versions, _, _ := unstructured.NestedSlice(u.Object, "spec", "versions")   //nolint:errcheck // as above
+		// A definition of another form brings no kind.
+		group, _, _ := unstructured.NestedString(u.Object, "spec", "group")
+		kind, _, _ := unstructured.NestedString(u.Object, "spec", "names", "kind")
+		versions, _, _ := unstructured.NestedSlice(u.Object, "spec", "versions")
 		for _, v := range versions {
 			version, _ := v.(map[string]any)
 			if name, _ := version["name"].(string); version["served"] == true {

@@ -137,8 +137,9 @@ func (d *definition) stored(object map[string]any) map[string]any {
 // blocks says whether errors of form keep the API server from judging rules: their cost could not be bounded.
 func blocks(wrong field.ErrorList) bool {
 	return slices.ContainsFunc(wrong, func(e *field.Error) bool {
-		switch e.Type { //nolint:exhaustive // the others say nothing of the size of what rules read
-		case field.ErrorTypeNotSupported, field.ErrorTypeRequired, field.ErrorTypeTooLong, field.ErrorTypeTooMany, field.ErrorTypeTypeInvalid:
+		switch e.Type {
+		case field.ErrorTypeNotSupported, field.ErrorTypeRequired, field.ErrorTypeTooLong, field.ErrorTypeTooMany,
+			field.ErrorTypeTypeInvalid:
 			return true
 		default:
 			return false
