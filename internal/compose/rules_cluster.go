@@ -135,6 +135,7 @@ var clusterRules = map[string]bool{
 	"MESH-TYPE-CHANGED":               true,
 	"METRICS-MONITORS-UNDEFINED":      true,
 	"MONITORS-ABSENT":                 true,
+	"MONITORS-CONSUL-TOKEN":           true,
 	"MONITORS-UNDEFINED":              true,
 	"MTU-AZURE":                       true,
 	"MTU-CHANGED":                     true,
