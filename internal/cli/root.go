@@ -57,7 +57,7 @@ type app struct {
 // Run runs a command and gives the process's exit code.
 func Run(ctx context.Context, o Options) int {
 	a := &app{Options: o, display: displayName(o.Name)}
-	root := a.root() //nolint:contextcheck // cobra hands the context to every command
+	root := a.root()                            //nolint:contextcheck // cobra hands the context to every command
 	root.SetArgs(append([]string{}, o.Args...)) // with none, cobra would take the process's
 	root.SetIn(o.In)
 	root.SetOut(o.Out)
