@@ -20,8 +20,8 @@ var (
 	baselinesPath = policiesPath.Child("baselines")
 )
 
-// derivePolicies settles what the baselines come to. It goes last: what is to be open, and which namespaces are never covered, is told by the
-// releases.
+// derivePolicies settles what the baselines come to. It goes last: what is to be open, and which namespaces are never covered, is told
+// by the releases.
 func (s *state) derivePolicies(releases []Release) {
 	p := s.spec.Policies
 	if p == nil {

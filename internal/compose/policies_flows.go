@@ -168,9 +168,12 @@ func (s *state) surroundings(flows []flow) (around policy.Surroundings, ownDNS, 
 }
 
 // googleProxies are where Google's load balancers and their health checks come from.
-var googleProxies = []netip.Prefix{netip.MustParsePrefix("35.191.0.0/16"), netip.MustParsePrefix("130.211.0.0/22"), netip.MustParsePrefix("2600:2d00:1:b029::/64")}
+var googleProxies = []netip.Prefix{
+	netip.MustParsePrefix("35.191.0.0/16"), netip.MustParsePrefix("130.211.0.0/22"), netip.MustParsePrefix("2600:2d00:1:b029::/64"),
+}
 
-// otherDNS adds the usual pods of a DNS that is not the stack's, and the addresses of the Service, for what decides before these are translated.
+// otherDNS adds the usual pods of a DNS that is not the stack's, and the addresses of the Service, for what decides before these are
+// translated.
 func (s *state) otherDNS(around *policy.Surroundings) {
 	ports := []policy.Port{{Protocol: "UDP", Port: 53}, {Protocol: "TCP", Port: 53}}
 	var addresses []netip.Prefix
@@ -188,7 +191,9 @@ func (s *state) otherDNS(around *policy.Surroundings) {
 }
 
 // monitoringCharts are charts with a Prometheus, or with an agent that scrapes in its place.
-var monitoringCharts = []string{"kube-prometheus-stack", "prometheus", "victoria-metrics-k8s-stack", "victoria-metrics-agent", "k8s-monitoring"}
+var monitoringCharts = []string{
+	"kube-prometheus-stack", "prometheus", "victoria-metrics-k8s-stack", "victoria-metrics-agent", "k8s-monitoring",
+}
 
 // monitoringNamespaces are those of add-ons that scrape metrics.
 func (s *state) monitoringNamespaces() []string {
@@ -232,7 +237,8 @@ func (s *state) apiServerWays() []policy.Way {
 	}
 	if len(out) == 0 && s.cni == networkstackv1alpha1.CNICilium {
 		// Cilium knows it by itself.
-		out = append(out, policy.Way{Peers: []policy.Peer{{Entity: policy.APIServer}}, Ports: []policy.Port{{Protocol: "TCP", Port: defaultAPIPort}}})
+		out = append(out, policy.Way{
+			Peers: []policy.Peer{{Entity: policy.APIServer}}, Ports: []policy.Port{{Protocol: "TCP", Port: defaultAPIPort}}})
 	}
 	if ip := s.facts.ServiceIP; ip.IsValid() && len(out) > 0 {
 		out = append(out, policy.Way{Peers: []policy.Peer{{CIDR: single(ip.Unmap())}}, Ports: []policy.Port{{Protocol: "TCP", Port: 443}}})

@@ -32,8 +32,10 @@ var baselineFields = map[networkstackv1alpha1.BaselineType]struct{ namespaces, n
 // validatePolicies refuses what is wrong whatever the cluster is.
 func (s *state) validatePolicies() {
 	p := s.spec.Policies
-	oneOf(s, policiesPath.Child("mode"), p.Mode, networkstackv1alpha1.PolicyOff, networkstackv1alpha1.PolicyAudit, networkstackv1alpha1.PolicyEnforce)
-	optionalOneOf(s, policiesPath.Child("api"), p.API, networkstackv1alpha1.PolicyAPIClusterNetworkPolicy, networkstackv1alpha1.PolicyAPICilium,
+	oneOf(s, policiesPath.Child("mode"), p.Mode,
+		networkstackv1alpha1.PolicyOff, networkstackv1alpha1.PolicyAudit, networkstackv1alpha1.PolicyEnforce)
+	optionalOneOf(s, policiesPath.Child("api"), p.API,
+		networkstackv1alpha1.PolicyAPIClusterNetworkPolicy, networkstackv1alpha1.PolicyAPICilium,
 		networkstackv1alpha1.PolicyAPICalico, networkstackv1alpha1.PolicyAPINetworkPolicy)
 	if n := p.Namespaces; n != nil {
 		at := policiesPath.Child("namespaces")
@@ -104,7 +106,8 @@ func (s *state) validateBaseline(b *networkstackv1alpha1.Baseline, at *field.Pat
 		case err != nil || p.Addr().Is4In6():
 			s.refuse(rulePoliciesCIDR, field.Invalid(at.Child("cidrs").Index(i), text, "is no range of addresses: write one such as 192.0.2.0/24"))
 		case p != p.Masked():
-			s.refuse(rulePoliciesCIDR, field.Invalid(at.Child("cidrs").Index(i), text, fmt.Sprintf("has bits beyond its length: write %s", p.Masked())))
+			s.refuse(rulePoliciesCIDR, field.Invalid(at.Child("cidrs").Index(i), text,
+				fmt.Sprintf("has bits beyond its length: write %s", p.Masked())))
 		}
 	}
 	if len(b.Ports) > 0 && !may.ports {
@@ -134,7 +137,8 @@ func (s *state) validateNamespaceSelector(path *field.Path, selector *metav1.Lab
 // opens says in which directions a baseline opens something.
 func opens(t networkstackv1alpha1.BaselineType) []policy.Direction {
 	switch t {
-	case networkstackv1alpha1.BaselineAllowFromIngress, networkstackv1alpha1.BaselineAllowFromMonitoring, networkstackv1alpha1.BaselineAllowFromNamespaces:
+	case networkstackv1alpha1.BaselineAllowFromIngress, networkstackv1alpha1.BaselineAllowFromMonitoring,
+		networkstackv1alpha1.BaselineAllowFromNamespaces:
 		return []policy.Direction{policy.Ingress}
 	case networkstackv1alpha1.BaselineAllowDNS, networkstackv1alpha1.BaselineAllowAPIServer, networkstackv1alpha1.BaselineAllowToNamespaces,
 		networkstackv1alpha1.BaselineAllowToCIDRs:
@@ -184,7 +188,8 @@ func (s *state) validateSurroundings(around *policy.Surroundings) {
 		s.warn(rulePoliciesIdentity, baselinesPath,
 			"DenyCloudMetadata also cuts the way by which pods of GKE get their identity: leave namespaces with such pods out")
 	}
-	if !s.installsCNI() && p.Mode != networkstackv1alpha1.PolicyOff && !s.facts.Has(facts.InstalledCilium) && !s.facts.Has(facts.InstalledCalico) {
+	known := s.installsCNI() || s.facts.Has(facts.InstalledCilium) || s.facts.Has(facts.InstalledCalico)
+	if !known && p.Mode != networkstackv1alpha1.PolicyOff {
 		s.warn(rulePoliciesUnknown, policiesPath, "whether the network plugin enforces them is not known: try it with a pod")
 	}
 }
@@ -202,7 +207,8 @@ func (s *state) validateGaps(api networkstackv1alpha1.PolicyAPI, rules []policy.
 		if g.Open {
 			s.warn(rulePoliciesGap, path, "%s, so that this stays open (%s)", text, g.Source)
 		} else {
-			s.refuse(rulePoliciesUnsayable, field.Invalid(path, api, fmt.Sprintf("%s, so that %s cannot be opened: remove api", text, g.Source)))
+			s.refuse(rulePoliciesUnsayable, field.Invalid(path, api,
+				fmt.Sprintf("%s, so that %s cannot be opened: remove api", text, g.Source)))
 		}
 	}
 }

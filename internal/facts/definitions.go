@@ -29,8 +29,9 @@ func Definition() *metav1.PartialObjectMetadata {
 
 // IsDefinition says whether a definition of this name is one that facts look for.
 func IsDefinition(name string) bool {
-	return slices.Contains([]string{ServiceMonitors, PodMonitors, Certificates, BackendConfigs, nodeStateCRD, AdminPolicies, ClusterPolicies}, name) ||
-		IsGatewayDefinition(name)
+	return slices.Contains([]string{
+		ServiceMonitors, PodMonitors, Certificates, BackendConfigs, nodeStateCRD, AdminPolicies, ClusterPolicies,
+	}, name) || IsGatewayDefinition(name)
 }
 
 // defined says whether the cluster has a definition that is not about to go.

@@ -26,7 +26,8 @@ type Surroundings struct {
 	Tunnel []Port
 }
 
-// Metadata are the addresses of the metadata services of clouds: the one that most of them share, and those of AWS and Google by IPv6 and of Alibaba.
+// Metadata are the addresses of the metadata services of clouds: the one that most of them share, and those of AWS and Google by IPv6 and
+// of Alibaba.
 func Metadata() []netip.Prefix {
 	var out []netip.Prefix
 	for _, a := range []string{"169.254.169.254", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254"} {

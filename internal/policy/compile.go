@@ -124,7 +124,7 @@ func sayable(api networkstackv1alpha1.PolicyAPI, rules []Rule) []Rule {
 		switch r := &rules[i]; {
 		case !g.Open:
 			unopened[r.Direction], silent[g.Rule] = true, true
-		case r.Deny && !r.Default && !(api == networkstackv1alpha1.PolicyAPINetworkPolicy && onlyAddresses(r)):
+		case r.Deny && !r.Default && (api != networkstackv1alpha1.PolicyAPINetworkPolicy || !onlyAddresses(r)):
 			silent[g.Rule] = true
 		}
 	}

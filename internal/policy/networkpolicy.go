@@ -1,10 +1,10 @@
 package policy
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/netip"
 	"slices"
-
-	"k8s.io/apimachinery/pkg/util/json"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -76,7 +76,7 @@ func compileNetworkPolicy(rules []Rule, out *Compiled) {
 func sameSelector(a, b *metav1.LabelSelector) bool {
 	x, err1 := json.Marshal(a)
 	y, err2 := json.Marshal(b)
-	return err1 == nil && err2 == nil && string(x) == string(y)
+	return err1 == nil && err2 == nil && bytes.Equal(x, y)
 }
 
 // networkPolicyRule is the rule that says one of ours, without addresses that are denied; none if nothing is left.

@@ -243,7 +243,8 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		return
 	}
 	in := compose.Input{
-		Stack: s.stack, Facts: s.facts, Catalog: known.Catalog, OperatorImage: r.OperatorImage, OperatorNamespace: r.OperatorNamespace, Existing: specsOf(s.components),
+		Stack: s.stack, Facts: s.facts, Catalog: known.Catalog, OperatorImage: r.OperatorImage,
+		OperatorNamespace: r.OperatorNamespace, Existing: specsOf(s.components),
 	}
 	s.pools, r.inEffect = r.lookAtPools(in), s.stack.UID
 	if s.pools.known {

@@ -27,7 +27,8 @@ const (
 	APIServer
 	// Outside is everything beyond the cluster.
 	Outside
-	// Health is the endpoint that Cilium's agents ask whether nodes reach one another, and Gateway Cilium's own proxy for Ingresses and Gateways.
+	// Health is the endpoint that Cilium's agents ask whether nodes reach one another, and Gateway Cilium's own proxy for Ingresses and
+	// Gateways.
 	Health
 	Gateway
 )
@@ -86,6 +87,15 @@ type direction struct {
 	peerAddress netip.Addr
 }
 
+// Policies are objects by who understands them.
+type Policies struct {
+	network []networkPolicy
+	cluster []clusterNetworkPolicy
+	cilium  []ciliumPolicy
+	calico  []calicoPolicy
+	tiers   []calicoTier
+}
+
 // Allowed says whether a connection passes the policies of both its ends.
 func (p *Policies) Allowed(c Connection) (bool, error) {
 	pass, err := p.One(c, false)
@@ -120,7 +130,9 @@ func (p *Policies) One(c Connection, ingress bool) (bool, error) {
 }
 
 // Instantiate gives the objects of every namespace beside those of the cluster.
-func Instantiate(cluster, namespaced []*unstructured.Unstructured, selector labels.Selector, namespaces []*Endpoint) []*unstructured.Unstructured {
+func Instantiate(cluster, namespaced []*unstructured.Unstructured, selector labels.Selector,
+	namespaces []*Endpoint,
+) []*unstructured.Unstructured {
 	out := append([]*unstructured.Unstructured{}, cluster...)
 	seen := map[string]bool{}
 	for _, ns := range namespaces {
@@ -135,15 +147,6 @@ func Instantiate(cluster, namespaced []*unstructured.Unstructured, selector labe
 		}
 	}
 	return out
-}
-
-// Policies are objects by who understands them.
-type Policies struct {
-	network []networkPolicy
-	cluster []clusterNetworkPolicy
-	cilium  []ciliumPolicy
-	calico  []calicoPolicy
-	tiers   []calicoTier
 }
 
 // Read reads objects. Fields that their APIs do not have are errors, and so are kinds that nobody enforces.
