@@ -8,9 +8,10 @@ const (
 	// BaselineLabel of a namespace says whether the baseline policies are for it: BaselineEnforced has it covered where
 	// spec.policies.namespaces.selector is left out, and BaselineExempt leaves it out where optOut is Allowed.
 	BaselineLabel = "networkstack.io/baseline"
-	// BaselineEnforced and BaselineExempt are the values of BaselineLabel.
+	// BaselineEnforced has a namespace covered.
 	BaselineEnforced = "enforced"
-	BaselineExempt   = "exempt"
+	// BaselineExempt leaves one out.
+	BaselineExempt = "exempt"
 	// BreakGlassAnnotation on a NetworkStack has everything deleted at once that denies traffic on behalf of spec.policies; what
 	// allows it stays. Its value says why, and must not be empty. What was deleted comes back when the annotation goes.
 	BreakGlassAnnotation = "networkstack.io/break-glass"
@@ -24,7 +25,8 @@ type PolicyMode string
 const (
 	// PolicyOff writes nothing, and removes what was written.
 	PolicyOff PolicyMode = "Off"
-	// PolicyAudit opens and cuts nothing: with Calico, policies are staged; elsewhere none is written. status.policies says what would be cut.
+	// PolicyAudit opens and cuts nothing: with Calico, policies are staged; elsewhere none is written. status.policies says what would
+	// be cut.
 	PolicyAudit PolicyMode = "Audit"
 	// PolicyEnforce writes what allows traffic, and then what cuts all other.
 	PolicyEnforce PolicyMode = "Enforce"

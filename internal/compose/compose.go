@@ -195,8 +195,9 @@ type state struct {
 
 func newState(in Input, withFacts bool) *state {
 	s := &state{
-		facts: in.Facts, catalog: in.Catalog, withFacts: withFacts, operatorImage: in.OperatorImage, operatorNamespace: in.OperatorNamespace,
-		existing: in.Existing, inheritance: map[string]*inherited{},
+		facts: in.Facts, catalog: in.Catalog, withFacts: withFacts, operatorImage: in.OperatorImage,
+		operatorNamespace: in.OperatorNamespace,
+		existing:          in.Existing, inheritance: map[string]*inherited{},
 		masks:      map[networkstackv1alpha1.IPFamily]int{},
 		nat:        map[networkstackv1alpha1.IPFamily]bool{},
 		userValues: map[string]map[string]any{},

@@ -43,7 +43,8 @@ func (s *state) derivePolicies(releases []Release) {
 		return
 	}
 	s.policies = &policy.Set{
-		Mode: p.Mode, API: api, Namespaces: namespaces, Rules: rules, Acknowledged: slices.Clone(p.AcknowledgedFindings), Stack: s.stackName,
+		Stack: s.stackName, Mode: p.Mode, API: api, Namespaces: namespaces, Rules: rules,
+		Acknowledged: slices.Clone(p.AcknowledgedFindings),
 	}
 }
 
@@ -109,7 +110,9 @@ func (s *state) opened(rules []policy.Rule, flows []flow, around *policy.Surroun
 				continue
 			}
 			add(name, policy.Rule{
-				Direction: f.direction, Pods: metav1.LabelSelector{MatchLabels: f.Subject}, Peers: f.peers, Ports: f.ports, Source: f.release})
+				Direction: f.direction, Pods: metav1.LabelSelector{MatchLabels: f.Subject},
+				Peers: f.peers, Ports: f.ports, Source: f.release,
+			})
 			note(f.direction, name, f.Why)
 		default:
 			// It is a part of what baselines speak of.
@@ -163,7 +166,9 @@ func (s *state) coveredNamespaces(releases []Release) metav1.LabelSelector {
 		Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn, Values: exempt})
 	if n.OptOut == networkstackv1alpha1.OptOutAllowed {
 		selector.MatchExpressions = append(selector.MatchExpressions, metav1.LabelSelectorRequirement{
-			Key: networkstackv1alpha1.BaselineLabel, Operator: metav1.LabelSelectorOpNotIn, Values: []string{networkstackv1alpha1.BaselineExempt}})
+			Key: networkstackv1alpha1.BaselineLabel, Operator: metav1.LabelSelectorOpNotIn,
+			Values: []string{networkstackv1alpha1.BaselineExempt},
+		})
 	}
 	s.note(policiesPath.Child("namespaces", "exempt"), strings.Join(exempt, ", "),
 		"the system's, the operator's, those of the stack's components, and those that were named")
@@ -274,7 +279,8 @@ func (s *state) withoutClusterPolicies() string {
 
 func (s *state) withoutCilium() string {
 	user := s.userValues[cniPath.String()]
-	if s.cni != networkstackv1alpha1.CNICilium && !(s.cni == networkstackv1alpha1.CNIExternal && s.facts.Has(facts.InstalledCilium)) {
+	foreign := s.cni == networkstackv1alpha1.CNIExternal && s.facts.Has(facts.InstalledCilium)
+	if s.cni != networkstackv1alpha1.CNICilium && !foreign {
 		return "the network plugin is not Cilium"
 	}
 	if v, _ := lookup(user, "enableNonDefaultDenyPolicies"); v == false {

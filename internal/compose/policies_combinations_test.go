@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
 	"github.com/networkstack/networkstack/internal/facts"
@@ -120,10 +120,10 @@ func cniInput(name string) Input {
 	}
 	in.OperatorNamespace = "networkstack-system"
 	in.Facts.DNSIPs, in.Facts.ClusterPolicies = addrs("10.96.0.10"), true
-	in.Stack.Spec.Policies = &PoliciesSpec{Mode: PolicyEnforce, Namespaces: &PolicyNamespaces{Selector: &v1.LabelSelector{}}, Baselines: []Baseline{
+	in.Stack.Spec.Policies = &PoliciesSpec{Mode: PolicyEnforce, Namespaces: &PolicyNamespaces{Selector: &metav1.LabelSelector{}}, Baselines: []Baseline{
 		noIngress, noEgress, {Name: "metadata", Type: BaselineDenyCloudMetadata},
-		{Name: "from", Type: BaselineAllowFromNamespaces, Namespaces: &v1.LabelSelector{}, Ports: []PolicyPort{{Port: 8080}}},
-		{Name: "to", Type: BaselineAllowToNamespaces, Namespaces: &v1.LabelSelector{}, Ports: []PolicyPort{{Port: 8080}}},
+		{Name: "from", Type: BaselineAllowFromNamespaces, Namespaces: &metav1.LabelSelector{}, Ports: []PolicyPort{{Port: 8080}}},
+		{Name: "to", Type: BaselineAllowToNamespaces, Namespaces: &metav1.LabelSelector{}, Ports: []PolicyPort{{Port: 8080}}},
 		{Name: "api", Type: BaselineAllowAPIServer},
 	}}
 	switch {

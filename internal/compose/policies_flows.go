@@ -143,6 +143,8 @@ func (s *state) surroundings(flows []flow) (around policy.Surroundings, ownDNS, 
 			around.Ingress = append(around.Ingress, f.peers...)
 		case catalog.FlowTunnel:
 			around.Tunnel = append(around.Tunnel, f.ports...)
+		case catalog.FlowMonitoring:
+			// It has ports alone.
 		}
 	}
 	s.otherDNS(&around)

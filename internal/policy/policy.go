@@ -16,9 +16,10 @@ const (
 	Label = "networkstack.io/policies"
 	// EffectLabel is EffectAllow or EffectDeny on each of them. What denies is written last, and removed first.
 	EffectLabel = "networkstack.io/policy-effect"
-	// EffectAllow is on what opens, or belongs to it, and EffectDeny on what cuts.
+	// EffectAllow is on what opens, or belongs to it.
 	EffectAllow = "allow"
-	EffectDeny  = "deny"
+	// EffectDeny is on what cuts.
+	EffectDeny = "deny"
 	// EffectStaged is on what the network plugin only tries, and neither opens nor cuts anything.
 	EffectStaged = "staged"
 )
