@@ -133,7 +133,7 @@ func baselineFindings() []finding {
 			`spec.policies.mode: Unsupported value: "On": supported values: "Off", "Audit", "Enforce" [STACK-UNKNOWN-VALUE]`,
 			`spec.policies.api: Unsupported value: "Weave": supported values: "ClusterNetworkPolicy", "Cilium", "Calico", "NetworkPolicy" [STACK-UNKNOWN-VALUE]`,
 			`spec.policies.namespaces.optOut: Unsupported value: "Maybe": supported values: "Allowed", "Forbidden" [STACK-UNKNOWN-VALUE]`,
-			`spec.policies.baselines[1].type: Unsupported value: "AllowAll": supported values: "AllowAPIServer", "AllowDNS", "AllowFromIngress", "AllowFromMonitoring", "AllowFromNamespaces", "AllowSameNamespace", "AllowToCIDRs", "AllowToNamespaces", "DefaultDenyEgress", "DefaultDenyIngress", "DenyCloudMetadata" [STACK-UNKNOWN-VALUE]`,
+			`spec.policies.baselines[1].type: Unsupported value: "AllowAll": supported values: "AllowAPIServer", "AllowDNS", "AllowFromAnywhere", "AllowFromIngress", "AllowFromMonitoring", "AllowFromNamespaces", "AllowSameNamespace", "AllowToCIDRs", "AllowToNamespaces", "DefaultDenyEgress", "DefaultDenyIngress", "DenyCloudMetadata" [STACK-UNKNOWN-VALUE]`,
 			`spec.policies.baselines[2].ports[0].protocol: Unsupported value: "ICMP": supported values: "TCP", "UDP", "SCTP" [STACK-UNKNOWN-VALUE]`,
 		}},
 		{name: "policies that cut nothing", in: cilium(baselines(dnsOpen)), errors: []string{
@@ -148,12 +148,14 @@ func baselineFindings() []finding {
 		{name: "policies with fields of others", in: cilium(baselines(
 			Baseline{Name: "a", Type: BaselineDefaultDenyIngress, Ports: []PolicyPort{{Port: 80}}, CIDRs: []string{"10.0.0.0/8"}, Namespaces: &metav1.LabelSelector{}},
 			noEgress, dnsOpen, Baseline{Name: "b", Type: BaselineAllowFromNamespaces}, Baseline{Name: "c", Type: BaselineAllowToCIDRs},
+			Baseline{Name: "d", Type: BaselineAllowFromAnywhere},
 		)), errors: []string{
 			"spec.policies.baselines[0].namespaces: Forbidden: namespaces are for AllowFromNamespaces, AllowToNamespaces and AllowFromMonitoring: remove them [POLICIES-FIELD]",
 			"spec.policies.baselines[0].cidrs: Forbidden: cidrs are for AllowToCIDRs: remove them [POLICIES-FIELD]",
 			"spec.policies.baselines[0].ports: Forbidden: the ports of this baseline are derived: remove them [POLICIES-FIELD]",
 			"spec.policies.baselines[3].namespaces: Required value: say which namespaces: an empty selector has all [POLICIES-FIELD]",
 			"spec.policies.baselines[4].cidrs: Required value: AllowToCIDRs needs cidrs: say to which addresses [POLICIES-FIELD]",
+			"spec.policies.baselines[5].ports: Required value: AllowFromAnywhere needs ports: say which ones everybody may reach [POLICIES-FIELD]",
 		}},
 		{name: "policies with addresses and ports that are none", in: cilium(baselines(noEgress, dnsOpen, Baseline{Name: "c", Type: BaselineAllowToCIDRs,
 			CIDRs: []string{"10.0.0.1/8", "here"}, Ports: []PolicyPort{{Port: 80, EndPort: 70}, {}}})), errors: []string{

@@ -15,7 +15,7 @@ import (
 )
 
 // baselineFields says which fields are for a type of baseline.
-var baselineFields = map[networkstackv1alpha1.BaselineType]struct{ namespaces, needsNamespaces, cidrs, ports bool }{
+var baselineFields = map[networkstackv1alpha1.BaselineType]struct{ namespaces, needsNamespaces, cidrs, ports, needsPorts bool }{
 	networkstackv1alpha1.BaselineDefaultDenyIngress:  {},
 	networkstackv1alpha1.BaselineDefaultDenyEgress:   {},
 	networkstackv1alpha1.BaselineAllowDNS:            {},
@@ -27,6 +27,7 @@ var baselineFields = map[networkstackv1alpha1.BaselineType]struct{ namespaces, n
 	networkstackv1alpha1.BaselineAllowFromNamespaces: {namespaces: true, needsNamespaces: true, ports: true},
 	networkstackv1alpha1.BaselineAllowToNamespaces:   {namespaces: true, needsNamespaces: true, ports: true},
 	networkstackv1alpha1.BaselineAllowToCIDRs:        {cidrs: true, ports: true},
+	networkstackv1alpha1.BaselineAllowFromAnywhere:   {ports: true, needsPorts: true},
 }
 
 // validatePolicies refuses what is wrong whatever the cluster is.
@@ -110,8 +111,11 @@ func (s *state) validateBaseline(b *networkstackv1alpha1.Baseline, at *field.Pat
 				fmt.Sprintf("has bits beyond its length: write %s", p.Masked())))
 		}
 	}
-	if len(b.Ports) > 0 && !may.ports {
+	switch {
+	case len(b.Ports) > 0 && !may.ports:
 		refuse("ports", "the ports of this baseline are derived: remove them")
+	case len(b.Ports) == 0 && may.needsPorts:
+		s.refuse(rulePoliciesField, field.Required(at.Child("ports"), "AllowFromAnywhere needs ports: say which ones everybody may reach"))
 	}
 	for i, p := range b.Ports {
 		path := at.Child("ports").Index(i)
@@ -138,7 +142,7 @@ func (s *state) validateNamespaceSelector(path *field.Path, selector *metav1.Lab
 func opens(t networkstackv1alpha1.BaselineType) []policy.Direction {
 	switch t {
 	case networkstackv1alpha1.BaselineAllowFromIngress, networkstackv1alpha1.BaselineAllowFromMonitoring,
-		networkstackv1alpha1.BaselineAllowFromNamespaces:
+		networkstackv1alpha1.BaselineAllowFromNamespaces, networkstackv1alpha1.BaselineAllowFromAnywhere:
 		return []policy.Direction{policy.Ingress}
 	case networkstackv1alpha1.BaselineAllowDNS, networkstackv1alpha1.BaselineAllowAPIServer, networkstackv1alpha1.BaselineAllowToNamespaces,
 		networkstackv1alpha1.BaselineAllowToCIDRs:

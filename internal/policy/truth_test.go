@@ -124,6 +124,15 @@ func everyone(without ...string) open {
 	return out
 }
 
+// everyoneAt are all ends at a port.
+func everyoneAt(port string) open {
+	out := open{}
+	for _, e := range ends {
+		out[e.Name] = port
+	}
+	return out
+}
+
 // beside adds to what is open.
 func (o open) beside(more open) open {
 	out := open{}
@@ -231,6 +240,12 @@ var truths = []struct {
 		baselines: with(denyIn, denyOut, networkstackv1alpha1.Baseline{Type: networkstackv1alpha1.BaselineAllowFromNamespaces,
 			Namespaces: &metav1.LabelSelector{}}),
 		in: ofNode.beside(pods), out: open{}, but: cnp(notPods.beside(pods)),
+	},
+	{
+		name: "AllowFromAnywhere",
+		baselines: with(denyIn, denyOut, networkstackv1alpha1.Baseline{Type: networkstackv1alpha1.BaselineAllowFromAnywhere,
+			Ports: []networkstackv1alpha1.PolicyPort{{Port: 443}}}),
+		in: everyoneAt("TCP/443").beside(ofNode), out: open{}, but: cnp(everyoneAt("TCP/443").beside(notPods)),
 	},
 	{
 		name: "AllowToNamespaces",
@@ -385,7 +400,7 @@ func TestTruth(t *testing.T) {
 			types[b.Type] = true
 		}
 	}
-	if len(types) != 11 {
+	if len(types) != 12 {
 		t.Errorf("%d types of baselines", len(types))
 	}
 }
