@@ -81,6 +81,10 @@ api-docs: ## Generate docs/api.md, the reference of every field.
 refusals: ## Generate docs/refusals.md, the rules by which a NetworkStack is refused or warned of.
 	@page=$$(go run ./hack/refusals) && printf '%s\n' "$$page" > docs/refusals.md
 
+.PHONY: chart
+chart: ## Generate what the operator's Helm chart, charts/networkstack, takes from config/ as it is.
+	go run ./hack/operatorchart
+
 .PHONY: fmt
 fmt: ## Format the code and order its imports.
 	$(GOLANGCI_LINT) fmt ./...
@@ -100,7 +104,7 @@ vuln: ## Look for known vulnerabilities in what the code calls (asks vuln.go.dev
 ##@ Test
 
 .PHONY: test
-test: verify check-fmt lint control-plane go-test ## Everything that must hold before a change goes in.
+test: verify bundle-validate check-fmt lint control-plane go-test ## Everything that must hold before a change goes in.
 
 .PHONY: verify
 verify: ## Fail when a generated file is not what its source generates.
@@ -114,6 +118,7 @@ verify: ## Fail when a generated file is not what its source generates.
 	same docs/api.md "$$tmp/api.md" api-docs; \
 	go run ./hack/refusals >"$$tmp/refusals.md"; same docs/refusals.md "$$tmp/refusals.md" refusals
 	go run ./hack/bundle -check
+	go run ./hack/operatorchart -check
 	@echo "generated files are up to date"
 
 .PHONY: check-fmt
@@ -181,6 +186,10 @@ overlay:
 .PHONY: bundle
 bundle: ## Generate the bundle for the Operator Lifecycle Manager and validate it.
 	go run ./hack/bundle -version $(VERSION) -image $(IMG)
+	@$(MAKE) --no-print-directory bundle-validate
+
+.PHONY: bundle-validate
+bundle-validate: ## Validate the bundle with the Operator Framework's own validators.
 	@# The validator reports errors and still exits with 0.
 	@report=$$($(call tool,operator-verify) manifests --operatorhub_validate --object_validate ./bundle 2>&1); \
 	[[ -z $$report ]] || printf '%s\n' "$$report"; \

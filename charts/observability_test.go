@@ -53,14 +53,21 @@ dashboardAnnotations: {folder: network}
 		if s.Spec.ClusterIP != corev1.ClusterIPNone || len(s.Spec.Selector) != 1 {
 			t.Errorf("%+v", s.Spec)
 		}
+		if p := s.Spec.Ports[0]; p.TargetPort.IntValue() != int(p.Port) {
+			t.Errorf("%s: port %d is %s of the pods, where none may have that name", s.Name, p.Port, p.TargetPort.String())
+		}
 		m := monitors[i]["metadata"].(map[string]any)
 		spec := monitors[i]["spec"].(map[string]any)
-		for k, v := range spec["selector"].(map[string]any)["matchLabels"].(map[string]any) {
+		selector := spec["selector"].(map[string]any)["matchLabels"].(map[string]any)
+		if len(selector) != len(s.Labels) {
+			t.Errorf("%s: Services with some of its labels alone are monitored, too: %v", s.Name, selector)
+		}
+		for k, v := range selector {
 			if s.Labels[k] != v {
 				t.Errorf("%s: the Service has no label %s=%v", s.Name, k, v)
 			}
 		}
-		if m["namespace"] != s.Namespace || m["labels"].(map[string]any)["release"] != "prometheus" || s.Labels[spec["jobLabel"].(string)] == "" {
+		if m["namespace"] != s.Namespace || m["labels"].(map[string]any)["release"] != "prometheus" || s.Labels[spec["jobLabel"].(string)]+"-metrics" != s.Name {
 			t.Errorf("%v", monitors[i])
 		}
 	}
@@ -70,10 +77,12 @@ dashboardAnnotations: {folder: network}
 		t.Error(diff)
 	}
 	dashboard := find[*corev1.ConfigMap](t, objects)
-	if dashboard.Labels["grafana_dashboard"] != "1" || dashboard.Annotations["folder"] != "network" || dashboard.Data["networkstack-cilium.json"] != `{"title":"a \"b\""}` {
+	if dashboard.Namespace != "monitoring" || dashboard.Labels["grafana_dashboard"] != "1" || dashboard.Annotations["folder"] != "network" || dashboard.Data["networkstack-cilium.json"] != `{"title":"a \"b\""}` {
 		t.Errorf("%+v", dashboard)
 	}
 	refuses(t, "observability", `{monitors: [{name: a, namespace: b, selector: {}, port: 1}]}`, "selector")
 	refuses(t, "observability", `{monitors: [{name: a, namespace: b, selector: {c: d}, port: 0}]}`, "port")
+	refuses(t, "observability", `{monitors: [{name: a, namespace: b, selector: {c: d}, port: 1, authority: {name: e, key: f}}]}`, "serverName")
+	refuses(t, "observability", `{monitors: [{name: a, namespace: b, selector: {c: d}, port: 1, credentials: {name: e}}]}`, "key")
 	refuses(t, "observability", `{colour: red}`, "colour")
 }

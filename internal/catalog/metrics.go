@@ -21,6 +21,8 @@ type Metrics struct {
 	PortValue string `yaml:"portValue,omitempty"`
 	// Path on the server; empty means /metrics.
 	Path string `yaml:"path,omitempty"`
+	// Params are parameters of the query.
+	Params map[string]string `yaml:"params,omitempty"`
 	// Scheme is https where the pods serve nothing else, with a certificate of their own; empty means http.
 	Scheme string `yaml:"scheme,omitempty"`
 	// Token says that the pods ask the API server who reads them: Prometheus shows the token of its ServiceAccount.
@@ -33,6 +35,8 @@ type Metrics struct {
 	Switch string `yaml:"switch,omitempty"`
 	Served bool   `yaml:"served,omitempty"`
 	Manual bool   `yaml:"manual,omitempty"`
+	// With are paths of further chart values without which the switch does nothing.
+	With []string `yaml:"with,omitempty"`
 	// Own are the paths of chart values with which the chart makes a monitor of these pods itself.
 	Own []string `yaml:"own,omitempty"`
 	// Panels of the component's dashboard, beside those that every component has.

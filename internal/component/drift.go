@@ -187,13 +187,14 @@ func (r *Reconciler) report(rec *record, c *networkstackv1alpha1.NetworkComponen
 		rec.drift.Recent = slices.Insert(rec.drift.Recent, 0, drift.Record(f, response, now))
 		rec.drift.Recent = rec.drift.Recent[:min(len(rec.drift.Recent), recentDrifts)]
 		drift.Count(c.Name, f, response)
-		r.event(c, response.EventType(), response.Reason(), "Drift", "%s", drift.Describe(f, response))
+		r.eventAbout(c, objectOf(f.Object), response.EventType(), response.Reason(), "Drift", "%s", drift.Describe(f, response))
 		if out.observed {
 			continue
 		}
 		for _, given := range rec.contests.Corrected(f, now) {
 			drift.Count(c.Name, f, drift.Contested)
-			r.event(c, drift.Contested.EventType(), drift.Contested.Reason(), "Drift", "%s", drift.DescribeContest(given))
+			r.eventAbout(c, objectOf(f.Object), drift.Contested.EventType(), drift.Contested.Reason(), "Drift", "%s",
+				drift.DescribeContest(given))
 		}
 	}
 	if out.only != nil {

@@ -97,7 +97,7 @@ func (r *Reconciler) apply(ctx context.Context, c *networkstackv1alpha1.NetworkC
 	spec.Rules = check.rules
 	spec.Waiting = slot.waiting
 	spec.Announce = func(p release.Replacement) {
-		r.event(c, "Normal", networkstackv1alpha1.ReasonReplacing, "Replace", "replacing %s", p)
+		r.eventAbout(c, objectOf(p.Object), "Normal", networkstackv1alpha1.ReasonReplacing, "Replace", "replacing %s", p)
 	}
 	loaded, err := r.Charts.Load(ctx, r.chartRequest(&c.Spec))
 	if err != nil {
@@ -300,7 +300,7 @@ func (r *Reconciler) collect(ctx context.Context, rec *record, c *networkstackv1
 	rec.job = nil
 	out := j.outcome
 	for _, p := range out.replaced {
-		r.event(c, "Normal", networkstackv1alpha1.ReasonReplaced, "Replace", "replaced %s", p)
+		r.eventAbout(c, objectOf(p.Object), "Normal", networkstackv1alpha1.ReasonReplaced, "Replace", "replaced %s", p)
 	}
 	r.collectSecrets(ctx, rec, c, j)
 	if j.kind == jobSecrets {

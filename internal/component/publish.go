@@ -7,11 +7,14 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/status"
 )
 
@@ -201,13 +204,31 @@ func failureText(rec *record) string {
 
 // event records what happened; a message longer than the API allows is cut.
 func (r *Reconciler) event(c *networkstackv1alpha1.NetworkComponent, kind, reason, action, format string, args ...any) {
+	r.eventAbout(c, nil, kind, reason, action, format, args...)
+}
+
+// eventAbout is event, where there may be several at once: each names what else it is about. Those that name nothing would be told
+// as one, with the text of the first, and how many there were would be written minutes later.
+func (r *Reconciler) eventAbout(c *networkstackv1alpha1.NetworkComponent, related runtime.Object,
+	kind, reason, action, format string, args ...any,
+) {
 	const limit = 1000
 	text := fmt.Sprintf(format, args...)
 	if len(text) > limit {
 		text = text[:limit-3] + "..."
 	}
-	r.Recorder.Eventf(c, nil, kind, reason, action, "%s", text)
+	r.Recorder.Eventf(c, related, kind, reason, action, "%s", text)
 	ctrl.Log.WithName("component").Info(text, "component", c.Name, "reason", reason)
+}
+
+// secretOf and objectOf are what an event is about.
+func secretOf(c *networkstackv1alpha1.NetworkComponent, name string) *corev1.ObjectReference {
+	return &corev1.ObjectReference{APIVersion: "v1", Kind: "Secret", Namespace: c.Spec.Namespace, Name: name}
+}
+
+func objectOf(o release.Object) *corev1.ObjectReference {
+	version, kind := o.GVK.ToAPIVersionAndKind()
+	return &corev1.ObjectReference{APIVersion: version, Kind: kind, Namespace: o.Namespace, Name: o.Name}
 }
 
 func ctrlLog(ctx context.Context) logr.Logger { return ctrl.LoggerFrom(ctx) }

@@ -218,7 +218,8 @@ func (r *Reconciler) tellOfSecrets(c *networkstackv1alpha1.NetworkComponent, out
 			if change.Action == certificates.Create {
 				reason = networkstackv1alpha1.ReasonCertificateCreated
 			}
-			r.event(c, "Normal", reason, "Certificates", "Secret %s: %s: %s", change.Secret, change.Action, change.Reason)
+			r.eventAbout(c, secretOf(c, change.Secret), "Normal", reason, "Certificates",
+				"Secret %s: %s: %s", change.Secret, change.Action, change.Reason)
 		}
 	}
 	if out.keys == nil {
@@ -231,7 +232,8 @@ func (r *Reconciler) tellOfSecrets(c *networkstackv1alpha1.NetworkComponent, out
 			reason = networkstackv1alpha1.ReasonSecretRotated
 		}
 		anew = anew || change.Action != keys.Mark
-		r.event(c, "Normal", reason, "Secrets", "Secret %s: %s: %s", change.Secret, change.Action, change.Reason)
+		r.eventAbout(c, secretOf(c, change.Secret), "Normal", reason, "Secrets",
+			"Secret %s: %s: %s", change.Secret, change.Action, change.Reason)
 	}
 	followed := func(g networkstackv1alpha1.GeneratedSecret) bool { return g.RevisionValue != "" }
 	return anew && slices.ContainsFunc(c.Spec.GeneratedSecrets, followed)

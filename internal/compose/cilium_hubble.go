@@ -3,7 +3,6 @@ package compose
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -95,7 +94,7 @@ func (s *state) ciliumHubble(b *valuesBuilder) {
 		SecretName: hubbleAuthority, CommonName: "Hubble CA", Validity: metav1.Duration{Duration: max(authorityValidity, 2*validity)},
 	}}
 	b.inline(hubbleValues...)
-	for _, c := range hubbleCertificates(strings.ReplaceAll(cluster, ".", "-")) {
+	for _, c := range hubbleCertificates(cluster) {
 		needed := true
 		for _, key := range c.needs {
 			needed = needed && on(key)

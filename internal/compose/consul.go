@@ -261,6 +261,7 @@ func (s *state) consulValues() *valuesBuilder {
 	s.consulServerValues(b)
 	s.consulSecrets(b)
 	s.consulInjection(b)
+	s.consulMetricsValues(b)
 	by := specPath.Child("gatewayAPI").String()
 	b.control("connectInject.apiGateway.manageExternalCRDs", by, false, "the Gateway API's definitions are not Consul's")
 	b.control("connectInject.apiGateway.manageNonStandardCRDs", by, false, "the Gateway API's definitions are not Consul's")

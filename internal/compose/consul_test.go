@@ -50,7 +50,8 @@ func TestConsulValues(t *testing.T) {
 		{"a datacenter", "consul", flannel(consul(func(m *MeshSpec) { m.Identity = &MeshIdentity{ClusterName: "east"} })), map[string]any{"global.datacenter": "east"}},
 		{"both families", "consul", cilium(dual, consul()), map[string]any{"global.dualStack.enabled": true}},
 		{"routes of the experimental channel", "consul", flannel(consul(), gateway(GatewayAPIExperimental, "1.5.1")), map[string]any{"global.crds.enableTcpRoute": true}},
-		{"monitors", "consul", flannel(consul(), monitored), map[string]any{"global.metrics.enabled": true}},
+		{"monitors", "consul", flannel(consul(withoutACLs), monitored), map[string]any{"global.metrics.enabled": true, "global.metrics.enableAgentMetrics": true}},
+		{"monitors, which nobody could read", "consul", flannel(consul(), monitored), map[string]any{"global.metrics": nil}},
 		{"the plugin on k3s", "consul", flannel(consul(meshPlugin), distribution(facts.DistributionK3s)), map[string]any{
 			"connectInject.cni.enabled": true, "connectInject.cni.multus": nil,
 			"connectInject.cni.cniNetDir": "/var/lib/rancher/k3s/agent/etc/cni/net.d", "connectInject.cni.cniBinDir": "/var/lib/rancher/k3s/data/cni",
@@ -181,7 +182,6 @@ func TestConsulRenders(t *testing.T) {
 			{"DaemonSet consul-cni", "spec.template.spec.containers", "-multus=false"},
 			{"Deployment consul-connect-injector", "spec.template.spec.containers", "-default-inject=true"},
 			{"Deployment consul-connect-injector", "spec.template.spec.containers", "-enable-cni=true"},
-			{"Deployment consul-connect-injector", "spec.template.spec.containers", "-default-enable-metrics=true"},
 			{"MutatingWebhookConfiguration consul-connect-injector", "webhooks", `"matchLabels":{"consul.hashicorp.com/connect-inject":"true"}`},
 			{"Job consul-server-acl-init", "spec", "-bootstrap-token-secret-name=consul-bootstrap-acl-token"},
 		} {

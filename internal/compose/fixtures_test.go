@@ -136,7 +136,7 @@ func testCatalog() catalog.Catalog {
 			Type: "Consul", Repository: "https://charts.example.com/consul", Chart: "consul", ReleaseName: "consul", Namespace: "consul",
 			Versions: []catalog.Version{{Version: "2.0.3", Digest: digest("c203")}, {Version: "2.0.2", Digest: digest("c202")}},
 			Upgrades: []catalog.Upgrade{{MinorsUp: ptr(1), MinorsDown: ptr(0)}},
-			Metrics:  []catalog.Metrics{{Name: "injector", Selector: map[string]string{"app": "consul"}, Port: 9444, Switch: "global.metrics.enabled"}},
+			Metrics:  catalog.Default()[TypeConsul].Metrics,
 		},
 		"ConsulResources": {
 			Type: "ConsulResources", Chart: "consul-resources", ReleaseName: "consul-resources", Namespace: "consul",

@@ -122,15 +122,29 @@ func TestHubbleCertificate(t *testing.T) {
 	if diff := cmp.Diff(want, rel.Spec.Certificates); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	for name, wrong := range map[string]object{
-		"certValidityDuration": {"tls": object{"auto": object{"certValidityDuration": "long"}}},
-		"from 1 to 3650":       {"tls": object{"auto": object{"certValidityDuration": 0}}},
-		"is no IP address":     {"tls": object{"server": object{"extraIpAddresses": []any{"x"}}}},
+	for _, tc := range []struct {
+		said  string
+		wrong object
+	}{
+		{"certValidityDuration", object{"tls": object{"auto": object{"certValidityDuration": "long"}}}},
+		{"from 1 to 3650", object{"tls": object{"auto": object{"certValidityDuration": 0}}}},
+		{"from 1 to 3650", object{"tls": object{"auto": object{"certValidityDuration": 3651}}}},
+		{"is no IP address", object{"tls": object{"server": object{"extraIpAddresses": []any{"x"}}}}},
 	} {
-		errs := Compose(cilium(values(object{"hubble": MergeValues(object{"enabled": true}, wrong)}))).Errors
-		if len(errs) != 1 || !strings.Contains(errs[0].Message, name) {
-			t.Errorf("%v: %v", wrong, errs)
+		errs := Compose(cilium(values(object{"hubble": MergeValues(object{"enabled": true}, tc.wrong)}))).Errors
+		if len(errs) != 1 || !strings.Contains(errs[0].Message, tc.said) {
+			t.Errorf("%v: %v", tc.wrong, errs)
 		}
+	}
+}
+
+// TestHubbleLongCertificate wants an authority that outlives what it signs.
+func TestHubbleLongCertificate(t *testing.T) {
+	rel, _ := releaseNamed(t, accepted(t, cilium(values(object{"hubble": object{"enabled": true, "tls": object{
+		"auto": object{"certValidityDuration": 3650}}}}))), "cilium")
+	authority, server := rel.Spec.Certificates[0], rel.Spec.Certificates[1]
+	if authority.Validity.Duration != 2*3650*24*time.Hour || server.Validity.Duration != 3650*24*time.Hour {
+		t.Errorf("valid for %v, and the authority for %v", server.Validity, authority.Validity)
 	}
 }
 

@@ -190,7 +190,7 @@ func (s *state) ingressReleases(network []string) []Release {
 		i := &s.ingress[n]
 		if !i.installed() {
 			if resources, wanted := s.ingressResources(i, s.ingressNamespace(i)); wanted && i.takes(ingressCertificate) {
-				resources.Needs = slices.Clone(network)
+				resources.Needs = append(slices.Clone(network), s.certificateNeeds(i)...)
 				out = append(out, resources)
 			}
 			continue
@@ -206,7 +206,7 @@ func (s *state) ingressReleases(network []string) []Release {
 			r.Needs = append(r.Needs, s.istiodComponents()...)
 		}
 		if resources, wanted := s.ingressResources(i, r.Spec.Namespace); wanted {
-			resources.Needs = slices.Clone(r.Needs)
+			resources.Needs = append(slices.Clone(r.Needs), s.certificateNeeds(i)...)
 			r.Needs = append(r.Needs, resources.Name)
 			out = append(out, resources)
 		}
@@ -259,7 +259,7 @@ func (s *state) ingressValues(i *ingress) *valuesBuilder {
 	default:
 		// A part of something else.
 	}
-	if s.traces(i.Type) {
+	if s.traces(i) {
 		b.tracing(s.tracing)
 	}
 	return b.valuesBuilder
@@ -311,6 +311,42 @@ func (s *state) ingressResources(i *ingress, namespace string) (Release, bool) {
 	r := s.releaseOf(s.ingressEntry(TypeIngressResources, i.path, name), name, TypeIngressResources,
 		stageIngressResources, path, i.sharedSettings(namespace), b)
 	return r, true
+}
+
+// certManagerChart is the chart that defines Certificates, and answers the webhooks that they go through.
+const certManagerChart = "cert-manager"
+
+// certManagerAddon is the add-on of the stack that installs cert-manager; nil when there is none.
+func (s *state) certManagerAddon() *networkstackv1alpha1.AddonSpec {
+	i := slices.IndexFunc(s.spec.Addons, func(a networkstackv1alpha1.AddonSpec) bool {
+		return a.Chart != nil && cmp.Or(a.Chart.Name, a.Name) == certManagerChart
+	})
+	if i < 0 {
+		return nil
+	}
+	return &s.spec.Addons[i]
+}
+
+// certificateNeeds is the add-on that has to be there before a controller's Certificate is made. One that itself waits for
+// controllers cannot be waited for: then the Certificate is tried again until its kind is there.
+func (s *state) certificateNeeds(i *ingress) []string {
+	a := s.certManagerAddon()
+	if a == nil || i.DefaultCertificate == nil || i.DefaultCertificate.Issuer == nil || s.addonFollowsIngress(a, nil) {
+		return nil
+	}
+	return []string{addonPrefix + a.Name}
+}
+
+// addonFollowsIngress says whether an add-on comes after a part of ingress, or after what waits for that: itself, or by an add-on
+// that it comes after.
+func (s *state) addonFollowsIngress(a *networkstackv1alpha1.AddonSpec, behind []string) bool {
+	behind = append(behind, a.Name)
+	return slices.ContainsFunc(a.After, func(name string) bool {
+		if before := s.addon(name); before != nil {
+			return !slices.Contains(behind, name) && s.addonFollowsIngress(before, behind)
+		}
+		return strings.HasPrefix(name, ingressPrefix) || name == nameObservability
+	})
 }
 
 // certificateSecret is the Secret with the default certificate; empty when there is none.

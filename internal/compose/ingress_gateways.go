@@ -109,7 +109,7 @@ func (s *state) envoyProxy(i *ingress) map[string]any {
 			"format": format, "sinks": []any{map[string]any{"type": "File", "file": map[string]any{"path": "/dev/stdout"}}},
 		}}}}
 	}
-	if s.traces(i.Type) {
+	if s.traces(i) {
 		telemetry, _ := out["telemetry"].(map[string]any)
 		out["telemetry"] = MergeValues(telemetry, map[string]any{"tracing": s.tracing.envoyTracing()})
 	}

@@ -75,6 +75,7 @@ func (s *state) validateObservability() {
 		s.warn(ruleMonitorsAbsent, path, "nothing is monitored until the cluster has the kind ServiceMonitor (monitoring.coreos.com): "+
 			"install Prometheus' operator, for example as an add-on")
 	}
+	s.validateConsulMetrics()
 	labels := observabilityPath.Child("monitorLabels")
 	s.validateLabels(labels, o.MonitorLabels)
 	if len(o.MonitorLabels) > 0 && o.Monitors == networkstackv1alpha1.MonitorsDisabled {
@@ -89,11 +90,13 @@ func (s *state) turnMetricsOn(entry catalog.Entry, b *valuesBuilder) {
 	}
 	for i := range entry.Metrics {
 		m := &entry.Metrics[i]
-		if m.Switch == "" || m.Served || m.Manual {
+		if m.Switch == "" || m.Served || m.Manual || s.withoutToken(entry.Type, m) {
 			continue
 		}
-		if _, set := lookup(b.values, m.Switch); !set {
-			b.set(m.Switch, true, "observability.monitors is %s", networkstackv1alpha1.Enabled)
+		for _, path := range append([]string{m.Switch}, m.With...) {
+			if _, set := lookup(b.values, path); !set {
+				b.set(path, true, "observability.monitors is %s", networkstackv1alpha1.Enabled)
+			}
 		}
 	}
 }
@@ -149,7 +152,18 @@ type target struct {
 	catalog.Metrics
 	job, namespace string
 	port           int64
+	// authority is the Secret with what the servers' certificates are signed by, for serverName; where it is nil, whoever answers
+	// with https is believed.
+	authority  *secretKey
+	serverName string
+	// credentials are the Secret with a token that is shown.
+	credentials *secretKey
 }
+
+// secretKey is a part of a Secret in the namespace of what is monitored.
+type secretKey struct{ name, key string }
+
+func (k *secretKey) value() map[string]any { return map[string]any{"name": k.name, "key": k.key} }
 
 // targets are the parts of a release that serve metrics and that nothing else monitors.
 func (s *state) targets(r *Release) []target {
@@ -164,7 +178,7 @@ func (s *state) targets(r *Release) []target {
 	values := MergeValues(derived, user)
 	var out []target
 	for _, m := range s.catalog[r.Spec.Type].Metrics {
-		if !m.Holds(r.Spec.Chart.Version) || !served(&m, values) || monitorsItself(&m, values) {
+		if !m.Holds(r.Spec.Chart.Version) || !served(&m, values) || monitorsItself(&m, values) || s.withoutToken(r.Spec.Type, &m) {
 			continue
 		}
 		t := target{Metrics: m, job: r.Name, namespace: cmp.Or(m.Namespace, r.Spec.Namespace), port: int64(m.Port)}
@@ -183,6 +197,9 @@ func (s *state) targets(r *Release) []target {
 			}
 			t.port = port
 		}
+		if r.Spec.Type == TypeConsul && m.Name == consulServerPart {
+			s.consulTarget(&t)
+		}
 		t.Selector = maps.Clone(m.Selector)
 		for k, v := range t.Selector {
 			t.Selector[k] = strings.ReplaceAll(v, "$release", r.Spec.ReleaseName)
@@ -194,6 +211,9 @@ func (s *state) targets(r *Release) []target {
 
 // served says whether the values have metrics served where somebody else than the node itself can read them.
 func served(m *catalog.Metrics, values map[string]any) bool {
+	if slices.ContainsFunc(m.With, func(path string) bool { v, _ := lookup(values, path); return v != true }) {
+		return false
+	}
 	if m.Switch == "" {
 		return true
 	}
@@ -297,6 +317,15 @@ func (t target) monitor() map[string]any {
 	}
 	if t.Token {
 		out["token"] = true
+	}
+	if len(t.Params) > 0 {
+		out["params"] = plain(t.Params)
+	}
+	if t.authority != nil {
+		out["authority"], out["serverName"] = t.authority.value(), t.serverName
+	}
+	if t.credentials != nil {
+		out["credentials"] = t.credentials.value()
 	}
 	return out
 }

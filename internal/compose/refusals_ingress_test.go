@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -217,6 +218,7 @@ func ingressFindings() []finding {
 		{name: "ingress: no cert-manager", in: traefik(issued), warnings: []string{
 			at + "defaultCertificate.issuer: the cluster has no cert-manager: the certificate, and the controller, wait for it; install it [INGRESS-ISSUER-WAITS]",
 		}},
+		{name: "ingress: cert-manager as an add-on", in: flannel(ingresses(ingressOf(IngressTraefik, issued)), addons(after("cert-manager")))},
 		{name: "ingress: nobody is trusted", in: traefik(clients(ClientsByProxyProtocol)), errors: []string{
 			at + "clientAddresses.trustedCIDRs: Required value: list the networks of the load balancers or proxies: anybody else could claim any address [INGRESS-TRUSTED]",
 		}},
@@ -356,5 +358,43 @@ func TestIngressReleases(t *testing.T) {
 		if rel, _ := releaseNamed(t, accepted(t, in), name); !rel.Spec.Suspend {
 			t.Errorf("%s goes on", name)
 		}
+	}
+}
+
+// TestIngressCertificateNeeds wants a Certificate to wait for the add-on that defines its kind, and never for one that waits for it.
+func TestIngressCertificateNeeds(t *testing.T) {
+	const addon = "addon-certificates"
+	manager := func(others ...string) AddonSpec {
+		a := after("certificates", others...)
+		a.Chart = &ChartReference{Repository: "https://charts.example.com", Name: "cert-manager"}
+		return a
+	}
+	other := func(name string) func(*Input) {
+		return addons(after("trust"), after("own", name), manager("trust", "own"))
+	}
+	for _, tc := range []struct {
+		name    string
+		in      Input
+		release string
+		want    bool
+	}{
+		{"an add-on", flannel(ingresses(ingressOf(IngressTraefik, issued)), addons(manager())), "ingress-a-resources", true},
+		{"the controller itself", flannel(ingresses(ingressOf(IngressTraefik, issued)), addons(manager())), "ingress-a", false},
+		{"another add-on", flannel(ingresses(ingressOf(IngressTraefik, issued)), addons(after("certificates"))), "ingress-a-resources", false},
+		{"Cilium's, which is no component", cilium(mode(KubeProxyReplaced), ingresses(ingressOf(IngressCilium, issued)), addons(manager())), "ingress-a-resources", true},
+		{"a GatewayClass without a certificate", flannel(gateway(GatewayAPIStandard, "1.6.1"), ingresses(ingressOf(IngressEnvoyGateway)), addons(manager())),
+			"ingress-a-resources", false},
+		{"an add-on after the network", flannel(ingresses(ingressOf(IngressTraefik, issued)), other("flannel")), "ingress-a-resources", true},
+		{"an add-on after one after the controller", flannel(ingresses(ingressOf(IngressTraefik, issued)), other("ingress-a")), "ingress-a-resources", false},
+		{"an add-on after the controller", flannel(ingresses(ingressOf(IngressTraefik, issued)), addons(manager("ingress-a"))), "ingress-a-resources", false},
+		{"an add-on after what monitors the controller", flannel(observed(ObservabilitySpec{}), prometheus, ingresses(ingressOf(IngressTraefik, issued)),
+			addons(manager("observability"))), "ingress-a-resources", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			rel, _ := releaseNamed(t, accepted(t, tc.in), tc.release)
+			if slices.Contains(rel.Needs, addon) != tc.want {
+				t.Errorf("needs %v", rel.Needs)
+			}
+		})
 	}
 }

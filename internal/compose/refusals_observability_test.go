@@ -22,6 +22,10 @@ func observed(o ObservabilitySpec) func(*Input) {
 const monitorsAbsent = "spec.observability.monitors: nothing is monitored until the cluster has the kind ServiceMonitor (monitoring.coreos.com): " +
 	"install Prometheus' operator, for example as an add-on [MONITORS-ABSENT]"
 
+const consulUnmonitored = "spec.mesh.consul.acls: Consul's servers are not monitored: with acls Enabled who reads /v1/agent/metrics shows a token with " +
+	"agent:read, and the one token that the operator makes may do everything. Set mesh.values.global.metrics.datadog.enabled to true: " +
+	"the chart makes such a token then, for Datadog, and Prometheus shows it [MONITORS-CONSUL-TOKEN]"
+
 func observabilityFindings() []finding {
 	return []finding{
 		{name: "observability", in: cilium(observed(ObservabilitySpec{}), prometheus)},
@@ -36,6 +40,14 @@ func observabilityFindings() []finding {
 			`spec.observability.monitors: Unsupported value: "On": supported values: "Auto", "Enabled", "Disabled" [STACK-UNKNOWN-VALUE]`,
 			`spec.observability.dashboards: Unsupported value: "Off": supported values: "Auto", "Enabled", "Disabled" [STACK-UNKNOWN-VALUE]`,
 		}},
+		{name: "monitors of Consul's servers", in: flannel(consul(withoutACLs), observed(ObservabilitySpec{}), prometheus)},
+		{name: "monitors of Consul's servers behind a token", in: flannel(consul(), observed(ObservabilitySpec{}), prometheus), warnings: []string{consulUnmonitored}},
+		{name: "monitors of Consul's servers, whose token is not made", in: flannel(consul(datadog(object{"enabled": true, "dogstatsd": object{"enabled": true}})),
+			observed(ObservabilitySpec{}), prometheus), warnings: []string{consulUnmonitored}},
+		{name: "monitors of Consul's servers by a token", in: flannel(consul(datadog(object{"enabled": true})), observed(ObservabilitySpec{}), prometheus)},
+		{name: "monitors of Consul's servers that serve none", in: flannel(consul(meshValues(object{"global": object{"metrics": object{"enableAgentMetrics": false}}})),
+			observed(ObservabilitySpec{}), prometheus)},
+		{name: "no monitors of Consul's servers", in: flannel(consul(), observed(ObservabilitySpec{Monitors: MonitorsDisabled, Dashboards: MonitorsEnabled}))},
 		{name: "labels of monitors, and of none", in: cilium(observed(ObservabilitySpec{Monitors: MonitorsEnabled, MonitorLabels: map[string]string{"release": "monitoring"}}), prometheus)},
 		{name: "no labels of monitors that there are not", in: cilium(observed(ObservabilitySpec{Monitors: MonitorsDisabled, Dashboards: MonitorsEnabled}))},
 		{name: "values of monitors", in: cilium(observed(ObservabilitySpec{Dashboards: MonitorsEnabled, ComponentSettings: ComponentSettings{Values: rawValues(object{
@@ -44,6 +56,7 @@ func observabilityFindings() []finding {
 			"spec.observability.values: Forbidden: values.monitorLabels is controlled by spec.observability.monitorLabels; remove it [VALUES-CONTROLLED]",
 			"spec.observability.values: Forbidden: values.monitors is controlled by spec.observability.monitors; remove it [VALUES-CONTROLLED]",
 		}},
+		{name: "labels of monitors that may come", in: cilium(observed(ObservabilitySpec{MonitorLabels: map[string]string{"release": "monitoring"}})), warnings: []string{monitorsAbsent}},
 		{name: "labels of monitors that there are not", in: cilium(observed(ObservabilitySpec{
 			Monitors: MonitorsDisabled, Dashboards: MonitorsEnabled, MonitorLabels: map[string]string{"release": "monitoring"}})), warnings: []string{
 			"spec.observability.monitorLabels: has no effect, for no ServiceMonitors are made: remove it [METRICS-LABELS-UNUSED]",
@@ -111,6 +124,7 @@ func TestObservability(t *testing.T) {
 		{"CoreDNS that serves itself alone", dns(DNSSpec{}, flannel(found("prometheus"))), nil, nil},
 		{"CoreDNS that serves the loopback address alone", dns(DNSSpec{}, flannel(found("prometheus localhost:9153"))), nil, nil},
 		{"CoreDNS that an add-on monitors", dns(DNSSpec{}, flannel(stack(object{}))), nil, nil},
+		{"CoreDNS beside an add-on of another chart", dns(DNSSpec{}, flannel(addons(after("monitoring")))), []string{coredns}, []string{"coredns"}},
 		{"CoreDNS that an add-on leaves", dns(DNSSpec{}, flannel(stack(object{"coreDns": object{"enabled": false}}))), []string{coredns}, []string{"coredns"}},
 		{"CoreDNS that an add-on leaves with the rest", dns(DNSSpec{}, flannel(stack(object{"kubernetesServiceMonitors": object{"enabled": false}}))), []string{coredns}, []string{"coredns"}},
 		{"kube-proxy that an add-on monitors", flannel(proxyMetrics("0.0.0.0:10249"), stack(object{"coreDns": object{"enabled": false}})), nil, nil},
@@ -136,6 +150,9 @@ func TestObservability(t *testing.T) {
 		{"Cilium, as its chart is", cilium(), []string{"cilium-agent@kube-system:9962", "cilium-operator@kube-system:9963", "cilium-envoy@kube-system:9964"}, []string{"cilium"}},
 		{"Cilium, with values", cilium(spec(monitorsOf("dns"))), []string{
 			"cilium-agent@kube-system:9000", "cilium-operator@kube-system:9963", "cilium-envoy@kube-system:9964", "cilium-hubble@kube-system:9965"}, []string{"cilium"}},
+		{"Cilium, with none of Hubble's metrics", cilium(spec(func(s *NetworkStackSpec) {
+			s.CNI.Values = rawValues(object{"hubble": object{"metrics": object{"enabled": []any{}}}})
+		})), []string{"cilium-agent@kube-system:9962", "cilium-operator@kube-system:9963", "cilium-envoy@kube-system:9964"}, []string{"cilium"}},
 		{"Cilium, with monitors of its chart", cilium(metrics(MetricsSpec{})), nil, nil},
 		{"Cilium, without metrics", cilium(metrics(MetricsSpec{Endpoints: Disabled})), nil, nil},
 		{"Calico", calico(), []string{"calico-felix@calico-system:9091", "calico-typha@calico-system:9093"}, []string{"calico"}},

@@ -170,7 +170,7 @@ var (
 	})
 	ruleIngressIssuerWaits = warns(AreaIngress, Rule{
 		ID:     "INGRESS-ISSUER-WAITS",
-		When:   "A default certificate is to come from an issuer, and the cluster has no cert-manager.",
+		When:   "A default certificate is to come from an issuer, and neither the cluster nor the add-ons have cert-manager.",
 		Remedy: "Install cert-manager, for example as an add-on.",
 		Source: "The component with the Certificate stays Pending, and the controller waits for it.",
 	})

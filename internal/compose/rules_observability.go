@@ -20,4 +20,10 @@ var (
 		Remedy: "Remove observability, or turn metrics on where the components have them.",
 		Source: "The operator's catalogue says which components serve metrics, and by which chart value.",
 	})
+	ruleMonitorsToken = warns(AreaObservability, Rule{
+		ID:     "MONITORS-CONSUL-TOKEN",
+		When:   "Monitors with Consul, whose ACLs are on and whose chart makes no token for metrics.",
+		Remedy: "Set mesh.values.global.metrics.datadog.enabled to true: the chart's Job makes one that may only read.",
+		Source: "Consul, agent HTTP API: /agent/metrics needs agent:read. Consul on Kubernetes makes a token with it for Datadog alone.",
+	})
 )

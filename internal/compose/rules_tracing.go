@@ -26,7 +26,7 @@ var (
 		ID:     "TRACING-INGRESS",
 		When:   "tracing, and an ingress controller that is told nothing of it.",
 		Remedy: "None is needed: its requests have no spans of its own.",
-		Source: "HAProxy's controllers send no spans; those of F5 have no rate, Cilium and Google none for Ingresses.",
+		Source: "HAProxy's controllers send no spans, Cilium and Google none for Ingresses; F5's has its keys from 5.1 on, without IPv6.",
 	})
 	ruleTracingProtocol = warns(AreaObservability, Rule{
 		ID:     "TRACING-PROTOCOL",
@@ -45,6 +45,12 @@ var (
 		When:   "tracing with Istio, and values.meshConfig.extensionProviders has no provider of that name.",
 		Remedy: "Give one the name, or remove tracing.",
 		Source: "A list among values takes the place of another.",
+	})
+	ruleTracingSnippets = refuses(AreaObservability, Rule{
+		ID:     "TRACING-NGINXINC-SNIPPETS",
+		When:   "tracing with NGINXInc, and values.controller.config.entries.http-snippets has no otel_trace.",
+		Remedy: "Write one, or remove tracing.",
+		Source: "NGINX's OpenTelemetry module: otel_trace says what is sampled; otel-trace-in-http of F5's controller samples everything.",
 	})
 	ruleTracingIdentity = refuses(AreaObservability, Rule{
 		ID:     "TRACING-LINKERD-COLLECTOR",

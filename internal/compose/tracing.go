@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
 	"net"
@@ -21,8 +22,8 @@ const tracingProvider = "networkstack-tracing"
 // tracingProviders are the mesh configuration's own list of such.
 const tracingProviders = "meshConfig.extensionProviders"
 
-// usualSampling is in hundredths of a percent.
-const usualSampling = 100
+// usualSampling is in hundredths of a percent, and everySample all of them.
+const usualSampling, everySample = 100, 10000
 
 // tracing is where spans go; nil where nothing is said of it.
 type tracing struct {
@@ -81,16 +82,37 @@ func (s *state) deriveTracing() {
 // otlpOnly are ingress controllers that send spans by OTLP alone, and tracedIngress all that send any by what is told them here.
 var (
 	otlpOnly = map[networkstackv1alpha1.IngressType]bool{
-		networkstackv1alpha1.IngressNGINX: true, networkstackv1alpha1.IngressTraefik: true,
+		networkstackv1alpha1.IngressNGINX: true, networkstackv1alpha1.IngressNGINXInc: true, networkstackv1alpha1.IngressTraefik: true,
 	}
 	tracedIngress = map[networkstackv1alpha1.IngressType]bool{
-		networkstackv1alpha1.IngressNGINX: true, networkstackv1alpha1.IngressTraefik: true, networkstackv1alpha1.IngressEnvoyGateway: true,
+		networkstackv1alpha1.IngressNGINX: true, networkstackv1alpha1.IngressNGINXInc: true, networkstackv1alpha1.IngressTraefik: true,
+		networkstackv1alpha1.IngressEnvoyGateway: true,
 	}
 )
 
 // traces says whether an ingress controller is told where spans go.
-func (s *state) traces(typ networkstackv1alpha1.IngressType) bool {
-	return s.tracing != nil && tracedIngress[typ] && (!s.tracing.zipkin || !otlpOnly[typ])
+func (s *state) traces(i *ingress) bool {
+	return s.tracing != nil && tracedIngress[i.Type] && (!s.tracing.zipkin || !otlpOnly[i.Type]) && s.untraced(i) == ""
+}
+
+// nginxIncTraced is the first chart of F5's controller whose image has the module that sends spans.
+const nginxIncTraced = "2.2.0"
+
+// untraced says why a controller that otherwise sends spans does not; empty when it does. A configuration of NGINX that it cannot read
+// would keep it from every later change.
+func (s *state) untraced(i *ingress) string {
+	if i.Type != networkstackv1alpha1.IngressNGINXInc {
+		return ""
+	}
+	v := parseVersion(cmp.Or(i.Version, s.catalog[string(i.Type)].Default().Version))
+	switch {
+	case v != nil && v.LessThan(parseVersion(nginxIncTraced)):
+		return "has no OpenTelemetry before chart " + nginxIncTraced + ": upgrade it"
+	case strings.Contains(s.tracing.host, ":"):
+		return "takes no IPv6 address as observability.tracing.endpoint: name the collector's Service"
+	default:
+		return ""
+	}
 }
 
 // validateTracing says what comes of it, of each that could send spans.
@@ -103,15 +125,18 @@ func (s *state) validateTracing() {
 	for n := range s.ingress {
 		i := &s.ingress[n]
 		switch {
-		case s.traces(i.Type):
+		case s.traces(i):
 			sent = true
+			s.validateSnippets(i)
 		case i.Type == networkstackv1alpha1.IngressIstioGateway:
 			sent = sent || s.mesh.typ == networkstackv1alpha1.MeshIstio
 			if s.mesh.typ != networkstackv1alpha1.MeshIstio {
 				s.warn(ruleTracingIngress, i.at("type"), "sends spans as its mesh is told to, and the mesh is not this stack's: tell it there")
 			}
-		case otlpOnly[i.Type]:
+		case otlpOnly[i.Type] && t.zipkin:
 			s.warn(ruleTracingProtocol, tracingPath.Child("protocol"), "%s (ingress %s) sends spans by OTLP alone, so that it sends none: use OTLP", i.Type, i.Name)
+		case tracedIngress[i.Type]:
+			s.warn(ruleTracingIngress, i.at("type"), "%s %s", i.Type, s.untraced(i))
 		default:
 			s.warn(ruleTracingIngress, i.at("type"), "%s is told nothing of observability.tracing, for it has no such setting here: its requests have no spans of its own", i.Type)
 		}
@@ -122,6 +147,38 @@ func (s *state) validateTracing() {
 	if !sent {
 		s.warn(ruleTracingNothing, tracingPath, "has no effect: nothing in this stack sends spans: remove it, or have a mesh or an ingress controller that does")
 	}
+}
+
+// nginxIncSnippets are parts of F5's configuration in NGINX's own words, one for all servers.
+const nginxIncSnippets = "controller.config.entries.http-snippets"
+
+// validateSnippets wants words of the user's own in place of those that choose what is sampled to choose it as well.
+func (s *state) validateSnippets(i *ingress) {
+	if i.Type != networkstackv1alpha1.IngressNGINXInc {
+		return
+	}
+	v, set := lookup(s.userValues[i.path.String()], nginxIncSnippets)
+	if text, _ := v.(string); set && !strings.Contains(text, "otel_trace ") {
+		s.refuse(ruleTracingSnippets, field.Invalid(i.at("values"), field.OmitValueType{},
+			"values."+nginxIncSnippets+" takes the place of what observability.tracing writes there: have an otel_trace of your own in it, or remove tracing"))
+	}
+}
+
+// nginxSampling is what has NGINX sample a share of the requests that nobody before it has judged, and send on what it decides.
+func (t *tracing) nginxSampling() string {
+	share := "* off;" // NGINX takes no share of 0, nor needs one of all
+	switch {
+	case t.sampled >= everySample:
+		share = "* on;"
+	case t.sampled > 0:
+		share = strconv.FormatFloat(t.percent(), 'f', -1, 64) + "% on; * off;"
+	}
+	return strings.Join([]string{
+		"split_clients $otel_trace_id $networkstack_sampled { " + share + " }",
+		"map $otel_parent_id $networkstack_trace { \"\" $networkstack_sampled; default $otel_parent_sampled; }",
+		"otel_trace $networkstack_trace;",
+		"otel_trace_context propagate;",
+	}, "\n") + "\n"
 }
 
 // validateMeshTracing says whether the mesh sends spans.
@@ -263,6 +320,11 @@ func (b *ingressBuilder) tracing(t *tracing) {
 		tell(config+"otel-sampler-ratio", strconv.FormatFloat(t.ratio(), 'f', -1, 64))
 		tell(config+"otel-sampler-parent-based", "true")
 		b.set(config+"otel-service-name", b.i.component, "spans are told apart by it")
+	case networkstackv1alpha1.IngressNGINXInc:
+		const entries = "controller.config.entries."
+		tell(entries+"otel-exporter-endpoint", t.address())
+		b.set(entries+"otel-service-name", b.i.component, "spans are told apart by it")
+		b.set(nginxIncSnippets, t.nginxSampling(), "from observability.tracing: the controller's own setting samples every request")
 	default:
 		// EnvoyProxy has it.
 	}

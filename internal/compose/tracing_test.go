@@ -9,6 +9,7 @@ import (
 	"helm.sh/helm/v3/pkg/chart"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
+	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/test/testcharts"
 )
 
@@ -35,6 +36,13 @@ func sampling(percent string) func(*TracingSpec) {
 
 func tracingTo(endpoint string) func(*TracingSpec) {
 	return func(t *TracingSpec) { t.Endpoint = endpoint }
+}
+
+// snippets are a part of NGINX's configuration in its own words.
+func snippets(text string) func(*IngressSpec) {
+	return func(i *IngressSpec) {
+		i.Values = rawValues(object{"controller": object{"config": object{"entries": object{"http-snippets": text}}}})
+	}
 }
 
 func collector(t *TracingSpec) {
@@ -65,6 +73,28 @@ func tracingFindings() []finding {
 		{name: "tracing of a controller that has none", in: flannel(istio(), ingresses(ingressOf(IngressHAProxy)), traced()), warnings: []string{
 			"spec.ingress[0].type: HAProxy is told nothing of observability.tracing, for it has no such setting here: its requests have no spans of its own [TRACING-INGRESS]",
 		}},
+		{name: "tracing of a gateway whose Istio is somebody else's", in: flannel(cluster(func(s *facts.Snapshot) { s.IstioRevisions = []string{"default"} }),
+			ingresses(ingressOf(IngressIstioGateway)), traced()), warnings: []string{
+			"spec.ingress[0].type: sends spans as its mesh is told to, and the mesh is not this stack's: tell it there [TRACING-INGRESS]",
+			"spec.observability.tracing: has no effect: nothing in this stack sends spans: remove it, or have a mesh or an ingress controller that does [TRACING-NOTHING]",
+		}},
+		{name: "tracing to port 0", in: flannel(istio(), traced(tracingTo("a.b.svc:0"))), errors: []string{endpoint + `"a.b.svc:0"` + wrong}},
+		{name: "tracing of F5's controller", in: flannel(ingresses(ingressOf(IngressNGINXInc)), traced())},
+		{name: "tracing of an F5's controller of old", in: flannel(istio(), ingresses(ingressOf(IngressNGINXInc, func(i *IngressSpec) { i.Version = "2.1.2" })), traced()), warnings: []string{
+			"spec.ingress[0].type: NGINXInc has no OpenTelemetry before chart 2.2.0: upgrade it [TRACING-INGRESS]",
+			"spec.ingress[0].version: NGINXInc 2.1.2 is not in the catalogue (2.6.4): it was not tested with this operator and its chart is not checked against a digest [VERSION-UNKNOWN]",
+		}},
+		{name: "tracing of F5's controller by an IPv6 address", in: flannel(ingresses(ingressOf(IngressNGINXInc)), traced(tracingTo("[2001:db8::1]:4317"))), warnings: []string{
+			"spec.ingress[0].type: NGINXInc takes no IPv6 address as observability.tracing.endpoint: name the collector's Service [TRACING-INGRESS]",
+			"spec.observability.tracing: has no effect: nothing in this stack sends spans: remove it, or have a mesh or an ingress controller that does [TRACING-NOTHING]",
+		}},
+		{name: "tracing of F5's controller by Zipkin", in: flannel(istio(), ingresses(ingressOf(IngressNGINXInc)), traced(byZipkin)), warnings: []string{
+			"spec.observability.tracing.protocol: NGINXInc (ingress a) sends spans by OTLP alone, so that it sends none: use OTLP [TRACING-PROTOCOL]",
+		}},
+		{name: "tracing of F5's controller beside words of one's own", in: flannel(ingresses(ingressOf(IngressNGINXInc, snippets("server_tokens off;"))), traced()), errors: []string{
+			"spec.ingress[0].values: Invalid value: values.controller.config.entries.http-snippets takes the place of what observability.tracing writes there: have an otel_trace of your own in it, or remove tracing [TRACING-NGINXINC-SNIPPETS]",
+		}},
+		{name: "tracing of F5's controller by words of one's own", in: flannel(ingresses(ingressOf(IngressNGINXInc, snippets("otel_trace on;"))), traced())},
 		{name: "Zipkin's protocol to those that speak OTLP", in: flannel(linkerd(), ingresses(ingressOf(IngressTraefik)), traced(byZipkin, collector)), warnings: []string{
 			"spec.observability.tracing.protocol: Linkerd sends spans by OTLP alone, so that it sends none: use OTLP [TRACING-PROTOCOL]",
 			"spec.observability.tracing.protocol: Traefik (ingress a) sends spans by OTLP alone, so that it sends none: use OTLP [TRACING-PROTOCOL]",
@@ -108,10 +138,27 @@ func TestTracingValues(t *testing.T) {
 		{"Traefik", "ingress-a", flannel(ingresses(ingressOf(IngressTraefik)), traced(sampling("12.5"))), map[string]any{
 			"tracing.otlp.enabled": true, "tracing.otlp.grpc.endpoint": collectorHost + ":4317", "tracing.sampleRate": 0.125, "tracing.serviceName": "ingress-a",
 		}},
+		{"Traefik, of a share that is no whole number in binary", "ingress-a", flannel(ingresses(ingressOf(IngressTraefik)), traced(sampling("0.29"))), map[string]any{
+			"tracing.sampleRate": 0.0029, "tracing.otlp.grpc.insecure": true,
+		}},
 		{"Traefik by Zipkin", "ingress-a", flannel(ingresses(ingressOf(IngressTraefik)), traced(byZipkin)), map[string]any{"tracing": nil}},
 		{"ingress-nginx", "ingress-a", flannel(ingresses(ingressOf(IngressNGINX)), traced()), map[string]any{
 			"controller.config.enable-opentelemetry": "true", "controller.config.otlp-collector-host": collectorHost,
 			"controller.config.otlp-collector-port": "4317", "controller.config.otel-sampler-ratio": "0.01",
+			"controller.config.otel-sampler": "TraceIdRatioBased", "controller.config.otel-sampler-parent-based": "true",
+		}},
+		{"F5's controller", "ingress-a", flannel(ingresses(ingressOf(IngressNGINXInc)), traced()), map[string]any{
+			"controller.config.entries.otel-exporter-endpoint": collectorHost + ":4317", "controller.config.entries.otel-service-name": "ingress-a",
+			"controller.config.entries.otel-trace-in-http": nil,
+		}},
+		{"the first of F5's that sends spans", "ingress-a", flannel(ingresses(ingressOf(IngressNGINXInc, func(i *IngressSpec) { i.Version = "2.2.0" })), traced()), map[string]any{
+			"controller.config.entries.otel-exporter-endpoint": collectorHost + ":4317",
+		}},
+		{"F5's controller of old", "ingress-a", flannel(ingresses(ingressOf(IngressNGINXInc, func(i *IngressSpec) { i.Version = "2.1.2" })), traced()), map[string]any{
+			"controller.config.entries.otel-exporter-endpoint": nil, "controller.config.entries.http-snippets": nil,
+		}},
+		{"F5's controller by Zipkin", "ingress-a", flannel(ingresses(ingressOf(IngressNGINXInc)), traced(byZipkin)), map[string]any{
+			"controller.config.entries.otel-exporter-endpoint": nil, "controller.config.entries.http-snippets": nil,
 		}},
 		{"HAProxy", "ingress-a", flannel(ingresses(ingressOf(IngressHAProxy)), traced()), map[string]any{"tracing": nil}},
 		{"Envoy Gateway", "ingress-a-resources", flannel(gateway(GatewayAPIStandard, "1.6.1"), ingresses(ingressOf(IngressEnvoyGateway)), traced(byZipkin)), map[string]any{
@@ -141,10 +188,11 @@ func TestTracingIstio(t *testing.T) {
 	}{
 		{"OTLP", flannel(istio(), traced()), object{"service": collectorHost + ".cluster.local", "port": int64(4317)}},
 		{"Zipkin", flannel(istio(), traced(byZipkin)), object{"service": "zipkin.observability.svc.cluster.local", "port": int64(9411)}},
+		{"OTLP in another domain", flannel(istio(), traced(), pinned(PinnedFacts{DNSDomain: "k8s.example"})), object{"service": collectorHost + ".k8s.example", "port": int64(4317)}},
 	} {
 		_, values := releaseNamed(t, accepted(t, tc.in), "istiod-1-30-3")
 		got, _ := lookup(values, tracingProviders)
-		kind := map[string]string{"OTLP": "opentelemetry", "Zipkin": "zipkin"}[tc.name]
+		kind := map[string]string{"OTLP": "opentelemetry", "Zipkin": "zipkin", "OTLP in another domain": "opentelemetry"}[tc.name]
 		want := []any{map[string]any{"name": "networkstack-tracing", kind: tc.want}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
@@ -160,7 +208,7 @@ func TestTracingConsul(t *testing.T) {
 		want []string
 	}{
 		{"OTLP", flannel(consul(), traced(sampling("12.5"))), []string{"OpenTelemetryConfig", `"cluster_name":"networkstack-tracing"`, `"random_sampling":{"value":12.5}`, "http2_protocol_options", collectorHost}},
-		{"Zipkin", flannel(consul(), traced(byZipkin)), []string{"ZipkinConfig", `"collector_cluster":"networkstack-tracing"`, `"random_sampling":{"value":1}`, "zipkin.observability.svc"}},
+		{"Zipkin", flannel(consul(), traced(byZipkin)), []string{"ZipkinConfig", `"collector_cluster":"networkstack-tracing"`, `"shared_span_context":false`, `"collector_hostname":"zipkin.observability.svc:9411"`, `"random_sampling":{"value":1}`, "zipkin.observability.svc"}},
 	} {
 		rel, values := releaseNamed(t, accepted(t, tc.in), "consul-resources")
 		objects := render(t, testcharts.Embedded(t, "consul-resources"), rel, values)
@@ -187,7 +235,13 @@ func TestTracingConsul(t *testing.T) {
 // TestTracingRenders lets upstream's charts, and our own, read the values.
 func TestTracingRenders(t *testing.T) {
 	upstream := func(name, version string) func(*testing.T) *chart.Chart {
-		return func(t *testing.T) *chart.Chart { return testcharts.Upstream(t, name, version) }
+		return func(t *testing.T) *chart.Chart {
+			out := *testcharts.Upstream(t, name, version)
+			if name == "nginx-ingress" {
+				out.Schema = nil // it refers to the network
+			}
+			return &out
+		}
 	}
 	own := func(name string) func(*testing.T) *chart.Chart {
 		return func(t *testing.T) *chart.Chart { return testcharts.Embedded(t, name) }
@@ -214,6 +268,9 @@ func TestTracingRenders(t *testing.T) {
 		{"ingress-nginx", "ingress-a", "ConfigMap ingress-a-controller", "data", upstream("ingress-nginx", "4.15.1"), flannel(ingresses(ingressOf(IngressNGINX)), traced()), []string{
 			`"enable-opentelemetry":"true"`, `"otel-sampler-ratio":"0.01"`, `"otlp-collector-port":"4317"`,
 		}},
+		{"F5's controller", "ingress-a", "ConfigMap ingress-a", "data", upstream("nginx-ingress", "2.6.4"), flannel(ingresses(ingressOf(IngressNGINXInc)), traced(sampling("12.5"))), []string{
+			`"otel-exporter-endpoint":"` + collectorHost + `:4317"`, `"otel-service-name":"ingress-a"`, "{ 12.5% on; * off; }", "otel_trace $networkstack_trace;",
+		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			rel, values := releaseNamed(t, accepted(t, tc.in), tc.release)
@@ -231,5 +288,19 @@ func TestTracingRenders(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTracingNGINX pins how NGINX is told what to sample: it takes shares above nothing and below everything.
+func TestTracingNGINX(t *testing.T) {
+	for percent, share := range map[string]string{"0": "* off;", "0.01": "0.01% on; * off;", "12.5": "12.5% on; * off;", "99.99": "99.99% on; * off;", "100": "* on;"} {
+		_, values := releaseNamed(t, accepted(t, flannel(ingresses(ingressOf(IngressNGINXInc)), traced(sampling(percent)))), "ingress-a")
+		got, _ := lookup(values, nginxIncSnippets)
+		want := "split_clients $otel_trace_id $networkstack_sampled { " + share + " }\n" +
+			"map $otel_parent_id $networkstack_trace { \"\" $networkstack_sampled; default $otel_parent_sampled; }\n" +
+			"otel_trace $networkstack_trace;\notel_trace_context propagate;\n"
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s percent (-want +got):\n%s", percent, diff)
+		}
 	}
 }

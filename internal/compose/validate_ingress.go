@@ -320,7 +320,7 @@ func (s *state) validateIngressCertificate(n int) {
 		s.refuse(ruleIngressCertificate, field.Required(path.Child("dnsNames"), "name the issuer, and the names in the certificate, such as *.example.com"))
 	case c.Issuer == nil && len(c.DNSNames) > 0:
 		s.refuse(ruleIngressCertificate, field.Forbidden(path.Child("dnsNames"), "are of a certificate of an issuer: remove them"))
-	case c.Issuer != nil && s.withFacts && !s.facts.CertManager:
+	case c.Issuer != nil && s.withFacts && !s.facts.CertManager && s.certManagerAddon() == nil:
 		s.warn(ruleIngressIssuerWaits, path.Child("issuer"), "the cluster has no cert-manager: the certificate, and the controller, wait for it; install it")
 	}
 	if i.Type != networkstackv1alpha1.IngressTraefik || len(i.WatchedNamespaces) > 0 {

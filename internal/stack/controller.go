@@ -15,6 +15,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -345,7 +346,7 @@ func (r *Reconciler) takeOut(ctx context.Context, s *scope, c *networkstackv1alp
 	}
 	policy := removalPolicy(c, s.result)
 	if policy == networkstackv1alpha1.DeletionOrphan && c.DeletionTimestamp.IsZero() {
-		r.event(s.stack, "Normal", string(plan.Remove), "Compose",
+		r.eventAbout(s.stack, c, "Normal", string(plan.Remove), "Compose",
 			"component %s is no longer looked after, and goes on running: nobody would take its place", c.Name)
 	}
 	return r.removeComponent(ctx, c, policy)
@@ -374,7 +375,7 @@ func (r *Reconciler) create(ctx context.Context, stack *networkstackv1alpha1.Net
 		return nil
 	}
 	if err == nil {
-		r.event(stack, "Normal", string(step.Action), "Compose", "component %s wanted: chart %s %s",
+		r.eventAbout(stack, c, "Normal", string(step.Action), "Compose", "component %s wanted: chart %s %s",
 			c.Name, c.Spec.Chart.Name, c.Spec.Chart.Version)
 	}
 	return err
@@ -386,7 +387,7 @@ func (r *Reconciler) update(ctx context.Context, s *scope, step plan.Step) error
 	if err := r.Update(ctx, c); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	r.event(s.stack, "Normal", string(step.Action), "Compose", "component %s changed: chart %s %s",
+	r.eventAbout(s.stack, c, "Normal", string(step.Action), "Compose", "component %s changed: chart %s %s",
 		c.Name, c.Spec.Chart.Name, c.Spec.Chart.Version)
 	return nil
 }
@@ -445,5 +446,13 @@ func (s *scope) component(name string) *networkstackv1alpha1.NetworkComponent {
 }
 
 func (r *Reconciler) event(stack *networkstackv1alpha1.NetworkStack, kind, reason, action, format string, args ...any) {
-	r.Recorder.Eventf(stack, nil, kind, reason, action, format, args...)
+	r.eventAbout(stack, nil, kind, reason, action, format, args...)
+}
+
+// eventAbout is event, where there may be several at once: each names what else it is about. Those that name nothing would be told
+// as one, with the text of the first, and how many there were would be written minutes later.
+func (r *Reconciler) eventAbout(stack *networkstackv1alpha1.NetworkStack, related runtime.Object,
+	kind, reason, action, format string, args ...any,
+) {
+	r.Recorder.Eventf(stack, related, kind, reason, action, format, args...)
 }

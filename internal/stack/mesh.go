@@ -100,11 +100,12 @@ func (r *Reconciler) changeNamespaces(ctx context.Context, s *scope, changes []c
 			failed = append(failed, fmt.Errorf("Namespace %s: %w", c.Name, err)) //nolint:staticcheck // a kind
 			continue
 		}
+		namespace := &corev1.ObjectReference{APIVersion: "v1", Kind: "Namespace", Name: c.Name}
 		if c.Leaves() {
-			r.event(s.stack, "Normal", networkstackv1alpha1.ReasonNamespaceLeft, "Enrol",
+			r.eventAbout(s.stack, namespace, "Normal", networkstackv1alpha1.ReasonNamespaceLeft, "Enrol",
 				"namespace %s has left the mesh: restart its pods", c.Name)
 		} else {
-			r.event(s.stack, "Normal", networkstackv1alpha1.ReasonNamespaceEnrolled, "Enrol",
+			r.eventAbout(s.stack, namespace, "Normal", networkstackv1alpha1.ReasonNamespaceEnrolled, "Enrol",
 				"namespace %s is in the mesh: %s", c.Name, wordsOf(c))
 		}
 	}

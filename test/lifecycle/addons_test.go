@@ -32,7 +32,8 @@ const (
 )
 
 // TestAddons installs upstream's charts as add-ons: with a chart that the operator may not install, one that does not come up, one that
-// comes after it, an upgrade, drift and removal. Nobody serves cert-manager's webhook on simulated nodes; nothing here asks it.
+// comes after it, an upgrade, drift and removal; and an ingress controller whose default certificate is of an issuer of one of them. On
+// simulated nodes the test is cert-manager: it answers its webhooks, writes the Secret, and says that the certificate is ready.
 func TestAddons(t *testing.T) {
 	t.Parallel()
 	for name, version := range map[string]string{"cert-manager": "v1.21.1", "sealed-secrets": "2.18.5", "external-dns": "1.21.1", "metrics-server": "3.13.0"} {
@@ -47,14 +48,27 @@ func TestAddons(t *testing.T) {
 		addon("sealed-secrets", "https://bitnami-labs.github.io/sealed-secrets", "2.18.5", "", "cert-manager", "flannel"),
 		addon("cert-manager", "https://charts.jetstack.io", "v1.21.1", `{"crds":{"enabled":true}}`),
 	}
+	webhook := metalLBWebhook(t)
+	stack.Spec.Ingress = []networkstackv1alpha1.IngressSpec{issuedIngress()}
+	// The test's webhook is elsewhere than cert-manager's, and has to stay there.
+	stack.Spec.Drift = &networkstackv1alpha1.DriftSpec{Ignore: []networkstackv1alpha1.DriftIgnoreRule{
+		{Component: certManager, Kind: "MutatingWebhookConfiguration", Paths: []string{".webhooks[*].clientConfig"}},
+		{Component: certManager, Kind: "ValidatingWebhookConfiguration", Paths: []string{".webhooks[*].clientConfig"}},
+	}}
 	e.apply(stack)
 	for _, step := range []struct {
 		name string
 		run  func(*testing.T, *env, *networkstackv1alpha1.NetworkStack)
 	}{
-		{"what the operator may not install is named, and grants help", addonsGranted},
+		{"what the operator may not install is named, and grants help", func(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
+			addonsGranted(t, e, stack)
+			e.componentReady(certManager)
+			e.certManagerAnswered(webhook)
+			e.componentReady(sealedSecrets)
+		}},
 		{"one that does not come up holds back what comes after it alone", addonFails},
 		{"put right, it lets the others come", addonsReady},
+		{"a certificate of an issuer", issuedCertificate},
 		{"values change", addonValues},
 		{"drift is put right", addonDrifts},
 		{"the next version", addonUpgraded},
@@ -89,7 +103,7 @@ func (e *env) componentReady(name string) *networkstackv1alpha1.NetworkComponent
 	return e.waitComponent(name, networkstackv1alpha1.ConditionReady, networkstackv1alpha1.ReasonReady)
 }
 
-func addonsGranted(t *testing.T, e *env, _ *networkstackv1alpha1.NetworkStack) {
+func addonsGranted(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
 	e.eventually("the missing permission", func(ctx context.Context) (bool, string) {
 		var c networkstackv1alpha1.NetworkComponent
 		err := e.client.Get(ctx, client.ObjectKey{Name: certManager}, &c)
@@ -97,13 +111,15 @@ func addonsGranted(t *testing.T, e *env, _ *networkstackv1alpha1.NetworkStack) {
 		return err == nil && (strings.Contains(text, "not currently held") || strings.Contains(text, "missing permission")), text
 	})
 	e.componentReady("flannel")
+	e.eventually("what waits for cert-manager", func(context.Context) (bool, string) {
+		lines := toJSON(e.stack(stack.Name).Status.Components)
+		return strings.Contains(lines, `"install waits for `+certManager+`"`) && strings.Contains(lines, `"install waits for `+issuedResources+`"`), lines
+	})
 	data, err := os.ReadFile(filepath.Join(operator.Root(), "config", "components", "any-chart", "role_binding.yaml"))
 	e.check(err)
 	var binding rbacv1.ClusterRoleBinding
 	e.check(yaml.UnmarshalStrict(data, &binding))
 	e.check(e.client.Create(t.Context(), &binding))
-	e.componentReady(certManager)
-	e.componentReady(sealedSecrets)
 }
 
 func addonFails(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
@@ -179,6 +195,7 @@ func addonTakenOff(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStac
 	stack.Spec.Addons = slices.DeleteFunc(stack.Spec.Addons, func(a networkstackv1alpha1.AddonSpec) bool {
 		return a.Name == "sealed-secrets" || a.Name == "metrics-server"
 	})
+	stack.Spec.Ingress = nil
 	e.apply(stack)
 	for _, name := range []string{"sealed-secrets", "metrics-server"} {
 		e.gone(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
@@ -189,6 +206,7 @@ func addonTakenOff(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStac
 	e.gone(service)
 	e.waitReady(stack.Name)
 	e.definitionStays(t, "sealedsecrets.bitnami.com")
+	issuedCertificateGone(t, e)
 }
 
 func (e *env) definitionStays(t *testing.T, name string) {

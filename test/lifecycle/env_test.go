@@ -56,6 +56,15 @@ func newEnv(t *testing.T, options controlplane.Options, args ...string) *env {
 // newCluster is newEnv without a running operator.
 func newCluster(t *testing.T, options controlplane.Options, args ...string) *env {
 	t.Helper()
+	e := bareCluster(t, options, args...)
+	e.check(operator.Install(t.Context(), e.cp.RESTConfig()))
+	e.check(operator.Kubeconfig(t.Context(), e.admin, e.account))
+	return e
+}
+
+// bareCluster is newCluster without anything that the operator needs.
+func bareCluster(t *testing.T, options controlplane.Options, args ...string) *env {
+	t.Helper()
 	if options.Nodes == 0 {
 		options.Nodes = 3
 	}
@@ -65,12 +74,10 @@ func newCluster(t *testing.T, options controlplane.Options, args ...string) *env
 	cp := controlplane.ForTest(t, options)
 	e := &env{t: t, cp: cp, admin: cp.Kubeconfig(), log: &operator.Log{}, chartCache: filepath.Join(t.TempDir(), "charts")}
 	e.args = append([]string{"--chart-cache", e.chartCache}, args...)
-	e.check(operator.Install(t.Context(), cp.RESTConfig()))
 	var err error
 	e.client, err = operator.Client(cp.RESTConfig())
 	e.check(err)
 	e.account = filepath.Join(t.TempDir(), "operator.kubeconfig")
-	e.check(operator.Kubeconfig(t.Context(), e.admin, e.account))
 	t.Cleanup(func() {
 		if e.process != nil {
 			_ = e.process.Stop()

@@ -198,8 +198,12 @@ func metricsCases() []metricsCase {
 	meshed.Stack.Spec.KubeProxy = nil
 	meshed.Stack.Spec.GatewayAPI = &GatewayAPISpec{Channel: GatewayAPIStandard}
 	meshed.Stack.Spec.Mesh = &MeshSpec{Type: MeshConsul}
+	open := meshed
+	open.Stack = meshed.Stack.DeepCopy()
+	open.Stack.Spec.Mesh.Consul = &ConsulSpec{ACLs: Disabled}
 	out := []metricsCase{
 		{name: "Consul", release: "consul", chart: upstream("consul", "2.0.3"), input: meshed, monitors: 1, undeclared: []string{"consul-injector"}},
+		{name: "Consul, its servers too", release: "consul", chart: upstream("consul", "2.0.3"), input: open, monitors: 2, undeclared: []string{"consul-injector"}},
 		{name: "Cilium", release: "cilium", chart: upstream("cilium", "1.20.0"), input: hubble, monitors: 3,
 			own: func(s *NetworkStackSpec) { s.CNI.Metrics = &MetricsSpec{} }},
 		{name: "Cilium, that of Hubble by values", release: "cilium", chart: upstream("cilium", "1.20.0"), input: hubble, monitors: 3, beside: 3,
