@@ -136,6 +136,10 @@ type NetworkStackStatus struct {
 	// mesh is how the service mesh is, when there is one.
 	// +optional
 	Mesh *MeshStatus `json:"mesh,omitempty"`
+
+	// policies is how the baseline policies are, when there are any.
+	// +optional
+	Policies *PoliciesStatus `json:"policies,omitempty"`
 }
 
 // StackSummary holds short forms for kubectl get.

@@ -86,6 +86,10 @@ type NetworkStackSpec struct {
 	// +optional
 	Observability *ObservabilitySpec `json:"observability,omitempty"`
 
+	// policies are baselines of which traffic is cut in the namespaces of users. Left out, nothing is.
+	// +optional
+	Policies *PoliciesSpec `json:"policies,omitempty"`
+
 	// dns is the cluster's DNS. Left out, it is left as it is found.
 	// +optional
 	DNS *DNSSpec `json:"dns,omitempty"`

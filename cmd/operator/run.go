@@ -182,7 +182,7 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 		Proxies:      facts.NewProxyWatch(objects, ctrl.Log.WithName("proxies"), stackWakes.Wake),
 		Wakes:        stackWakes,
 
-		OperatorImage: o.image,
+		OperatorImage: o.image, OperatorNamespace: o.namespace,
 	}
 	if err := stacks.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up the stack controller: %w", err)

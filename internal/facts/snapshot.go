@@ -59,6 +59,10 @@ type Snapshot struct {
 	// ServiceMonitors and PodMonitors say whether the cluster has these kinds of Prometheus' operator.
 	ServiceMonitors bool `json:"serviceMonitors,omitzero"`
 	PodMonitors     bool `json:"podMonitors,omitzero"`
+	// APIServers are the API servers' own addresses and ports, ordered by address.
+	APIServers []netip.AddrPort `json:"apiServers,omitzero"`
+	// ClusterPolicies says whether the cluster has ClusterNetworkPolicies of policy.networking.k8s.io.
+	ClusterPolicies bool `json:"clusterPolicies,omitzero"`
 	// AdminPolicies says whether the cluster has AdminNetworkPolicies, the kind that ClusterNetworkPolicies have replaced.
 	AdminPolicies bool `json:"adminPolicies,omitzero"`
 	// Neighbours are what else of others matters, and HostPorts the ports of nodes that DaemonSets of others take, both ordered.
@@ -94,6 +98,8 @@ type Node struct {
 	KernelVersion string `json:"kernelVersion,omitzero"`
 	// InternalIPs are the node's internal addresses.
 	InternalIPs []netip.Addr `json:"internalIPs,omitzero"`
+	// TunnelIPs are the addresses of the node's tunnels, as Calico tells them.
+	TunnelIPs []netip.Addr `json:"tunnelIPs,omitzero"`
 	// PodCIDRs are the node's spec.podCIDRs.
 	PodCIDRs []netip.Prefix `json:"podCIDRs,omitzero"`
 	// Cloud is where the node runs; empty when it does not say.
