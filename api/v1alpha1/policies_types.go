@@ -112,7 +112,7 @@ type PolicyNamespaces struct {
 }
 
 // BaselineType is what a baseline does.
-// +kubebuilder:validation:Enum=DefaultDenyIngress;DefaultDenyEgress;AllowDNS;AllowSameNamespace;AllowFromIngress;AllowFromMonitoring;AllowAPIServer;DenyCloudMetadata;AllowFromNamespaces;AllowToNamespaces;AllowToCIDRs
+// +kubebuilder:validation:Enum=DefaultDenyIngress;DefaultDenyEgress;AllowDNS;AllowSameNamespace;AllowFromIngress;AllowFromMonitoring;AllowAPIServer;DenyCloudMetadata;AllowFromNamespaces;AllowToNamespaces;AllowToCIDRs;AllowFromAnywhere
 type BaselineType string
 
 // The baselines.
@@ -139,6 +139,9 @@ const (
 	BaselineAllowToNamespaces BaselineType = "AllowToNamespaces"
 	// BaselineAllowToCIDRs opens the way to addresses.
 	BaselineAllowToCIDRs BaselineType = "AllowToCIDRs"
+	// BaselineAllowFromAnywhere opens ports of pods to everybody: to the API server, whose address pods see differently with every
+	// network plugin, to load balancers and to clients outside.
+	BaselineAllowFromAnywhere BaselineType = "AllowFromAnywhere"
 )
 
 // Baseline is one thing that is cut or stays open.
@@ -147,7 +150,8 @@ const (
 // +kubebuilder:validation:XValidation:rule="self.type != 'AllowToCIDRs' || has(self.cidrs)",fieldPath=".cidrs",message="AllowToCIDRs needs cidrs: say to which addresses"
 // +kubebuilder:validation:XValidation:rule="!has(self.namespaces) || self.type in ['AllowFromNamespaces', 'AllowToNamespaces', 'AllowFromMonitoring']",fieldPath=".namespaces",message="namespaces are for AllowFromNamespaces, AllowToNamespaces and AllowFromMonitoring: remove them"
 // +kubebuilder:validation:XValidation:rule="!(self.type in ['AllowFromNamespaces', 'AllowToNamespaces']) || has(self.namespaces)",fieldPath=".namespaces",message="say which namespaces: an empty selector has all"
-// +kubebuilder:validation:XValidation:rule="!has(self.ports) || self.type in ['AllowFromNamespaces', 'AllowToNamespaces', 'AllowToCIDRs', 'AllowFromMonitoring', 'AllowFromIngress', 'AllowSameNamespace']",fieldPath=".ports",message="the ports of this baseline are derived: remove them"
+// +kubebuilder:validation:XValidation:rule="!has(self.ports) || self.type in ['AllowFromNamespaces', 'AllowToNamespaces', 'AllowToCIDRs', 'AllowFromMonitoring', 'AllowFromIngress', 'AllowSameNamespace', 'AllowFromAnywhere']",fieldPath=".ports",message="the ports of this baseline are derived: remove them"
+// +kubebuilder:validation:XValidation:rule="self.type != 'AllowFromAnywhere' || has(self.ports)",fieldPath=".ports",message="AllowFromAnywhere needs ports: say which ones everybody may reach"
 type Baseline struct {
 	// name of it, which is a part of the names of the objects.
 	// +required
@@ -262,6 +266,11 @@ type PoliciesStatus struct {
 	Findings      []PolicyFinding `json:"findings,omitempty"`
 	FindingsTotal int32           `json:"findingsTotal,omitempty"`
 	Dangerous     int32           `json:"dangerous,omitempty"`
+	// admitted is a digest of the baselines that were last let through to cut traffic. As long as they stay the same, findings that come
+	// up later are told of, and hold nothing back.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Admitted string `json:"admitted,omitempty"`
 	// message says what is waited for, or what failed.
 	// +optional
 	Message string `json:"message,omitempty"`

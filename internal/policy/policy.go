@@ -33,6 +33,9 @@ type Set struct {
 	Acknowledged []string
 	// Pulled says that what denies is not to be written, or is to go at once.
 	Pulled bool
+	// Held is why what denies is left as it is, for the time being: nothing of it is written, changed or removed, so that nothing is cut
+	// that was open before, and nothing opened that was cut. Empty when it is not held.
+	Held string
 }
 
 // Direction of traffic, seen from the covered pods.
