@@ -22,7 +22,7 @@ const (
 
 // Of somebody who keeps changing what is put right: that many times at once, then with waits that double, until there was peace.
 const (
-	patientFor = 5
+	patientFor = 20
 	firstHold  = time.Second
 	lastHold   = time.Minute
 	peace      = 10 * time.Minute
