@@ -50,8 +50,6 @@ type Result struct {
 	Policies *policy.Set
 	// Mesh is how a mesh is to be looked after beside its releases; nil when there is none and none was.
 	Mesh *Mesh
-	// Policies are the baseline policies; nil when they are left out or Off.
-	Policies *policy.Set
 }
 
 // Release is one Helm release to have. Its Name is the NetworkComponent's name.
