@@ -154,7 +154,7 @@ func (w *Writer) start(ctx context.Context, queue workqueue.TypedRateLimitingInt
 		return err
 	}
 	if wanted {
-		w.watchWanted()
+		w.watchWanted() //nolint:contextcheck // it takes the same one
 	}
 	go w.look(ctx, synced)
 	return nil
@@ -189,7 +189,7 @@ func (w *Writer) Want(wanted Wish) error {
 	started := w.ctx != nil
 	w.mu.Unlock()
 	if started && wanted.Compiled != nil {
-		w.watchWanted()
+		w.watchWanted() //nolint:contextcheck // watches live as long as the controller
 	}
 	w.everywhere(bulk)
 	return nil
@@ -282,7 +282,7 @@ func (w *Writer) look(ctx context.Context, synced func() bool) {
 			found, err := w.lookAt(ctx, k)
 			if err == nil {
 				if found {
-					w.watch(k)
+					w.watch(k) //nolint:contextcheck // it takes the same one
 				}
 				break
 			}

@@ -103,7 +103,7 @@ func (f *form) in(namespace string) *unstructured.Unstructured {
 	return o
 }
 
-// right says whether what there is is what is wanted. Nothing is, before it is known what that looks like.
+// right says whether an object is there as it is wanted. None is, before it is known what that looks like.
 func (f *form) right(there record) bool {
 	live := f.live.Load()
 	return live != nil && *live == there.digest

@@ -36,11 +36,16 @@ var kinds = []*kind{
 	{gvk: gvk("policy.networking.k8s.io", "v1alpha2", "ClusterNetworkPolicy"), resource: "clusternetworkpolicies"},
 	{gvk: gvk("cilium.io", "v2", "CiliumClusterwideNetworkPolicy"), resource: "ciliumclusterwidenetworkpolicies"},
 	{gvk: gvk("cilium.io", "v2", "CiliumNetworkPolicy"), resource: "ciliumnetworkpolicies"},
-	{gvk: gvk("projectcalico.org", "v3", "Tier"), resource: "tiers", behind: "tiers.crd.projectcalico.org"},
-	{gvk: gvk("projectcalico.org", "v3", "GlobalNetworkPolicy"), resource: "globalnetworkpolicies", behind: "globalnetworkpolicies.crd.projectcalico.org"},
-	{gvk: gvk("projectcalico.org", "v3", "StagedGlobalNetworkPolicy"), resource: "stagedglobalnetworkpolicies", behind: "stagedglobalnetworkpolicies.crd.projectcalico.org"},
-	{gvk: gvk("projectcalico.org", "v3", "NetworkPolicy"), resource: "networkpolicies", behind: "networkpolicies.crd.projectcalico.org"},
-	{gvk: gvk("projectcalico.org", "v3", "StagedNetworkPolicy"), resource: "stagednetworkpolicies", behind: "stagednetworkpolicies.crd.projectcalico.org"},
+	ofCalico("Tier", "tiers"),
+	ofCalico("GlobalNetworkPolicy", "globalnetworkpolicies"),
+	ofCalico("StagedGlobalNetworkPolicy", "stagedglobalnetworkpolicies"),
+	ofCalico("NetworkPolicy", "networkpolicies"),
+	ofCalico("StagedNetworkPolicy", "stagednetworkpolicies"),
+}
+
+// ofCalico is a kind of Calico's, which it keeps as one of another group unless it has been told otherwise.
+func ofCalico(name, resource string) *kind {
+	return &kind{gvk: gvk("projectcalico.org", "v3", name), resource: resource, behind: resource + ".crd.projectcalico.org"}
 }
 
 func gvk(group, version, name string) schema.GroupVersionKind {

@@ -153,7 +153,7 @@ func (w *Writer) take(ctx context.Context, i item, s situation, step []action, c
 func (w *Writer) do(ctx context.Context, i item, s situation, a action) error {
 	namespace := string(i)
 	if a.form == nil {
-		if !(a.deny && s.mode == pull) {
+		if !a.deny || s.mode != pull {
 			w.limit.Accept()
 		}
 		count("delete")

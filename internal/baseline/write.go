@@ -189,7 +189,7 @@ func leaving(err error) bool {
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return true
 	}
-	status, ok := err.(apierrors.APIStatus) //nolint:errorlint // the client library never wraps it
+	status, ok := err.(apierrors.APIStatus)
 	return ok && apierrors.IsNotFound(err) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces"
 }
 

@@ -255,7 +255,8 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		return
 	}
 	in := compose.Input{
-		Stack: s.stack, Facts: s.facts, Catalog: known.Catalog, OperatorImage: r.OperatorImage, OperatorNamespace: r.OperatorNamespace, Existing: specsOf(s.components),
+		Stack: s.stack, Facts: s.facts, Catalog: known.Catalog, OperatorImage: r.OperatorImage, OperatorNamespace: r.OperatorNamespace,
+		Existing: specsOf(s.components),
 	}
 	s.pools, r.inEffect = r.lookAtPools(in), s.stack.UID
 	if s.pools.known {
@@ -308,7 +309,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		return
 	}
 	s.steps = plan.Make(result.Releases, s.components)
-	s.policiesErr = r.wantPolicies(s)
+	s.policiesErr = r.wantPolicies(s) //nolint:contextcheck // watches of policies outlive the pass
 	if s.meshUnknown {
 		return // what there is brings the stack back
 	}

@@ -29,7 +29,7 @@ func (r *Reconciler) remove(ctx context.Context, s *scope) (bool, error) {
 		return false, nil
 	}
 	// What denies goes while the network is there that would enforce it.
-	if left, err := r.leavePolicies(s, policy); err != nil || !left {
+	if left, err := r.leavePolicies(s, policy); err != nil || !left { //nolint:contextcheck // watches of policies outlive the pass
 		return false, err
 	}
 	if policy == networkstackv1alpha1.DeletionDelete && s.component(compose.NameKubeProxyCleanup) == nil {

@@ -36,6 +36,8 @@ import (
 const (
 	coveredTarget = time.Second
 	pulledTarget  = time.Second
+	// fewTamperings is how often the same few objects are tampered with: after 20 times the operator waits.
+	fewTamperings = 15
 	// creators make namespaces at the same time.
 	creators = 16
 	// policiesPatience is for what thousands of namespaces take.
@@ -247,17 +249,16 @@ func (o *policiesOptions) measure(ctx context.Context, api networkstackv1alpha1.
 
 // bareDefinition is a definition of a kind that takes anything.
 func bareDefinition(r schema.GroupVersionResource) *unstructured.Unstructured {
-	kinds := map[string]string{"ciliumclusterwidenetworkpolicies": "CiliumClusterwideNetworkPolicy", "ciliumnetworkpolicies": "CiliumNetworkPolicy"}
-	scope := apiextensionsv1.NamespaceScoped
-	if r.Resource == "ciliumclusterwidenetworkpolicies" {
-		scope = apiextensionsv1.ClusterScoped
+	kind, scope := "CiliumNetworkPolicy", apiextensionsv1.NamespaceScoped
+	if r == ciliumPolicies[0] {
+		kind, scope = "CiliumClusterwideNetworkPolicy", apiextensionsv1.ClusterScoped
 	}
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
 		"metadata": map[string]any{"name": r.GroupResource().String()},
 		"spec": map[string]any{
 			"group": r.Group, "scope": string(scope),
-			"names": map[string]any{"plural": r.Resource, "kind": kinds[r.Resource]},
+			"names": map[string]any{"plural": r.Resource, "kind": kind},
 			"versions": []any{map[string]any{
 				"name": r.Version, "served": true, "storage": true,
 				"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
@@ -398,6 +399,9 @@ func (p *policiesBed) addOneByOne(ctx context.Context, n int) ([]time.Duration, 
 // tamperWith changes, deletes and strips what denies, by turns, and measures until it is right again.
 func (p *policiesBed) tamperWith(ctx context.Context, n int) ([]time.Duration, error) {
 	var out []time.Duration
+	if p.api != networkstackv1alpha1.PolicyAPINetworkPolicy {
+		n = min(n, fewTamperings)
+	}
 	for i := range n {
 		o := metav1.ListOptions{LabelSelector: policy.EffectLabel + "=" + policy.EffectDeny, Limit: 1}
 		namespace := ""
