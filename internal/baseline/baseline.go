@@ -189,7 +189,7 @@ func (w *Writer) Want(wanted Wish) error {
 	started := w.ctx != nil
 	w.mu.Unlock()
 	if started && wanted.Compiled != nil {
-		w.watchWanted() //nolint:contextcheck // watches live as long as the controller
+		w.watchWanted()
 	}
 	w.everywhere(bulk)
 	return nil
