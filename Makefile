@@ -151,8 +151,8 @@ bench: ## Measure the release engine against the Helm SDK's own actions, as a ta
 	go run ./test/bench $(BENCH_ARGS)
 
 .PHONY: bench-operator
-bench-operator: ## Measure the operator as a process: drift, idling, memory, many nodes, everything in one object (PERF_ARGS='drift --count 50' for one of them; takes an hour).
-	$(if $(PERF_ARGS),go run ./test/perf $(PERF_ARGS),go run ./test/perf drift && go run ./test/perf idle && go run ./test/perf memory && go run ./test/perf scale && go run ./test/perf full)
+bench-operator: ## Measure the operator as a process: drift, idling, memory, many nodes, everything in one object, baseline policies (PERF_ARGS='drift --count 50' for one of them; takes an hour).
+	$(if $(PERF_ARGS),go run ./test/perf $(PERF_ARGS),go run ./test/perf drift && go run ./test/perf idle && go run ./test/perf memory && go run ./test/perf scale && go run ./test/perf full && go run ./test/perf policies)
 
 .PHONY: e2e
 e2e: ## End-to-end tests on real nodes: do not exist yet.
