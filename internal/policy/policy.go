@@ -18,6 +18,8 @@ const (
 	EffectLabel = "networkstack.io/policy-effect"
 	EffectAllow = "allow"
 	EffectDeny  = "deny"
+	// EffectStaged is on what the network plugin only tries, and neither opens nor cuts anything.
+	EffectStaged = "staged"
 )
 
 // Set is what the baselines of a stack come to.
@@ -75,6 +77,8 @@ const (
 	Nodes Entity = "Nodes"
 	// APIServer is what answers for the API, at its own addresses.
 	APIServer Entity = "APIServer"
+	// Gateway is the proxy that a network plugin runs on its nodes for Ingresses and Gateways.
+	Gateway Entity = "Gateway"
 )
 
 // Peer is one kind of other ends. Exactly one of Namespaces, SameNamespace, CIDR and Entity is set.
