@@ -114,6 +114,10 @@ func (m *maker) baseline(b *networkstackv1alpha1.Baseline, source string, around
 			}
 		}
 		open(Egress, peers, ports)
+	case networkstackv1alpha1.BaselineAllowFromAnywhere:
+		if len(ports) > 0 { // none would be all
+			add(Rule{Direction: Ingress, Ports: ports})
+		}
 	}
 }
 

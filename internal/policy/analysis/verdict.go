@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -184,7 +185,7 @@ func (j *judge) matches(r *rule, p *Pod, other end, at netip.Prefix, port policy
 // hasPort says whether a rule is for a port. A port that is not known is in none but all.
 func hasPort(ports []policy.Port, port policy.Port) bool {
 	return len(ports) == 0 || slices.ContainsFunc(ports, func(p policy.Port) bool {
-		return p.Protocol == port.Protocol && port.Port > 0 && p.Port <= port.Port && port.Port <= max(p.Port, p.EndPort)
+		return cmp.Or(p.Protocol, tcp) == port.Protocol && p.Port <= port.Port && port.Port <= max(p.Port, p.EndPort)
 	})
 }
 
