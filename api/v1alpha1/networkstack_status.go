@@ -22,6 +22,8 @@ const (
 	ConditionPoolsSufficient = "PoolsSufficient"
 	// ConditionContested is present and True while a field is left to somebody who kept putting it back.
 	ConditionContested = "Contested"
+	// ConditionPoliciesPulled is present while the break-glass annotation has what denies traffic removed; its message has the reason.
+	ConditionPoliciesPulled = "PoliciesPulled"
 	// ConditionCatalogInvalid is present and True while the ConfigMap that overrides the catalogue has mistakes in it.
 	ConditionCatalogInvalid = "CatalogInvalid"
 )
@@ -85,6 +87,15 @@ const (
 	ReasonSecretGenerated = "SecretGenerated"
 	ReasonSecretRotated   = "SecretRotated"
 	ReasonSecretInvalid   = "SecretInvalid"
+)
+
+// Reasons about baseline policies.
+const (
+	ReasonBreakGlass       = "BreakGlass"
+	ReasonPoliciesPulled   = "PoliciesPulled"
+	ReasonPoliciesReturn   = "PoliciesReturn"
+	ReasonPoliciesEnforced = "PoliciesEnforced"
+	ReasonPoliciesHeld     = "PoliciesHeld"
 )
 
 // NetworkStackStatus is what the operator found, derived and did.

@@ -12,7 +12,8 @@ const (
 	BaselineEnforced = "enforced"
 	BaselineExempt   = "exempt"
 	// BreakGlassAnnotation on a NetworkStack has everything deleted at once that denies traffic on behalf of spec.policies; what
-	// allows it stays. Its value says why, and must not be empty. What was deleted comes back when the annotation goes.
+	// allows it stays. Its value says why; any value does, an empty one too, for whoever breaks glass is in a hurry. What was deleted
+	// comes back when the annotation goes.
 	BreakGlassAnnotation = "networkstack.io/break-glass"
 )
 

@@ -142,7 +142,7 @@ func trimNamespace(obj any) (any, error) {
 	}
 	n.ObjectMeta = metav1.ObjectMeta{
 		Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, DeletionTimestamp: n.DeletionTimestamp,
-		Labels: n.Labels, Annotations: annotations,
+		Labels: shared(n.Labels), Annotations: annotations,
 	}
 	return n, nil
 }

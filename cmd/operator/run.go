@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/networkstack/networkstack/internal/baseline"
 	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/certificates"
 	"github.com/networkstack/networkstack/internal/chart"
@@ -162,6 +163,12 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 		return fmt.Errorf("setting up the component controller: %w", err)
 	}
 	stackWakes := stack.NewWakes()
+	policies := &baseline.Writer{
+		Client: dynamicClient, Cache: mgr.GetCache(), Recorder: recorder, Log: ctrl.Log.WithName("baseline"), Wake: stackWakes.Wake,
+	}
+	if err := policies.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("setting up the controller of baseline policies: %w", err)
+	}
 	gateways := facts.NewGatewayWatch(dynamicClient, objects, ctrl.Log.WithName("gateways"), stackWakes.Wake)
 	if err := mgr.Add(gateways); err != nil {
 		return fmt.Errorf("setting up the watch of GatewayClasses: %w", err)
@@ -181,6 +188,7 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 		Certificates: facts.NewCertificateWatch(stackWakes.Wake),
 		Proxies:      facts.NewProxyWatch(objects, ctrl.Log.WithName("proxies"), stackWakes.Wake),
 		Wakes:        stackWakes,
+		Policies:     policies,
 
 		OperatorImage: o.image,
 	}

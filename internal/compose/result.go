@@ -8,6 +8,7 @@ import (
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/facts"
+	"github.com/networkstack/networkstack/internal/policy"
 )
 
 // Input is everything a composition depends on.
@@ -45,6 +46,8 @@ type Result struct {
 	ParkKubeProxy bool
 	// Mesh is how a mesh is to be looked after beside its releases; nil when there is none and none was.
 	Mesh *Mesh
+	// Policies are the baseline policies; nil when they are left out or Off.
+	Policies *policy.Set
 }
 
 // Release is one Helm release to have. Its Name is the NetworkComponent's name.

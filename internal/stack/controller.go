@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/baseline"
 	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/compose"
 	"github.com/networkstack/networkstack/internal/facts"
@@ -54,6 +55,8 @@ type Reconciler struct {
 	Proxies *facts.ProxyWatch
 	// Wakes has all stacks reconciled.
 	Wakes Wakes
+	// Policies writes baseline policies; nil for none.
+	Policies *baseline.Writer
 
 	status *status.Writer[networkstackv1alpha1.NetworkStackStatus]
 	// written is when the status was last written, by the stack's UID, and inEffect the stack whose pools are looked at.
@@ -85,7 +88,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	all := handler.EnqueueRequestsFromMapFunc(r.everyStack)
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("networkstack").
-		For(&networkstackv1alpha1.NetworkStack{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&networkstackv1alpha1.NetworkStack{}, builder.WithPredicates(predicate.Or(
+			predicate.GenerationChangedPredicate{}, glassBroken()))).
 		// When a stack goes, the next oldest takes its place.
 		Watches(&networkstackv1alpha1.NetworkStack{}, all, builder.WithPredicates(onlyDeletion())).
 		Watches(&networkstackv1alpha1.NetworkComponent{}, all).
@@ -158,6 +162,11 @@ type scope struct {
 	meshPending bool
 	parkErr     error
 	requeueIn   time.Duration
+	// policies is what there is of baseline policies; nil when nobody looks after any. policiesWait is what their first enforcement waits
+	// for.
+	policies     *baseline.State
+	policiesWait string
+	policiesErr  error
 	// waits says that nothing is decided before what is being looked at is known.
 	waits bool
 }
@@ -205,7 +214,7 @@ func (r *Reconciler) step(ctx context.Context, stack *networkstackv1alpha1.Netwo
 		return ctrl.Result{RequeueAfter: s.requeueIn}, nil
 	}
 	result, err := r.publish(ctx, s)
-	return result, errors.Join(err, s.writeErr, s.parkErr)
+	return result, errors.Join(err, s.writeErr, s.parkErr, s.policiesErr)
 }
 
 // forget drops what is remembered of a stack that is gone, and what was watched for it.
@@ -226,6 +235,9 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 	if s.stack.Spec.Suspend {
 		// What would be done is worked out and shown all the same; nothing is touched but the components' suspension.
 		s.writeErr = r.suspendComponents(ctx, s)
+		if r.Policies != nil {
+			r.Policies.Freeze()
+		}
 	}
 	known, err := r.Catalog.Current(ctx)
 	if err != nil {
@@ -294,6 +306,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		return
 	}
 	s.steps = plan.Make(result.Releases, s.components)
+	s.policiesErr = r.wantPolicies(s)
 	if s.meshUnknown {
 		return // what there is brings the stack back
 	}

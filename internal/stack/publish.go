@@ -27,8 +27,13 @@ func (r *Reconciler) publish(ctx context.Context, s *scope) (ctrl.Result, error)
 		return ctrl.Result{}, err
 	}
 	wanted := latest.DeepCopy()
+	r.lookAtPolicies(s)
 	fill(s, wanted)
 	now := time.Now()
+	counted, err := settlePolicies(latest, wanted, r.written[s.stack.UID], now)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
 	tell, again, err := settlePools(s, latest, wanted, r.written[s.stack.UID], now)
 	if err != nil {
 		return ctrl.Result{}, err
@@ -43,8 +48,9 @@ func (r *Reconciler) publish(ctx context.Context, s *scope) (ctrl.Result, error)
 		r.announce(s.stack, latest, wanted)
 		r.announceMTU(s.stack, latest, wanted)
 		r.announcePools(s, tell)
+		r.announcePolicies(s.stack, latest, wanted)
 	}
-	return ctrl.Result{RequeueAfter: sooner(s.requeueIn, again)}, nil
+	return ctrl.Result{RequeueAfter: sooner(s.requeueIn, sooner(again, counted))}, nil
 }
 
 // announce makes an event of every turn of Accepted and Ready.
@@ -118,6 +124,7 @@ func fill(s *scope, out *networkstackv1alpha1.NetworkStackStatus) {
 		}
 	}
 	fillMesh(s, out)
+	fillPolicies(s, out)
 	fillConditions(s, out, ready)
 	fillCatalog(s, out)
 	fillDrifted(s, out)
@@ -184,6 +191,7 @@ func fillReady(s *scope, out *networkstackv1alpha1.NetworkStackStatus, ready int
 			"kube-proxy is brought back: the CNI goes on programming Services until it runs on every node")
 		return
 	}
+	policiesMessage, policiesStuck := policiesOpen(s, out.Policies)
 	var open, stalled, suspended []string
 	for _, step := range s.steps {
 		c := s.component(step.Name)
@@ -209,6 +217,10 @@ func fillReady(s *scope, out *networkstackv1alpha1.NetworkStackStatus, ready int
 		status.Working(conditions, generation, networkstackv1alpha1.ReasonNotHealthy, strings.Join(unavailable(s), "; "))
 	case s.parks() && !s.parked:
 		status.Working(conditions, generation, networkstackv1alpha1.ReasonProgressing, "kube-proxy is about to be parked")
+	case policiesMessage != "" && policiesStuck:
+		status.Stuck(conditions, generation, networkstackv1alpha1.ReasonPoliciesHeld, policiesMessage)
+	case policiesMessage != "":
+		status.Working(conditions, generation, networkstackv1alpha1.ReasonProgressing, policiesMessage)
 	default:
 		status.Ready(conditions, generation, networkstackv1alpha1.ReasonReady, readyText(s, ready))
 	}

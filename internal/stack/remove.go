@@ -28,6 +28,10 @@ func (r *Reconciler) remove(ctx context.Context, s *scope) (bool, error) {
 	if s.stack.Spec.Suspend && policy == networkstackv1alpha1.DeletionDelete {
 		return false, nil
 	}
+	// What denies goes while the network is there that would enforce it.
+	if left, err := r.leavePolicies(s, policy); err != nil || !left {
+		return false, err
+	}
 	if policy == networkstackv1alpha1.DeletionDelete && s.component(compose.NameKubeProxyCleanup) == nil {
 		// Services need somebody to program them before the CNI that did goes. What cleans up behind kube-proxy would take its
 		// rules, and goes in its turn, which is before the CNI's.

@@ -31,6 +31,7 @@ const (
 	haproxyRole    = "networkstack-operator-ingress-haproxy"
 	meshRole       = "networkstack-operator-mesh"
 	consulRole     = "networkstack-operator-consul"
+	policiesRole   = "networkstack-operator-policies"
 	serviceAccount = "networkstack-operator"
 )
 
