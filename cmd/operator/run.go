@@ -190,7 +190,7 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 		Wakes:        stackWakes,
 		Policies:     policies,
 
-		OperatorImage: o.image,
+		OperatorImage: o.image, OperatorNamespace: o.namespace,
 	}
 	if err := stacks.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up the stack controller: %w", err)

@@ -32,6 +32,8 @@ type Entry struct {
 	Awaits []string `yaml:"awaits,omitempty"`
 	// Metrics are what of the component serves metrics.
 	Metrics []Metrics `yaml:"metrics,omitempty"`
+	// Flows are the traffic that pods of workloads have with the component.
+	Flows []Flow `yaml:"flows,omitempty"`
 	// Omits are objects that the chart renders and that are not installed.
 	Omits []ObjectName `yaml:"omits,omitempty"`
 	// Transient are Jobs that the chart removes by itself once they are done.

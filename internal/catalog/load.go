@@ -110,6 +110,7 @@ func (v Version) validate(d *document, i int) *semver.Version {
 // validateRest checks upgrades and readiness.
 func (e *Entry) validateRest(d *document) {
 	validateMetrics(e.Metrics, d)
+	validateFlows(e.Flows, d)
 	for i, u := range e.Upgrades {
 		for field, constraint := range map[string]string{"to": u.To, "from": u.From} {
 			if constraint == "" {

@@ -97,6 +97,9 @@ func (c Catalog) override(o Entry, d *document) Entry {
 	if o.Metrics != nil {
 		e.Metrics = o.Metrics
 	}
+	if o.Flows != nil {
+		e.Flows = o.Flows
+	}
 	repository := o.Repository
 	if repository != "" && !validateRepository(repository, d) {
 		repository = "there" // it is not shown: it may hold credentials

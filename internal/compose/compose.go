@@ -11,6 +11,7 @@ import (
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/facts"
+	"github.com/networkstack/networkstack/internal/policy"
 )
 
 // Compose turns a stack, the cluster's facts and the catalogue into the releases to have, or into all
@@ -32,6 +33,7 @@ func Compose(in Input) Result {
 		ParkKubeProxy: s.parksKubeProxy(),
 		ReliesOn:      s.reliesOn(),
 		Mesh:          s.meshResult(),
+		Policies:      s.policies,
 	}
 }
 
@@ -106,7 +108,9 @@ func run(in Input, withFacts bool) (*state, []Release) {
 	s.validateNeighbours()
 	s.noteDefaults()
 
-	return s, s.releases()
+	releases := s.releases()
+	s.derivePolicies(releases)
+	return s, releases
 }
 
 var (
@@ -126,8 +130,12 @@ type state struct {
 	facts     *facts.Snapshot
 	catalog   catalog.Catalog
 	withFacts bool
-	// operatorImage is the operator's own.
-	operatorImage string
+	// operatorImage is the operator's own, and operatorNamespace where it runs.
+	operatorImage, operatorNamespace string
+	// stackName is the name of the stack.
+	stackName string
+	// policiesBefore is the mode of policies that was in effect; empty when there were none.
+	policiesBefore networkstackv1alpha1.PolicyMode
 	// existing are the specs of the components there are, and inheritance what those of each type bring along.
 	existing    map[string]networkstackv1alpha1.NetworkComponentSpec
 	inheritance map[string]*inherited
@@ -163,6 +171,8 @@ type state struct {
 	calico        calicoPlan
 	mesh          meshPlan
 	tracing       *tracing
+	// policies are what the baselines come to.
+	policies      *policy.Set
 	networkPolicy networkstackv1alpha1.Toggle
 	metrics       metricsPlan
 	// monitors and dashboards say whether observability comes to any.
@@ -185,14 +195,17 @@ type state struct {
 
 func newState(in Input, withFacts bool) *state {
 	s := &state{
-		facts: in.Facts, catalog: in.Catalog, withFacts: withFacts, operatorImage: in.OperatorImage,
+		facts: in.Facts, catalog: in.Catalog, withFacts: withFacts, operatorImage: in.OperatorImage, operatorNamespace: in.OperatorNamespace,
 		existing: in.Existing, inheritance: map[string]*inherited{},
 		masks:      map[networkstackv1alpha1.IPFamily]int{},
 		nat:        map[networkstackv1alpha1.IPFamily]bool{},
 		userValues: map[string]map[string]any{},
 	}
 	if in.Stack != nil {
-		s.spec = in.Stack.Spec.DeepCopy()
+		s.spec, s.stackName = in.Stack.Spec.DeepCopy(), in.Stack.Name
+		if p := in.Stack.Status.Policies; p != nil {
+			s.policiesBefore = p.Mode
+		}
 	}
 	if s.facts == nil {
 		s.facts = &facts.Snapshot{}

@@ -20,6 +20,8 @@ type Input struct {
 	OtherStack string
 	// OperatorImage is the operator's own image, which agents of its own run; empty when it is not known.
 	OperatorImage string
+	// OperatorNamespace is the operator's own, to which no policies are for; empty when it is not known.
+	OperatorNamespace string
 	// Existing are the specs of the components there are, by name. What was settled when one of them was taken over stays.
 	Existing map[string]networkstackv1alpha1.NetworkComponentSpec
 }
@@ -44,6 +46,8 @@ type Result struct {
 	// ParkKubeProxy says that a kube-proxy which the operator did not install is to be parked once
 	// every release is Ready.
 	ParkKubeProxy bool
+	// Policies are what the baselines come to; nil when there are none, or when they are off.
+	Policies *policy.Set
 	// Mesh is how a mesh is to be looked after beside its releases; nil when there is none and none was.
 	Mesh *Mesh
 	// Policies are the baseline policies; nil when they are left out or Off.

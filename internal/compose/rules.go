@@ -49,6 +49,7 @@ var areas = []Area{
 	AreaObject, AreaSources, AreaFamilies, AreaPools, AreaMTU, AreaEndpoint, AreaKubeProxy, AreaCNI, AreaAgents, AreaCloud, AreaAdoption,
 	AreaFlannel, AreaCilium, AreaCalico, AreaWeaveNet, AreaAWSVPC, AreaSecondary, AreaDNS,
 	AreaLoadBalancer, AreaGatewayAPI, AreaMesh, AreaIngress, AreaAddons, AreaObservability,
+	AreaPolicies,
 }
 
 // Rule is one thing that is refused or warned of. Its ID is part of the API: it is shown with every finding, does not change, and is

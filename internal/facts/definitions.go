@@ -19,6 +19,7 @@ const (
 	BackendConfigs  = "backendconfigs.cloud.google.com"
 	nodeStateCRD    = "nodenetworkstates.nmstate.io"
 	AdminPolicies   = "adminnetworkpolicies.policy.networking.k8s.io"
+	ClusterPolicies = "clusternetworkpolicies.policy.networking.k8s.io"
 )
 
 // Definition is the metadata of a CustomResourceDefinition, all that facts read of one.
@@ -28,7 +29,7 @@ func Definition() *metav1.PartialObjectMetadata {
 
 // IsDefinition says whether a definition of this name is one that facts look for.
 func IsDefinition(name string) bool {
-	return slices.Contains([]string{ServiceMonitors, PodMonitors, Certificates, BackendConfigs, nodeStateCRD, AdminPolicies}, name) ||
+	return slices.Contains([]string{ServiceMonitors, PodMonitors, Certificates, BackendConfigs, nodeStateCRD, AdminPolicies, ClusterPolicies}, name) ||
 		IsGatewayDefinition(name)
 }
 

@@ -85,9 +85,12 @@ func (d *Discoverer) Discover(ctx context.Context) (*Snapshot, error) {
 	if s.APIServer, s.APIServerSource, err = d.apiServer(ctx, kubeadm); err != nil {
 		return nil, fmt.Errorf("looking for the API server's address: %w", err)
 	}
+	if s.APIServers, err = d.apiServers(ctx); err != nil {
+		return nil, fmt.Errorf("listing the API server's endpoints: %w", err)
+	}
 	for name, there := range map[string]*bool{
 		ServiceMonitors: &s.ServiceMonitors, PodMonitors: &s.PodMonitors, Certificates: &s.CertManager,
-		BackendConfigs: &s.BackendConfigs, AdminPolicies: &s.AdminPolicies,
+		BackendConfigs: &s.BackendConfigs, AdminPolicies: &s.AdminPolicies, ClusterPolicies: &s.ClusterPolicies,
 	} {
 		if *there, err = d.defined(ctx, name); err != nil {
 			return nil, fmt.Errorf("looking for the definition %s: %w", name, err)
@@ -161,6 +164,11 @@ func nodeFrom(n *corev1.Node) Node {
 			out.PodCIDRs = append(out.PodCIDRs, p)
 		}
 	}
+	for _, key := range tunnelAnnotations {
+		if ip, err := netip.ParseAddr(n.Annotations[key]); err == nil {
+			out.TunnelIPs = append(out.TunnelIPs, ip)
+		}
+	}
 	// A value that is no positive number is as good as none: the annotation is not ours to judge.
 	if mtu, err := strconv.Atoi(n.Annotations[networkstackv1alpha1.NodeMTUAnnotation]); err == nil && mtu > 0 {
 		out.MTU = mtu
@@ -174,10 +182,17 @@ func nodeFrom(n *corev1.Node) Node {
 	return out
 }
 
-// AgentAnnotations are those of a node that tell what only the node knows.
-var AgentAnnotations = []string{
-	networkstackv1alpha1.NodeMTUAnnotation, networkstackv1alpha1.NodeIPVSAnnotation, networkstackv1alpha1.NodeBridgesAnnotation,
+// tunnelAnnotations are those in which Calico keeps the addresses of a node's tunnels. What a node sends to a pod of another node by a
+// tunnel comes from there.
+var tunnelAnnotations = []string{
+	"projectcalico.org/IPv4VXLANTunnelAddr", "projectcalico.org/IPv6VXLANTunnelAddr", "projectcalico.org/IPv4IPIPTunnelAddr",
+	"projectcalico.org/IPv4WireguardInterfaceAddr", "projectcalico.org/IPv6WireguardInterfaceAddr",
 }
+
+// AgentAnnotations are those of a node that tell what only the node knows.
+var AgentAnnotations = append([]string{
+	networkstackv1alpha1.NodeMTUAnnotation, networkstackv1alpha1.NodeIPVSAnnotation, networkstackv1alpha1.NodeBridgesAnnotation,
+}, tunnelAnnotations...)
 
 // installed finds network agents, and notes by the way what else the DaemonSets tell.
 func (d *Discoverer) installed(ctx context.Context, s *Snapshot) ([]Installed, error) {
@@ -303,6 +318,25 @@ func (d *Discoverer) endpoints(ctx context.Context) ([]networkstackv1alpha1.Endp
 		}
 	}
 	slices.SortFunc(out, func(a, b networkstackv1alpha1.Endpoint) int { return cmp.Compare(a.Host, b.Host) })
+	return out, nil
+}
+
+// apiServers are the API servers' own addresses and ports, each once.
+func (d *Discoverer) apiServers(ctx context.Context) ([]netip.AddrPort, error) {
+	list, err := d.endpoints(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []netip.AddrPort
+	for _, e := range list {
+		ip, err := netip.ParseAddr(e.Host)
+		if err != nil || e.Port < 1 || e.Port > 65535 {
+			continue
+		}
+		if a := netip.AddrPortFrom(ip, uint16(e.Port)); !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
 	return out, nil
 }
 

@@ -58,6 +58,10 @@ type Snapshot struct {
 	Proxies Proxies
 	// ServiceMonitors and PodMonitors say whether the cluster has these kinds of Prometheus' operator.
 	ServiceMonitors, PodMonitors bool
+	// APIServers are the API servers' own addresses and ports, ordered by address.
+	APIServers []netip.AddrPort
+	// ClusterPolicies says whether the cluster has ClusterNetworkPolicies of policy.networking.k8s.io.
+	ClusterPolicies bool
 	// AdminPolicies says whether the cluster has AdminNetworkPolicies, the kind that ClusterNetworkPolicies have replaced.
 	AdminPolicies bool
 	// Neighbours are what else of others matters, and HostPorts the ports of nodes that DaemonSets of others take, both ordered.
@@ -92,6 +96,8 @@ type Node struct {
 	KernelVersion string
 	// InternalIPs are the node's internal addresses.
 	InternalIPs []netip.Addr
+	// TunnelIPs are the addresses of the node's tunnels, as Calico tells them.
+	TunnelIPs []netip.Addr
 	// PodCIDRs are the node's spec.podCIDRs.
 	PodCIDRs []netip.Prefix
 	// Cloud is where the node runs; empty when it does not say.

@@ -22,6 +22,8 @@ type Surroundings struct {
 	DNS, APIServer []Way
 	// Ingress are the ingress controllers and gateways, and Monitoring what scrapes metrics where a baseline names no namespaces.
 	Ingress, Monitoring []Peer
+	// Tunnel are ports that carry connections to other ports: they are open wherever some ports are open between pods.
+	Tunnel []Port
 }
 
 // Metadata are the addresses of the metadata services of clouds: the one that most of them share, and those of AWS and Google by IPv6 and of Alibaba.
@@ -72,6 +74,13 @@ func (m *maker) baseline(b *networkstackv1alpha1.Baseline, source string, around
 			add(Rule{Direction: direction, Peers: peers, Ports: ports})
 		}
 	}
+	between := func(direction Direction, peers []Peer) {
+		open(direction, peers, ports)
+		pods := slices.DeleteFunc(slices.Clone(peers), func(p Peer) bool { return p.Namespaces == nil && !p.SameNamespace })
+		if len(ports) > 0 && len(around.Tunnel) > 0 {
+			open(direction, pods, around.Tunnel)
+		}
+	}
 	switch b.Type {
 	case networkstackv1alpha1.BaselineDefaultDenyIngress:
 		add(Rule{Direction: Ingress, Deny: true, Default: true})
@@ -92,20 +101,20 @@ func (m *maker) baseline(b *networkstackv1alpha1.Baseline, source string, around
 			open(Egress, w.Peers, w.Ports)
 		}
 	case networkstackv1alpha1.BaselineAllowSameNamespace:
-		open(Ingress, []Peer{{SameNamespace: true}}, ports)
-		open(Egress, []Peer{{SameNamespace: true}}, ports)
+		between(Ingress, []Peer{{SameNamespace: true}})
+		between(Egress, []Peer{{SameNamespace: true}})
 	case networkstackv1alpha1.BaselineAllowFromIngress:
-		open(Ingress, around.Ingress, ports)
+		between(Ingress, around.Ingress)
 	case networkstackv1alpha1.BaselineAllowFromMonitoring:
 		if b.Namespaces == nil {
-			open(Ingress, around.Monitoring, ports)
+			between(Ingress, around.Monitoring)
 		} else {
-			open(Ingress, namespacePeer(b.Namespaces), ports)
+			between(Ingress, namespacePeer(b.Namespaces))
 		}
 	case networkstackv1alpha1.BaselineAllowFromNamespaces:
-		open(Ingress, namespacePeer(b.Namespaces), ports)
+		between(Ingress, namespacePeer(b.Namespaces))
 	case networkstackv1alpha1.BaselineAllowToNamespaces:
-		open(Egress, namespacePeer(b.Namespaces), ports)
+		between(Egress, namespacePeer(b.Namespaces))
 	case networkstackv1alpha1.BaselineAllowToCIDRs:
 		var peers []Peer
 		for _, c := range b.CIDRs {

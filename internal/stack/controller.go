@@ -46,7 +46,9 @@ type Reconciler struct {
 	Catalog *catalog.Source
 	// OperatorImage is the operator's own image; empty when it is not known.
 	OperatorImage string
-	Recorder      events.EventRecorder
+	// OperatorNamespace is where the operator runs; empty when it is not known.
+	OperatorNamespace string
+	Recorder          events.EventRecorder
 	// Allocations watches what network plugins have given out of their pools.
 	Allocations *facts.AllocationWatch
 	// Certificates looks at that of the API server; nil for not at all.
@@ -253,7 +255,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 		return
 	}
 	in := compose.Input{
-		Stack: s.stack, Facts: s.facts, Catalog: known.Catalog, OperatorImage: r.OperatorImage, Existing: specsOf(s.components),
+		Stack: s.stack, Facts: s.facts, Catalog: known.Catalog, OperatorImage: r.OperatorImage, OperatorNamespace: r.OperatorNamespace, Existing: specsOf(s.components),
 	}
 	s.pools, r.inEffect = r.lookAtPools(in), s.stack.UID
 	if s.pools.known {
