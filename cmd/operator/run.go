@@ -30,6 +30,7 @@ import (
 	"github.com/networkstack/networkstack/internal/keys"
 	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/stack"
+	"github.com/networkstack/networkstack/internal/survey"
 )
 
 // leaseName is the leader lease, in the operator's namespace.
@@ -189,6 +190,7 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 		Proxies:      facts.NewProxyWatch(objects, ctrl.Log.WithName("proxies"), stackWakes.Wake),
 		Wakes:        stackWakes,
 		Policies:     policies,
+		Survey:       survey.New(mgr.GetAPIReader(), objects, ctrl.Log.WithName("survey"), stackWakes.Wake),
 
 		OperatorImage: o.image, OperatorNamespace: o.namespace,
 	}

@@ -26,6 +26,17 @@ var Resources = []schema.GroupVersionResource{
 	{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"},
 }
 
+// Lists are those that are read for an analysis as well, and not watched.
+var Lists = []schema.GroupVersionResource{
+	{Version: "v1", Resource: "pods"},
+	{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"},
+	{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"},
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
+	{Group: "monitoring.coreos.com", Version: "v1", Resource: "servicemonitors"},
+	{Group: "monitoring.coreos.com", Version: "v1", Resource: "podmonitors"},
+}
+
 var namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 
 // syncTimeout is how long to wait for the watches at most. One that cannot begin says why in the log; what is read matters more.

@@ -7,15 +7,22 @@ import (
 	"k8s.io/component-helpers/auth/rbac/validation"
 
 	"github.com/networkstack/networkstack/internal/baseline"
+	"github.com/networkstack/networkstack/internal/survey"
 )
 
-// policies is what writing baseline policies takes.
+// policies is what writing baseline policies takes, and looking for what they could cut.
 func policies() []rbacv1.PolicyRule {
 	var out []rbacv1.PolicyRule
 	for _, r := range baseline.Resources() {
 		out = append(out, rbacv1.PolicyRule{
 			APIGroups: []string{r.Group}, Resources: []string{r.Resource}, Verbs: []string{"get", "list", "watch", "create", "patch", "delete"},
 		})
+	}
+	for _, r := range survey.Resources {
+		out = append(out, rbacv1.PolicyRule{APIGroups: []string{r.Group}, Resources: []string{r.Resource}, Verbs: []string{"list", "watch"}})
+	}
+	for _, r := range survey.Lists {
+		out = append(out, rbacv1.PolicyRule{APIGroups: []string{r.Group}, Resources: []string{r.Resource}, Verbs: []string{"list"}})
 	}
 	return out
 }

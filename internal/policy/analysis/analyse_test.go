@@ -85,7 +85,7 @@ var around = policy.Surroundings{
 		Ports: []policy.Port{{Protocol: udp, Port: 53}, {Protocol: tcp, Port: 53}},
 	}},
 	APIServer: []policy.Way{{Peers: []policy.Peer{{Entity: policy.APIServer}}, Ports: []policy.Port{{Protocol: tcp, Port: 6443}}}},
-	Ingress:   []policy.Peer{{Namespaces: inNamespace("ingress-nginx")}, {Namespaces: inNamespace("gateways")}, {Entity: policy.Nodes}},
+	Ingress:   []policy.Peer{{Namespaces: inNamespace("ingress-nginx")}, {Namespaces: inNamespace("gateways")}, {Entity: policy.Nodes}, {Entity: policy.Gateway}},
 }
 
 // kinds are clusters with one thing that is cut: in which direction, under which name, and how bad that is.
@@ -148,6 +148,7 @@ var kinds = []struct {
 		ingressed(c)
 		c.Pods[1].Namespace, c.Pods[1].Labels = "gateways", pairs(gatewayLabel, "public")
 	}, "ingress/shop/web", notice, policy.Ingress, nil},
+	{"Ingress by the network plugin's proxy", func(c *Cluster) { ingressed(c); c.Gateway = true }, "ingress/shop/web", notice, policy.Ingress, nil},
 	{"LoadBalancer", func(c *Cluster) { outsider(c, false) }, "service/shop/web", notice, policy.Ingress,
 		[]string{"with the addresses of nodes", "AllowFromAnywhere, ports: [{port: 8080}, {protocol: UDP, port: 9090}]", "on 8080/TCP, 9090/UDP"}},
 	{"LoadBalancer that keeps addresses", func(c *Cluster) { outsider(c, true) }, "service/shop/web", notice, policy.Ingress, []string{"clients outside → "}},

@@ -286,6 +286,9 @@ func (a *analysis) ingress() {
 // that is open to the outside, or in their nodes' network; and those of gateways.
 func (a *analysis) controllers() []end {
 	var out []end
+	if a.cluster.Gateway {
+		out = append(out, end{kind: endGateway})
+	}
 	for _, namespace := range a.cluster.IngressNamespaces {
 		for _, i := range a.judge.pods[namespace] {
 			p := &a.cluster.Pods[i]

@@ -28,6 +28,8 @@ const (
 	// endNodes are all nodes, and what runs in their network.
 	endNodes
 	endAPIServer
+	// endGateway is the network plugin's own proxy.
+	endGateway
 	// endOutside are addresses of nobody in the cluster.
 	endOutside
 )
@@ -198,6 +200,8 @@ func (j *judge) reaches(c peer, p *Pod, other end, at netip.Prefix) bool {
 		return other.kind == endNodes || other.kind == endAPIServer && j.onNodes()
 	case c.Entity == policy.APIServer:
 		return other.kind == endAPIServer
+	case c.Entity == policy.Gateway:
+		return other.kind == endGateway
 	case other.kind != endPod:
 		return false
 	case c.SameNamespace:
@@ -219,6 +223,8 @@ func (j *judge) ranges(k endKind) bool {
 		return j.api == networkstackv1alpha1.PolicyAPIClusterNetworkPolicy || j.api == networkstackv1alpha1.PolicyAPICalico
 	case endNodes, endAPIServer:
 		return j.api != networkstackv1alpha1.PolicyAPICilium
+	case endGateway:
+		return false
 	case endOutside:
 	}
 	return true
