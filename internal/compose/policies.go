@@ -284,12 +284,8 @@ func (s *state) withoutCilium() string {
 }
 
 func (s *state) withoutCalico() string {
-	v := parseVersion(s.cniVersion)
-	switch {
-	case s.cni != networkstackv1alpha1.CNICalico:
+	if s.cni != networkstackv1alpha1.CNICalico {
 		return "the network plugin is not this stack's Calico"
-	case v != nil && !atLeast(v, 3, 30):
-		return "Calico has tiers that pass, and staged policies, from 3.30 on"
 	}
 	return ""
 }

@@ -78,7 +78,7 @@ var (
 		Source: "The APIs of policies refuse it.",
 	})
 	rulePoliciesSelector = refuses(AreaPolicies, Rule{
-		ID:     "POLICIES-SELECTOR",
+		ID: "POLICIES-SELECTOR", APIServer: true,
 		When:   "A selector of namespaces, or the name of an exempt one, cannot be read.",
 		Remedy: "Correct it.",
 		Source: "Nothing is selected by it, so that nothing, or everything, would be cut.",

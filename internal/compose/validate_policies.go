@@ -113,8 +113,11 @@ func (s *state) validateBaseline(b *networkstackv1alpha1.Baseline, at *field.Pat
 	for i, p := range b.Ports {
 		path := at.Child("ports").Index(i)
 		optionalOneOf(s, path.Child("protocol"), p.Protocol, "TCP", "UDP", "SCTP")
-		if p.Port < 1 || p.Port > 65535 || p.EndPort != 0 && (p.EndPort < p.Port || p.EndPort > 65535) {
-			s.refuse(rulePoliciesPort, field.Invalid(path, p.Port, "is no port, or no range of them: use 1 to 65535, the lower one first"))
+		if p.Port < 1 || p.Port > 65535 {
+			s.refuse(rulePoliciesPort, field.Invalid(path.Child("port"), p.Port, "is no port: use 1 to 65535"))
+		}
+		if p.EndPort != 0 && (p.EndPort < p.Port || p.EndPort > 65535) {
+			s.refuse(rulePoliciesPort, field.Invalid(path.Child("endPort"), p.EndPort, "ends no range that begins with port: use port to 65535"))
 		}
 	}
 }
