@@ -306,7 +306,7 @@ func (w *Writer) look(ctx context.Context, synced func() bool) {
 // something was.
 func (w *Writer) lookAt(ctx context.Context, k *kind) (bool, error) {
 	w.mu.Lock()
-	skip := !k.builtIn && !w.defined[k.definition()] || w.watches[k] != nil
+	skip := !k.served(w.defined) || w.watches[k] != nil
 	w.mu.Unlock()
 	if skip {
 		return false, nil
@@ -359,7 +359,7 @@ func (w *Writer) watch(k *kind) {
 // open begins the watch of a kind that is to be watched and is defined. The caller holds mu.
 func (w *Writer) open(k *kind) {
 	old := w.watches[k]
-	if old == nil || old.end != nil || !k.builtIn && !w.defined[k.definition()] {
+	if old == nil || old.end != nil || !k.served(w.defined) {
 		return
 	}
 	ctx, end := context.WithCancel(w.ctx)
@@ -384,4 +384,25 @@ func (w *Writer) shut(k *kind) {
 	one.end()
 	w.watches[k] = &watched{kind: k}
 	w.live.replace(k, nil, "")
+}
+
+// retire ends the watches of kinds that an API server of its own serves, and that nothing is of any more, nor wanted: that one may go, and
+// would be asked in vain.
+func (w *Writer) retire() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, k := range kinds {
+		one := w.watches[k]
+		if k.behind == "" || one == nil || one.end == nil {
+			continue
+		}
+		wanted := func(f *form) bool { return f.kind == k }
+		if w.wish != nil && (slices.ContainsFunc(w.wish.cluster, wanted) || slices.ContainsFunc(w.wish.namespaced, wanted)) {
+			continue
+		}
+		if synced, _ := one.state(); synced && !w.live.has(k) {
+			one.end()
+			delete(w.watches, k)
+		}
+	}
 }

@@ -41,6 +41,8 @@ func recordOf(o *unstructured.Unstructured) (record, error) {
 		stack: unique.Make(labels[policy.Label]).Value(), digest: sum, uid: o.GetUID(), version: o.GetResourceVersion(),
 		deny: labels[policy.EffectLabel] == policy.EffectDeny, leaving: o.GetDeletionTimestamp() != nil,
 	}
+	// An API server that keeps no account of who wrote tells nothing either way.
+	r.ours = len(o.GetManagedFields()) == 0
 	var last *metav1.Time
 	for _, e := range o.GetManagedFields() {
 		switch {
@@ -168,4 +170,18 @@ func (l *live) replace(k *kind, seen map[place]record, version string) map[strin
 func older(a, b string) bool {
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	return err == nil && order < 0
+}
+
+// has says whether there is an object of a kind.
+func (l *live) has(k *kind) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, objects := range l.objects {
+		for at := range objects {
+			if at.kind == k {
+				return true
+			}
+		}
+	}
+	return false
 }

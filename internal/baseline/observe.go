@@ -153,19 +153,20 @@ func (w *Writer) lostDefinition(o client.Object) { w.changeDefinition(o.GetName(
 
 func (w *Writer) changeDefinition(name string, there bool) {
 	for _, k := range kinds {
-		if k.builtIn || k.definition() != name {
+		if !k.definedBy(name) {
 			continue
 		}
 		w.mu.Lock()
-		news := w.defined[name] != there
+		before := k.served(w.defined)
 		w.defined[name] = there
-		if there {
+		after := k.served(w.defined)
+		if after {
 			w.open(k)
 		} else {
 			w.shut(k)
 		}
 		w.mu.Unlock()
-		if news {
+		if before != after {
 			w.everywhere(bulk)
 		}
 	}

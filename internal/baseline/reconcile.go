@@ -54,6 +54,9 @@ func (w *Writer) reconcile(ctx context.Context, i item) (reconcile.Result, error
 		}
 	}
 	w.settle(i, s, !d.waits, "")
+	if i == clusterItem {
+		w.retire()
+	}
 	return reconcile.Result{}, nil
 }
 
@@ -115,7 +118,7 @@ func (w *Writer) missing(wanted []*form) (problem string, unknown bool) {
 	for _, f := range wanted {
 		one := w.watches[f.kind]
 		switch {
-		case !f.kind.builtIn && !w.defined[f.kind.definition()]:
+		case !f.kind.served(w.defined):
 			return fmt.Sprintf("waits for the kind %s to be defined", f.kind.gvk.GroupKind()), false
 		case one == nil:
 			unknown = true

@@ -22,7 +22,7 @@ const (
 
 // Of somebody who keeps changing what is put right: that many times at once, then with waits that double, until there was peace.
 const (
-	patientFor = 5
+	patientFor = 20
 	firstHold  = time.Second
 	lastHold   = time.Minute
 	peace      = 10 * time.Minute
@@ -71,8 +71,8 @@ func (w *Writer) corrects(i item, s situation, d decision) bool {
 	return s.turn == w.places.turn && at.settled && at.covered && s.covered
 }
 
-// eventsPerMinute bounds what is told of single corrections, beside a burst of as many.
-const eventsPerMinute = 10
+// eventsPerMinute bounds what is told of single corrections, beside a burst at first.
+const eventsPerMinute, eventsBurst = 10, 25
 
 // teller tells of what has happened.
 type teller struct {
@@ -107,7 +107,7 @@ func (w *Writer) corrected(i item, s situation, a action) {
 	}
 	w.teller.mu.Lock()
 	if w.teller.limit == nil {
-		w.teller.limit = flowcontrol.NewTokenBucketRateLimiter(eventsPerMinute/60., eventsPerMinute)
+		w.teller.limit = flowcontrol.NewTokenBucketRateLimiter(eventsPerMinute/60., eventsBurst)
 	}
 	tell, untold := w.teller.limit.TryAccept(), w.teller.untold
 	if w.teller.untold = 0; !tell {

@@ -14,9 +14,14 @@ import (
 func policies() []rbacv1.PolicyRule {
 	var out []rbacv1.PolicyRule
 	for _, r := range baseline.Resources() {
-		out = append(out, rbacv1.PolicyRule{
+		rule := rbacv1.PolicyRule{
 			APIGroups: []string{r.Group}, Resources: []string{r.Resource}, Verbs: []string{"get", "list", "watch", "create", "patch", "delete"},
-		})
+		}
+		out = append(out, rule)
+		if r.Group == "projectcalico.org" && r.Resource != "tiers" {
+			rule.Resources, rule.ResourceNames = []string{"tier." + r.Resource}, []string{"networkstack-admin.*", "networkstack-baseline.*"}
+			out = append(out, rule)
+		}
 	}
 	for _, r := range survey.Resources {
 		out = append(out, rbacv1.PolicyRule{APIGroups: []string{r.Group}, Resources: []string{r.Resource}, Verbs: []string{"list", "watch"}})

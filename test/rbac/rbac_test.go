@@ -442,7 +442,7 @@ func installedRules(t *testing.T) ruleSet {
 			rules[strings.TrimPrefix(r.name, "ClusterRole ")] = r.rules
 		}
 	}
-	want := []string{operatorRole, awsvpcRole, calicoRole, componentsRole, consulRole, ingressRole, haproxyRole, meshRole, metallbRole}
+	want := []string{operatorRole, awsvpcRole, calicoRole, componentsRole, consulRole, ingressRole, haproxyRole, meshRole, metallbRole, policiesRole}
 	if got := slices.Sorted(maps.Keys(rules)); !slices.Equal(got, want) {
 		t.Fatalf("config/default binds %v to the operator, not %v", got, want)
 	}
