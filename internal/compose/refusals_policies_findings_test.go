@@ -74,7 +74,9 @@ func cutFindings() []finding {
 // through before, nor anything of what cuts nothing.
 func TestHeld(t *testing.T) {
 	all := baselines(noIngress, noEgress, dnsOpen)
-	changed := edited(func(p *PoliciesSpec) { p.Baselines = append(p.Baselines, Baseline{Name: "more", Type: BaselineAllowAPIServer}) })
+	changed := edited(func(p *PoliciesSpec) {
+		p.Baselines = append(p.Baselines, Baseline{Name: "more", Type: BaselineAllowAPIServer})
+	})
 	elsewhere := edited(func(p *PoliciesSpec) { p.Namespaces = &PolicyNamespaces{Exempt: []string{"a"}} })
 	const looking = "the cluster is being looked at for what would be cut"
 	const changes = "what is cut stays as it was before the baselines changed: "

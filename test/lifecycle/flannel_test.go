@@ -50,7 +50,10 @@ func TestFlannelStack(t *testing.T) {
 		{"suspension stops everything", suspend},
 		{"a kube-proxy no longer managed goes on running", unmanage},
 		{"an orphaned network keeps running and is taken up again", orphan},
+		{"baseline policies are in force, and the glass can be broken", baselinePolicies},
+		{"baseline policies of an orphaned network stay, and are taken up again", policiesOrphaned},
 		{"deletion removes components in reverse order", deleteAll},
+		{"and policies before them", policiesGone},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { e.in(t, func() { step.run(t, e, stack) }) }) {
 			t.FailNow()

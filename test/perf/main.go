@@ -41,7 +41,7 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(driftCommand(), idleCommand(), memoryCommand(), scaleCommand(), fullCommand())
+	cmd.AddCommand(driftCommand(), idleCommand(), memoryCommand(), scaleCommand(), fullCommand(), policiesCommand())
 	return cmd
 }
 
