@@ -320,6 +320,11 @@ func TestOpeningAddsNothing(t *testing.T) {
 	if n := len(Analyse(deny(cnp), &c).Findings); n < 14 {
 		t.Fatalf("only %d findings to begin with", n)
 	}
+	for i, f := range Analyse(deny(cnp), &c).Findings[1:] {
+		if before := Analyse(deny(cnp), &c).Findings[i]; before.Severity == notice && f.Severity == danger {
+			t.Errorf("%s comes before %s", before.Name, f.Name)
+		}
+	}
 	fewer := 0
 	for seed := range uint64(400) {
 		r := rand.New(rand.NewPCG(seed, 6))
