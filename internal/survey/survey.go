@@ -54,6 +54,8 @@ type Survey struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	watched *watch
+	// again looks once, unless that time is over.
+	again func()
 
 	// set and known are what is asked about, and asked is what tells them from others.
 	set   *policy.Set
@@ -140,6 +142,7 @@ func (s *Survey) begin() {
 	}
 	ctx, stop := context.WithCancel(s.life)
 	s.ctx, s.stop = ctx, stop
+	s.again = func() { s.look(ctx) }
 	s.watched = begin(ctx, s.objects, s.covers, func() { s.changed(ctx) })
 	s.schedule()
 }
@@ -185,8 +188,7 @@ func (s *Survey) schedule() {
 		s.timer.Stop()
 	}
 	after = max(0, after-time.Since(s.ended))
-	ctx := s.ctx
-	s.timer = time.AfterFunc(after, func() { s.look(ctx) })
+	s.timer = time.AfterFunc(after, s.again)
 }
 
 // look looks at the cluster once.

@@ -67,9 +67,10 @@ func newScene(t *testing.T) *scene {
 func object(version, kind, name string, generation int64) *metav1.PartialObjectMetadata {
 	o := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: version, Kind: kind}}
 	o.Name, o.UID, o.Generation = name, types.UID(kind+name), generation
-	if kind == "Namespace" {
+	switch kind {
+	case "Namespace":
 		o.Labels = map[string]string{"covered": "yes"}
-	} else if kind == "Service" {
+	case "Service":
 		o.Namespace = "shop"
 	}
 	return o
@@ -86,7 +87,7 @@ func setOf(rules ...policy.Rule) *policy.Set {
 // after lets time pass, and wants so many looks and wake-ups since the last time.
 func (s *scene) after(what string, d time.Duration, looks, wakes int32) {
 	s.t.Helper()
-	time.Sleep(d)
+	time.Sleep(d) //nolint:forbidigo // the bubble's clock
 	synctest.Wait()
 	if l, w := s.looks.Swap(0), s.wakes.Swap(0); l != looks || w != wakes {
 		s.t.Errorf("%s: %d looks and %d wake-ups, not %d and %d", what, l, w, looks, wakes)

@@ -77,8 +77,8 @@ func follow(ctx context.Context, objects metadata.Interface, resource schema.Gro
 			return of.Watch(ctx, o)
 		},
 	}, objects)
-	cache.NewReflectorWithOptions(source, &metav1.PartialObjectMetadata{}, s, cache.ReflectorOptions{Name: "survey of " + resource.Resource}).
-		RunWithContext(ctx)
+	options := cache.ReflectorOptions{Name: "survey of " + resource.Resource}
+	cache.NewReflectorWithOptions(source, &metav1.PartialObjectMetadata{}, s, options).RunWithContext(ctx)
 }
 
 // wait waits until everything has been listed once.
@@ -130,7 +130,7 @@ func hashLabels(l map[string]string) uint64 {
 // digest of an object changes with what is wanted of it, where that is counted, and else with anything.
 func digest(o *metav1.PartialObjectMetadata) uint64 {
 	if o.Generation > 0 {
-		return hashLabels(o.Labels) + uint64(o.Generation) //nolint:gosec // positive
+		return hashLabels(o.Labels) + uint64(o.Generation)
 	}
 	return hash(o.ResourceVersion)
 }
