@@ -25,7 +25,7 @@ type PolicyMode string
 const (
 	// PolicyOff writes nothing, and removes what was written.
 	PolicyOff PolicyMode = "Off"
-	// PolicyAudit cuts nothing: what allows traffic is written where it has no other effect, and status.policies says what would be cut.
+	// PolicyAudit opens and cuts nothing: with Calico, policies are staged; elsewhere none is written. status.policies says what would be cut.
 	PolicyAudit PolicyMode = "Audit"
 	// PolicyEnforce writes what allows traffic, and then what cuts all other.
 	PolicyEnforce PolicyMode = "Enforce"
@@ -57,8 +57,8 @@ type PoliciesSpec struct {
 	// +required
 	Mode PolicyMode `json:"mode,omitempty"`
 
-	// api is what they are written as. Left out, the strongest kind that the network plugin enforces: ClusterNetworkPolicy, the
-	// plugin's own, NetworkPolicy.
+	// api is what they are written as. Left out, the first that the network plugin enforces and that says all of the baselines, of
+	// ClusterNetworkPolicy, the plugin's own, and NetworkPolicy.
 	// +optional
 	API PolicyAPI `json:"api,omitempty"`
 

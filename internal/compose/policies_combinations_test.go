@@ -49,6 +49,8 @@ var (
 	web         = podAt("shop", "web")
 	api         = podAt("pay", "api")
 	prometheus2 = podAt("monitoring", "prometheus", "app.kubernetes.io/name", "prometheus")
+	operator    = podAt("networkstack-system", "operator")
+	legacy      = podAt("legacy", "app")
 	coredns     = podAt("kube-system", "coredns", "k8s-app", "kube-dns")
 	localdns    = podAt("kube-system", "node-local-dns", "k8s-app", "node-local-dns")
 	apiserver   = at(evaluate.APIServer, "apiserver", false, "192.168.10.10", "fd00:192::10")
@@ -116,8 +118,9 @@ func cniInput(name string) Input {
 	if proxy := in.Facts.KubeProxy(); proxy != nil {
 		proxy.Mode = "iptables"
 	}
+	in.OperatorNamespace = "networkstack-system"
 	in.Facts.DNSIPs, in.Facts.ClusterPolicies = addrs("10.96.0.10"), true
-	in.Stack.Spec.Policies = &PoliciesSpec{Mode: PolicyEnforce, Baselines: []Baseline{
+	in.Stack.Spec.Policies = &PoliciesSpec{Mode: PolicyEnforce, Namespaces: &PolicyNamespaces{Selector: &v1.LabelSelector{}}, Baselines: []Baseline{
 		noIngress, noEgress, {Name: "metadata", Type: BaselineDenyCloudMetadata},
 		{Name: "from", Type: BaselineAllowFromNamespaces, Namespaces: &v1.LabelSelector{}, Ports: []PolicyPort{{Port: 8080}}},
 		{Name: "to", Type: BaselineAllowToNamespaces, Namespaces: &v1.LabelSelector{}, Ports: []PolicyPort{{Port: 8080}}},
@@ -298,7 +301,18 @@ func makeBoth(in *Input) {
 func needed(t *testing.T, name string, r Result, dual bool, needs []need) int {
 	t.Helper()
 	c := policy.Compile(r.Policies)
-	policies, err := evaluate.Read(evaluate.Instantiate(c.Cluster, c.Namespaced, c.Namespaces, []*evaluate.Endpoint{web, api}))
+	always := []need{
+		{ownNode, web, []string{"TCP/8080", "TCP/15021"}}, {web, api, []string{"TCP/8080"}}, {web, apiserver, []string{"TCP/6443"}},
+		{apiserver, operator, []string{"TCP/9443"}}, {operator, internet2, []string{"TCP/443"}}, {coredns, internet2, []string{"UDP/53"}},
+		{podAt("kube-system", "metrics-server"), apiserver, []string{"TCP/6443"}},
+		{apiserver, podAt("kube-system", "metrics-server"), []string{"TCP/10250"}}, {prometheus2, coredns, []string{"TCP/9153"}},
+		{prometheus2, operator, []string{"TCP/8443"}},
+	}
+	ends := []*evaluate.Endpoint{web, api, legacy}
+	for _, n := range slices.Concat(always, needs) {
+		ends = append(ends, n.from, n.to)
+	}
+	policies, err := evaluate.Read(evaluate.Instantiate(c.Cluster, c.Namespaced, c.Namespaces, ends))
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -322,11 +336,6 @@ func needed(t *testing.T, name string, r Result, dual bool, needs []need) int {
 	if dual {
 		families = append(families, true)
 	}
-	always := []need{
-		{ownNode, web, []string{"TCP/8080", "TCP/15021"}}, {web, api, []string{"TCP/8080"}}, {web, apiserver, []string{"TCP/6443"}},
-		{apiserver, podAt("networkstack-system", "operator"), []string{"TCP/9443"}}, {podAt("kube-system", "metrics-server"), apiserver, []string{"TCP/6443"}},
-		{apiserver, podAt("kube-system", "metrics-server"), []string{"TCP/10250"}}, {prometheus2, coredns, []string{"TCP/9153"}},
-	}
 	for _, six := range families {
 		for _, need := range slices.Concat(always, needs) {
 			to := need.to
@@ -346,7 +355,7 @@ func needed(t *testing.T, name string, r Result, dual bool, needs []need) int {
 		ask(web, internet2, "TCP/443", six, false)
 		ask(web, api, "TCP/9998", six, false)
 		ask(web, coredns, "TCP/9153", six, false)
-		ask(podAt("legacy", "app"), web, "TCP/9998", six, false)
+		ask(legacy, web, "TCP/9998", six, false)
 		if r.Policies.API != PolicyAPIClusterNetworkPolicy { // which knows only pods as sources
 			ask(internet2, web, "TCP/9998", six, false)
 			ask(apiserver, web, "TCP/9998", six, false)

@@ -214,3 +214,56 @@ func TestNames(t *testing.T) {
 		t.Errorf("%v, want %s", got, want)
 	}
 }
+
+// TestNobody holds that what opens for somebody who is not there, or whom an API has no words for, opens for nobody: an empty list of peers
+// would be everybody.
+func TestNobody(t *testing.T) {
+	types := list(denyIn, denyOut, networkstackv1alpha1.BaselineAllowDNS, networkstackv1alpha1.BaselineAllowFromIngress,
+		networkstackv1alpha1.BaselineAllowFromMonitoring, networkstackv1alpha1.BaselineAllowAPIServer)
+	if rules := policy.FromBaselines(types, &policy.Surroundings{}); len(rules) != 2 {
+		t.Errorf("rules that open for nobody: %+v", rules)
+	}
+	around := policy.Surroundings{
+		Ingress: []policy.Peer{{Entity: policy.Gateway}}, Monitoring: []policy.Peer{{Entity: policy.Nodes}},
+		APIServer: []policy.Way{{Peers: []policy.Peer{{Entity: policy.APIServer}}}}, DNS: []policy.Way{{Peers: []policy.Peer{{Entity: policy.Nodes}}}},
+	}
+	for _, api := range apis {
+		policies := compiled(t, &policy.Set{Stack: "default", Mode: networkstackv1alpha1.PolicyEnforce, API: api, Namespaces: covered,
+			Rules: policy.FromBaselines(types, &around)})
+		for _, name := range []string{"legacy/app", "shop/db"} {
+			for _, ingress := range []bool{true, false} {
+				c := evaluate.Connection{From: end(name), To: subject, Protocol: "TCP", Port: 80}
+				if !ingress {
+					c.From, c.To = c.To, c.From
+				}
+				if got, err := policies.One(c, ingress); err != nil || got {
+					t.Errorf("%s: %s is open, ingress %v (%v)", api, name, ingress, err)
+				}
+			}
+		}
+	}
+}
+
+// TestExcept holds addresses without some of them, in every API.
+func TestExcept(t *testing.T) {
+	outside := func(a string) *evaluate.Endpoint {
+		return &evaluate.Endpoint{Name: a, Kind: evaluate.Outside, Addresses: []netip.Addr{netip.MustParseAddr(a)}}
+	}
+	rules := []policy.Rule{
+		{Name: "deny", Direction: policy.Egress, Deny: true, Default: true},
+		{Name: "some", Direction: policy.Egress, Peers: []policy.Peer{
+			{CIDR: netip.MustParsePrefix("172.20.0.0/16"), Except: []netip.Prefix{netip.MustParsePrefix("172.20.3.0/24")}},
+			{CIDR: netip.MustParsePrefix("2001:db8::/32"), Except: []netip.Prefix{netip.MustParsePrefix("2001:db8:3::/48")}},
+		}},
+	}
+	for _, api := range apis {
+		policies := compiled(t, &policy.Set{Stack: "default", Mode: networkstackv1alpha1.PolicyEnforce, API: api, Namespaces: covered, Rules: rules})
+		for a, want := range map[string]bool{"172.20.2.9": true, "172.20.3.9": false, "172.21.0.1": false, "2001:db8:2::1": true, "2001:db8:3::1": false} {
+			to := outside(a)
+			got, err := policies.One(evaluate.Connection{From: subject, To: to, Protocol: "TCP", Port: 80, IPv6: to.Addresses[0].Is6()}, false)
+			if err != nil || got != want {
+				t.Errorf("%s: %s: open is %v, want %v (%v)", api, a, got, want, err)
+			}
+		}
+	}
+}
