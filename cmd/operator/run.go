@@ -25,12 +25,12 @@ import (
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/component"
 	"github.com/networkstack/networkstack/internal/drift"
+	"github.com/networkstack/networkstack/internal/exposure"
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/internal/health"
 	"github.com/networkstack/networkstack/internal/keys"
 	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/stack"
-	"github.com/networkstack/networkstack/internal/survey"
 )
 
 // leaseName is the leader lease, in the operator's namespace.
@@ -190,7 +190,7 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 		Proxies:      facts.NewProxyWatch(objects, ctrl.Log.WithName("proxies"), stackWakes.Wake),
 		Wakes:        stackWakes,
 		Policies:     policies,
-		Survey:       survey.New(mgr.GetAPIReader(), objects, ctrl.Log.WithName("survey"), stackWakes.Wake),
+		Survey:       exposure.New(mgr.GetAPIReader(), objects, ctrl.Log.WithName("survey"), stackWakes.Wake),
 
 		OperatorImage: o.image, OperatorNamespace: o.namespace,
 	}

@@ -31,10 +31,10 @@ import (
 	"github.com/networkstack/networkstack/internal/baseline"
 	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/compose"
+	"github.com/networkstack/networkstack/internal/exposure"
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/internal/plan"
 	"github.com/networkstack/networkstack/internal/status"
-	"github.com/networkstack/networkstack/internal/survey"
 )
 
 // factsRetry is the wait after facts could not be gathered.
@@ -61,7 +61,7 @@ type Reconciler struct {
 	// Policies writes baseline policies; nil for none.
 	Policies *baseline.Writer
 	// Survey looks for what baseline policies would cut; nil for not at all.
-	Survey *survey.Survey
+	Survey *exposure.Survey
 
 	status *status.Writer[networkstackv1alpha1.NetworkStackStatus]
 	// written is when the status was last written, by the stack's UID, and inEffect the stack whose pools are looked at.

@@ -7,7 +7,7 @@ import (
 	"k8s.io/component-helpers/auth/rbac/validation"
 
 	"github.com/networkstack/networkstack/internal/baseline"
-	"github.com/networkstack/networkstack/internal/survey"
+	"github.com/networkstack/networkstack/internal/exposure"
 )
 
 // policies is what writing baseline policies takes, and looking for what they could cut.
@@ -23,10 +23,10 @@ func policies() []rbacv1.PolicyRule {
 			out = append(out, rule)
 		}
 	}
-	for _, r := range survey.Resources {
+	for _, r := range exposure.Resources {
 		out = append(out, rbacv1.PolicyRule{APIGroups: []string{r.Group}, Resources: []string{r.Resource}, Verbs: []string{"list", "watch"}})
 	}
-	for _, r := range survey.Lists {
+	for _, r := range exposure.Lists {
 		out = append(out, rbacv1.PolicyRule{APIGroups: []string{r.Group}, Resources: []string{r.Resource}, Verbs: []string{"list"}})
 	}
 	return out

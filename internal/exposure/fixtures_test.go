@@ -1,4 +1,4 @@
-package survey
+package exposure
 
 import (
 	"k8s.io/apimachinery/pkg/api/meta"

@@ -1,6 +1,6 @@
-// Package survey looks at a cluster for an analysis of baseline policies: in pages, keeping what matters, beside everything else that the
+// Package exposure looks at a cluster for an analysis of baseline policies: in pages, keeping what matters, beside everything else that the
 // operator does, and again when something has changed that matters.
-package survey
+package exposure
 
 import (
 	"cmp"
