@@ -25,6 +25,7 @@ import (
 	"github.com/networkstack/networkstack/internal/chart"
 	"github.com/networkstack/networkstack/internal/component"
 	"github.com/networkstack/networkstack/internal/drift"
+	"github.com/networkstack/networkstack/internal/exposure"
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/internal/health"
 	"github.com/networkstack/networkstack/internal/keys"
@@ -189,6 +190,7 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 		Proxies:      facts.NewProxyWatch(objects, ctrl.Log.WithName("proxies"), stackWakes.Wake),
 		Wakes:        stackWakes,
 		Policies:     policies,
+		Survey:       exposure.New(mgr.GetAPIReader(), objects, ctrl.Log.WithName("survey"), stackWakes.Wake),
 
 		OperatorImage: o.image, OperatorNamespace: o.namespace,
 	}

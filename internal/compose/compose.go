@@ -18,6 +18,7 @@ import (
 // reasons why not. Its inputs are not changed and not referred to by the result.
 func Compose(in Input) Result {
 	s, releases := run(in, true)
+	findings := s.judgePolicies(in, releases)
 	if len(s.errs) > 0 {
 		result := Result{Errors: s.errs, Warnings: s.warnings}
 		if s.onlyAdoption() {
@@ -34,6 +35,7 @@ func Compose(in Input) Result {
 		ReliesOn:      s.reliesOn(),
 		Mesh:          s.meshResult(),
 		Policies:      s.policies,
+		Findings:      findings,
 	}
 }
 

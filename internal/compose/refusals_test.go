@@ -22,7 +22,7 @@ func findings() []finding {
 		weaveFindings(), nodeAgentFindings(), agentFindings(), policyFindings(), metricsFindings(), neighbourFindings(),
 		ciliumPoolFindings(), ciliumBGPFindings(), loadBalancerFindings(), gatewayFindings(), meshFindings(),
 		observabilityFindings(), tracingFindings(), addonFindings(), dnsFindings(), nodeLocalFindings(),
-		ingressFindings(), ingressClassFindings(), baselineFindings())
+		ingressFindings(), ingressClassFindings(), baselineFindings(), cutFindings())
 }
 
 func TestFindings(t *testing.T) {

@@ -24,6 +24,8 @@ type Input struct {
 	OperatorNamespace string
 	// Existing are the specs of the components there are, by name. What was settled when one of them was taken over stays.
 	Existing map[string]networkstackv1alpha1.NetworkComponentSpec
+	// Cuts answers what policies would cut; nil when nobody is to be asked, and nothing is held back then.
+	Cuts Cuts
 }
 
 // Result is what to install, or why not.
@@ -50,6 +52,8 @@ type Result struct {
 	Policies *policy.Set
 	// Mesh is how a mesh is to be looked after beside its releases; nil when there is none and none was.
 	Mesh *Mesh
+	// Findings are what is known of what they cut; nil when there are none.
+	Findings *PolicyFindings
 }
 
 // Release is one Helm release to have. Its Name is the NetworkComponent's name.

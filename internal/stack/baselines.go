@@ -220,7 +220,9 @@ func policiesOpen(s *scope, p *networkstackv1alpha1.PoliciesStatus) (message str
 	case s.result.Policies == nil:
 		return "baseline policies: " + p.Message, false
 	case p.Deny == networkstackv1alpha1.DenyHeld:
-		return "baseline policies are not in force: " + p.Message, s.result.Policies.Held != ""
+		return "baseline policies are not in force: " + p.Message, heldBack(s)
+	case s.result.Policies.Held != "" && p.Deny == networkstackv1alpha1.DenyEnforced:
+		return "changed baseline policies are not in force: " + p.Message, heldBack(s)
 	}
 	return "", false
 }

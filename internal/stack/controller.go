@@ -32,6 +32,7 @@ import (
 	"github.com/networkstack/networkstack/internal/baseline"
 	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/compose"
+	"github.com/networkstack/networkstack/internal/exposure"
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/internal/plan"
 	"github.com/networkstack/networkstack/internal/status"
@@ -61,6 +62,8 @@ type Reconciler struct {
 	Wakes Wakes
 	// Policies writes baseline policies; nil for none.
 	Policies *baseline.Writer
+	// Survey looks for what baseline policies would cut; nil for not at all.
+	Survey *exposure.Survey
 
 	status *status.Writer[networkstackv1alpha1.NetworkStackStatus]
 	// written is when the status was last written, by the stack's UID, and inEffect the stack whose pools are looked at.
@@ -88,6 +91,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	}
 	if err := mgr.Add(r.Proxies); err != nil {
 		return err
+	}
+	if r.Survey != nil {
+		if err := mgr.Add(r.Survey); err != nil {
+			return err
+		}
 	}
 	all := handler.EnqueueRequestsFromMapFunc(r.everyStack)
 	b := ctrl.NewControllerManagedBy(mgr).
@@ -229,6 +237,9 @@ func (r *Reconciler) forget(uid types.UID) {
 		return
 	}
 	gauges.set(nil)
+	if r.Survey != nil {
+		r.Survey.End()
+	}
 	if r.Allocations != nil {
 		r.Allocations.Of(facts.AllocationsNowhere)
 	}
@@ -299,6 +310,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 	if s.waits = s.waitsFor(&r.namespaces.hold, s.meshPending, firstLook); s.waits {
 		return
 	}
+	in.Cuts = r.cuts(s.stack)
 	result := compose.Compose(in)
 	s.result = &result
 	if s.stack.Spec.Suspend {

@@ -125,6 +125,7 @@ func fill(s *scope, out *networkstackv1alpha1.NetworkStackStatus) {
 	}
 	fillMesh(s, out)
 	fillPolicies(s, out)
+	fillFindings(s, out)
 	fillConditions(s, out, ready)
 	fillCatalog(s, out)
 	fillDrifted(s, out)

@@ -60,6 +60,7 @@ func changeAgents(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack
 	if got := toJSON(pod.Containers[0].Resources); got != `{"limits":{"memory":"64Mi"}}` && got != `{"limits":{"memory":"64Mi"},"requests":{"memory":"64Mi"}}` {
 		t.Errorf("the agents ask for %s", got)
 	}
+	holdBackPolicies(t, e, stack)
 	stack.Spec.CNI.Agents, stack.Spec.CNI.NetworkPolicy = nil, ""
 	e.apply(stack)
 	e.waitReady(stack.Name)

@@ -7,9 +7,10 @@ import (
 	"k8s.io/component-helpers/auth/rbac/validation"
 
 	"github.com/networkstack/networkstack/internal/baseline"
+	"github.com/networkstack/networkstack/internal/exposure"
 )
 
-// policies is what writing baseline policies takes.
+// policies is what writing baseline policies takes, and looking for what they could cut.
 func policies() []rbacv1.PolicyRule {
 	var out []rbacv1.PolicyRule
 	for _, r := range baseline.Resources() {
@@ -21,6 +22,12 @@ func policies() []rbacv1.PolicyRule {
 			rule.Resources, rule.ResourceNames = []string{"tier." + r.Resource}, []string{"networkstack-admin.*", "networkstack-baseline.*"}
 			out = append(out, rule)
 		}
+	}
+	for _, r := range exposure.Resources {
+		out = append(out, rbacv1.PolicyRule{APIGroups: []string{r.Group}, Resources: []string{r.Resource}, Verbs: []string{"list", "watch"}})
+	}
+	for _, r := range exposure.Lists {
+		out = append(out, rbacv1.PolicyRule{APIGroups: []string{r.Group}, Resources: []string{r.Resource}, Verbs: []string{"list"}})
 	}
 	return out
 }

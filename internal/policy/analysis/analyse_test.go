@@ -75,38 +75,17 @@ func service(namespace, name string, port int32, target intstr.IntOrString, l, s
 	}
 }
 
-// rulesOf are what a baseline means, for those that findings recommend.
-func rulesOf(t *testing.T, b networkstackv1alpha1.Baseline) []policy.Rule {
-	t.Helper()
-	r := policy.Rule{Name: b.Name, Direction: policy.Ingress}
-	for _, p := range b.Ports {
-		port := policy.Port{Protocol: p.Protocol, Port: p.Port, EndPort: p.EndPort}
-		if port.Protocol == "" {
-			port.Protocol = tcp
-		}
-		r.Ports = append(r.Ports, port)
-	}
-	switch b.Type {
-	case networkstackv1alpha1.BaselineAllowDNS:
-		r.Direction = policy.Egress
-		r.Ports = []policy.Port{{Protocol: udp, Port: 53}, {Protocol: tcp, Port: 53}, {Protocol: udp, Port: 5353}, {Protocol: tcp, Port: 5353}}
-		r.Peers = []policy.Peer{
-			{Namespaces: &metav1.LabelSelector{MatchLabels: named1("kube-system")}, Pods: &metav1.LabelSelector{MatchLabels: pairs("k8s-app", "kube-dns")}},
+// around is where things are in a town.
+var around = policy.Surroundings{
+	DNS: []policy.Way{{
+		Peers: []policy.Peer{
+			{Namespaces: inNamespace("kube-system"), Pods: &metav1.LabelSelector{MatchLabels: pairs("k8s-app", "kube-dns")}},
 			{CIDR: netip.MustParsePrefix("169.254.20.10/32")},
-		}
-	case networkstackv1alpha1.BaselineAllowAPIServer:
-		r.Direction, r.Peers = policy.Egress, []policy.Peer{{Entity: policy.APIServer}}
-	case networkstackv1alpha1.BaselineAllowFromIngress:
-		r.Peers = []policy.Peer{{Namespaces: &metav1.LabelSelector{MatchLabels: named1("ingress-nginx")}}, {Namespaces: &metav1.LabelSelector{MatchLabels: named1("gateways")}}, {Entity: policy.Nodes}}
-	case networkstackv1alpha1.BaselineAllowFromMonitoring:
-		r.Peers = []policy.Peer{{Namespaces: b.Namespaces}}
-	case networkstackv1alpha1.BaselineAllowToNamespaces:
-		r.Direction, r.Peers = policy.Egress, []policy.Peer{{Namespaces: b.Namespaces}}
-	case networkstackv1alpha1.BaselineAllowFromAnywhere:
-	default:
-		t.Fatalf("no finding recommends %s", b.Type)
-	}
-	return []policy.Rule{r}
+		},
+		Ports: []policy.Port{{Protocol: udp, Port: 53}, {Protocol: tcp, Port: 53}},
+	}},
+	APIServer: []policy.Way{{Peers: []policy.Peer{{Entity: policy.APIServer}}, Ports: []policy.Port{{Protocol: tcp, Port: 6443}}}},
+	Ingress:   []policy.Peer{{Namespaces: inNamespace("ingress-nginx")}, {Namespaces: inNamespace("gateways")}, {Entity: policy.Nodes}, {Entity: policy.Gateway}},
 }
 
 // kinds are clusters with one thing that is cut: in which direction, under which name, and how bad that is.
@@ -169,6 +148,7 @@ var kinds = []struct {
 		ingressed(c)
 		c.Pods[1].Namespace, c.Pods[1].Labels = "gateways", pairs(gatewayLabel, "public")
 	}, "ingress/shop/web", notice, policy.Ingress, nil},
+	{"Ingress by the network plugin's proxy", func(c *Cluster) { ingressed(c); c.Gateway = true }, "ingress/shop/web", notice, policy.Ingress, nil},
 	{"LoadBalancer", func(c *Cluster) { outsider(c, false) }, "service/shop/web", notice, policy.Ingress,
 		[]string{"with the addresses of nodes", "AllowFromAnywhere, ports: [{port: 8080}, {protocol: UDP, port: 9090}]", "on 8080/TCP, 9090/UDP"}},
 	{"LoadBalancer that keeps addresses", func(c *Cluster) { outsider(c, true) }, "service/shop/web", notice, policy.Ingress, []string{"clients outside → "}},
@@ -283,9 +263,7 @@ func TestKinds(t *testing.T) {
 					t.Fatalf("nothing would open it: %s", f.Message())
 				}
 				open := deny(api)
-				for _, b := range f.Openings {
-					open.Rules = append(open.Rules, rulesOf(t, b)...)
-				}
+				open.Rules = append(open.Rules, policy.FromBaselines(f.Openings, &around)...)
 				if got := names(Analyse(open, c)); len(got) > 0 {
 					t.Errorf("%s: opened by %s, and found: %v", api, f.Message(), got)
 				}

@@ -39,6 +39,8 @@ type Known struct {
 	DNSCache []netip.Addr
 	// IngressNamespaces are those of the stack's ingress controllers.
 	IngressNamespaces []string
+	// Gateway says that the network plugin has proxies of its own for Ingresses.
+	Gateway bool
 }
 
 // Mesh is which mesh a pod takes part in.

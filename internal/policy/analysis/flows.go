@@ -28,7 +28,8 @@ func (a *analysis) webhooks() {
 			continue
 		}
 		f := Finding{
-			Name: name("webhook", w.Name, s.Namespace, s.Name), Severity: notice, From: "API server", To: place(s, ports), Exempt: s.Namespace,
+			Name: name("webhook", w.Name, s.Namespace, s.Name), Severity: notice, From: "API server", To: place(s, ports),
+			Exempt:   s.Namespace,
 			What:     w.Configuration + " is passed over, after a wait, for " + list(w.Intercepts),
 			Openings: opening("webhooks", networkstackv1alpha1.BaselineAllowFromAnywhere, ports),
 		}
@@ -58,7 +59,8 @@ func (a *analysis) aggregated() {
 		ports, cut := a.cutPorts(a.apiServer(), targets)
 		if cut {
 			a.add(Finding{
-				Name: name("apiservice", s.Namespace, s.Name), Severity: danger, From: "API server", To: place(s, ports), Exempt: s.Namespace,
+				Name: name("apiservice", s.Namespace, s.Name), Severity: danger, From: "API server", To: place(s, ports),
+				Exempt:   s.Namespace,
 				What:     "the aggregated API " + api.Name + " is gone, and no namespace can be deleted",
 				Openings: opening("aggregated-apis", networkstackv1alpha1.BaselineAllowFromAnywhere, ports),
 			})
@@ -120,7 +122,8 @@ func (a *analysis) dns() {
 	}
 	if len(cutCache) > 0 {
 		a.add(Finding{
-			Name: "dns/cache", Severity: danger, From: some(cutCache), To: "the cache on every node (" + a.cluster.DNSCache[0].String() + ")",
+			Name: "dns/cache", Severity: danger, From: some(cutCache),
+			To:   "the cache on every node (" + a.cluster.DNSCache[0].String() + ")",
 			What: "no name is resolved, by UDP or TCP", Openings: allow,
 		})
 	}
@@ -182,7 +185,8 @@ func (a *analysis) mesh(s *Service, c control, targets []target) {
 		to = append(to, opening("mesh-control-plane", networkstackv1alpha1.BaselineAllowFromAnywhere, ports)...)
 	}
 	a.add(Finding{
-		Name: name("mesh", strings.ToLower(string(c.mesh[0])), s.Namespace, s.Name), Severity: danger, From: some(from), To: place(s, ports),
+		Name: name("mesh", strings.ToLower(string(c.mesh[0])), s.Namespace, s.Name), Severity: danger, From: some(from),
+		To:   place(s, ports),
 		What: "proxies get neither certificates nor routes from the mesh's control plane", Openings: to,
 	})
 }
@@ -230,7 +234,8 @@ func (a *analysis) probes() {
 func probeSources(p *Pod) []netip.Addr {
 	var out []netip.Addr
 	for _, at := range ambientProbes {
-		if len(p.Addresses) == 0 && at.Is4() || slices.ContainsFunc(p.Addresses, func(own netip.Addr) bool { return own.Is4() == at.Is4() }) {
+		same := func(own netip.Addr) bool { return own.Is4() == at.Is4() }
+		if len(p.Addresses) == 0 && at.Is4() || slices.ContainsFunc(p.Addresses, same) {
 			out = append(out, at)
 		}
 	}
@@ -286,6 +291,9 @@ func (a *analysis) ingress() {
 // that is open to the outside, or in their nodes' network; and those of gateways.
 func (a *analysis) controllers() []end {
 	var out []end
+	if a.cluster.Gateway {
+		out = append(out, end{kind: endGateway})
+	}
 	for _, namespace := range a.cluster.IngressNamespaces {
 		for _, i := range a.judge.pods[namespace] {
 			p := &a.cluster.Pods[i]
@@ -340,7 +348,8 @@ func (a *analysis) outside() {
 		}
 		if cut {
 			a.add(Finding{
-				Name: name("service", s.Namespace, s.Name), Severity: notice, From: text, To: place(s, ports), Exempt: s.Namespace,
+				Name: name("service", s.Namespace, s.Name), Severity: notice, From: text, To: place(s, ports),
+				Exempt:   s.Namespace,
 				What:     "the Service is open to the outside, and cannot be reached from there",
 				Openings: opening("outside", networkstackv1alpha1.BaselineAllowFromAnywhere, bounded(ports)),
 			})

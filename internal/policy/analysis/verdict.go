@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -27,6 +28,8 @@ const (
 	// endNodes are all nodes, and what runs in their network.
 	endNodes
 	endAPIServer
+	// endGateway is the network plugin's own proxy.
+	endGateway
 	// endOutside are addresses of nobody in the cluster.
 	endOutside
 )
@@ -184,7 +187,7 @@ func (j *judge) matches(r *rule, p *Pod, other end, at netip.Prefix, port policy
 // hasPort says whether a rule is for a port. A port that is not known is in none but all.
 func hasPort(ports []policy.Port, port policy.Port) bool {
 	return len(ports) == 0 || slices.ContainsFunc(ports, func(p policy.Port) bool {
-		return p.Protocol == port.Protocol && port.Port > 0 && p.Port <= port.Port && port.Port <= max(p.Port, p.EndPort)
+		return cmp.Or(p.Protocol, tcp) == port.Protocol && p.Port <= port.Port && port.Port <= max(p.Port, p.EndPort)
 	})
 }
 
@@ -197,6 +200,8 @@ func (j *judge) reaches(c peer, p *Pod, other end, at netip.Prefix) bool {
 		return other.kind == endNodes || other.kind == endAPIServer && j.onNodes()
 	case c.Entity == policy.APIServer:
 		return other.kind == endAPIServer
+	case c.Entity == policy.Gateway:
+		return other.kind == endGateway
 	case other.kind != endPod:
 		return false
 	case c.SameNamespace:
@@ -218,6 +223,8 @@ func (j *judge) ranges(k endKind) bool {
 		return j.api == networkstackv1alpha1.PolicyAPIClusterNetworkPolicy || j.api == networkstackv1alpha1.PolicyAPICalico
 	case endNodes, endAPIServer:
 		return j.api != networkstackv1alpha1.PolicyAPICilium
+	case endGateway:
+		return false
 	case endOutside:
 	}
 	return true

@@ -163,6 +163,11 @@ func TestUncut(t *testing.T) {
 			outsider(c, true)
 			c.Pods[0].Addresses = append(c.Pods[0].Addresses, addr("fd00::1"))
 		}, deny(cilium, policy.Rule{Name: "n", Direction: policy.Ingress, Peers: []policy.Peer{{CIDR: netip.MustParsePrefix("0.0.0.0/0")}}}), []string{"service/shop/web"}},
+		{"a Service with clients' addresses, open to half of them", func(c *Cluster) { outsider(c, true) }, deny(cilium, policy.Rule{Name: "n", Direction: policy.Ingress, Peers: []policy.Peer{{CIDR: netip.MustParsePrefix("0.0.0.0/1")}}}), []string{"service/shop/web"}},
+		{"a pod in its node's network that is granted something", func(c *Cluster) {
+			c.Pods = []Pod{pod("shop", "web", nil)}
+			c.Pods[0].CallsAPI, c.Pods[0].HostNetwork = true, true
+		}, deny(cnp), []string{}},
 		{"a pod that nothing is granted", func(c *Cluster) { c.Pods = []Pod{pod("shop", "web", nil)} }, deny(cnp), []string{}},
 		{"a monitor of other namespaces", func(c *Cluster) {
 			scraped(c)
@@ -314,6 +319,11 @@ func TestOpeningAddsNothing(t *testing.T) {
 	c := everything()
 	if n := len(Analyse(deny(cnp), &c).Findings); n < 14 {
 		t.Fatalf("only %d findings to begin with", n)
+	}
+	for i, f := range Analyse(deny(cnp), &c).Findings[1:] {
+		if before := Analyse(deny(cnp), &c).Findings[i]; before.Severity == notice && f.Severity == danger {
+			t.Errorf("%s comes before %s", before.Name, f.Name)
+		}
 	}
 	fewer := 0
 	for seed := range uint64(400) {
