@@ -85,7 +85,7 @@ func New(reader client.Reader, objects metadata.Interface, log logr.Logger, wake
 func (s *Survey) Start(ctx context.Context) error {
 	s.mu.Lock()
 	s.life = ctx
-	s.begin()
+	s.begin() //nolint:contextcheck // it goes by the context that was just kept
 	s.mu.Unlock()
 	<-ctx.Done()
 	return nil

@@ -310,7 +310,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 	if s.waits = s.waitsFor(&r.namespaces.hold, s.meshPending, firstLook); s.waits {
 		return
 	}
-	in.Cuts = r.cuts(s.stack)
+	in.Cuts = r.cuts(s.stack) //nolint:contextcheck // the survey outlives the pass
 	result := compose.Compose(in)
 	s.result = &result
 	if s.stack.Spec.Suspend {

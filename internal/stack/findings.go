@@ -36,6 +36,6 @@ func fillFindings(s *scope, out *networkstackv1alpha1.NetworkStackStatus) {
 	}
 	const most = 1 << 30
 	out.Policies.Findings = f.Findings
-	out.Policies.FindingsTotal = int32(min(f.Total, most))
-	out.Policies.Dangerous = int32(min(len(f.Dangerous), most)) //nolint:gosec // bounded
+	out.Policies.FindingsTotal = int32(min(f.Total, most)) //nolint:gosec // bounded
+	out.Policies.Dangerous = int32(min(len(f.Dangerous), most))
 }
