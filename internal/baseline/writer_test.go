@@ -37,7 +37,7 @@ import (
 )
 
 const (
-	patience  = time.Minute
+	patience  = 3 * time.Minute
 	stackName = "default"
 	enforced  = "enforced"
 )

@@ -9,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
-	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/test/testcharts"
 )
@@ -86,7 +85,7 @@ func TestConsulValues(t *testing.T) {
 func monitored(in *Input) {
 	in.Stack.Spec.Observability = &ObservabilitySpec{Monitors: MonitorsEnabled}
 	in.Facts.ServiceMonitors = true
-	in.Catalog[TypeObservability] = catalog.Default()[TypeObservability]
+	in.Catalog[TypeObservability] = defaults()[TypeObservability]
 }
 
 // TestConsulOrder pins the components of Consul, what they wait for, and when namespaces join.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"sync"
 	"testing"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -12,6 +13,9 @@ import (
 	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/facts"
 )
+
+// defaults is the catalogue that the operator carries, read once.
+var defaults = sync.OnceValue(catalog.Default)
 
 // testCatalog is a catalogue of the test's own, so that a newer default version changes no expectation.
 func testCatalog() catalog.Catalog {
@@ -136,7 +140,7 @@ func testCatalog() catalog.Catalog {
 			Type: "Consul", Repository: "https://charts.example.com/consul", Chart: "consul", ReleaseName: "consul", Namespace: "consul",
 			Versions: []catalog.Version{{Version: "2.0.3", Digest: digest("c203")}, {Version: "2.0.2", Digest: digest("c202")}},
 			Upgrades: []catalog.Upgrade{{MinorsUp: ptr(1), MinorsDown: ptr(0)}},
-			Metrics:  catalog.Default()[TypeConsul].Metrics,
+			Metrics:  defaults()[TypeConsul].Metrics,
 		},
 		"ConsulResources": {
 			Type: "ConsulResources", Chart: "consul-resources", ReleaseName: "consul-resources", Namespace: "consul",

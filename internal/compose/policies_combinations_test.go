@@ -113,7 +113,7 @@ func cniInput(name string) Input {
 	default:
 		in = external()
 	}
-	in.Catalog = shippedCatalog
+	in.Catalog = defaults()
 	gatewayFound("v1.6.1", "standard")(&in)
 	if proxy := in.Facts.KubeProxy(); proxy != nil {
 		proxy.Mode = "iptables"

@@ -7,7 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
-	"github.com/networkstack/networkstack/internal/catalog"
 )
 
 // addons are these add-ons, each with a chart.
@@ -63,7 +62,7 @@ func addonFindings() []finding {
 			`spec.addons[1].chart.name: Invalid value: "kube-proxy": is the chart of KubeProxy, which the network is made of: set kubeProxy.mode in its place [ADDON-NETWORK]`,
 		}},
 		{name: "other parts of a network as add-ons", in: flannel(addons(after("tigera-operator"), after("flannel"), after("aws-vpc-cni"), after("multus")),
-			func(in *Input) { in.Catalog = catalog.Default() }), errors: []string{
+			func(in *Input) { in.Catalog = defaults() }), errors: []string{
 			`spec.addons[0].chart.name: Invalid value: "tigera-operator": is the chart of Calico, which the network is made of: set cni.type in its place [ADDON-NETWORK]`,
 			`spec.addons[1].chart.name: Invalid value: "flannel": is the chart of Flannel, which the network is made of: set cni.type in its place [ADDON-NETWORK]`,
 			`spec.addons[2].chart.name: Invalid value: "aws-vpc-cni": is the chart of AWSVPC, which the network is made of: set cni.type in its place [ADDON-NETWORK]`,

@@ -10,13 +10,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
-	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/facts"
 )
 
 // observed has these wishes, and a catalogue that knows what serves metrics.
 func observed(o ObservabilitySpec) func(*Input) {
-	return func(in *Input) { in.Stack.Spec.Observability, in.Catalog = &o, catalog.Default() }
+	return func(in *Input) { in.Stack.Spec.Observability, in.Catalog = &o, defaults() }
 }
 
 const monitorsAbsent = "spec.observability.monitors: nothing is monitored until the cluster has the kind ServiceMonitor (monitoring.coreos.com): " +

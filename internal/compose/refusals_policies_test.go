@@ -7,7 +7,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
-	"github.com/networkstack/networkstack/internal/catalog"
 	"github.com/networkstack/networkstack/internal/facts"
 )
 
@@ -16,16 +15,13 @@ func baselines(list ...Baseline) func(*Input) {
 	return func(in *Input) {
 		in.Stack.Spec.Policies = &PoliciesSpec{Mode: PolicyEnforce, Baselines: list}
 		in.Stack.Status.Policies = &PoliciesStatus{Mode: PolicyAudit}
-		in.Catalog = shippedCatalog
+		in.Catalog = defaults()
 	}
 }
 
 func edited(edit func(*PoliciesSpec)) func(*Input) {
 	return func(in *Input) { edit(in.Stack.Spec.Policies) }
 }
-
-// shippedCatalog is the operator's own, with what it says of flows.
-var shippedCatalog = catalog.Default()
 
 var (
 	noIngress = Baseline{Name: "no-ingress", Type: BaselineDefaultDenyIngress}

@@ -26,7 +26,7 @@ var (
 		ID:     "TRACING-INGRESS",
 		When:   "tracing, and an ingress controller that is told nothing of it.",
 		Remedy: "None is needed: its requests have no spans of its own.",
-		Source: "HAProxy's controllers send no spans, Cilium and Google none for Ingresses; F5's has its keys from 5.1 on, without IPv6.",
+		Source: "HAProxy's controllers send no spans, Cilium and Google none for Ingresses; F5's has its keys from 5.1 on.",
 	})
 	ruleTracingProtocol = warns(AreaObservability, Rule{
 		ID:     "TRACING-PROTOCOL",

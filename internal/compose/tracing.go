@@ -105,14 +105,10 @@ func (s *state) untraced(i *ingress) string {
 		return ""
 	}
 	v := parseVersion(cmp.Or(i.Version, s.catalog[string(i.Type)].Default().Version))
-	switch {
-	case v != nil && v.LessThan(parseVersion(nginxIncTraced)):
+	if v != nil && v.LessThan(parseVersion(nginxIncTraced)) {
 		return "has no OpenTelemetry before chart " + nginxIncTraced + ": upgrade it"
-	case strings.Contains(s.tracing.host, ":"):
-		return "takes no IPv6 address as observability.tracing.endpoint: name the collector's Service"
-	default:
-		return ""
 	}
+	return ""
 }
 
 // validateTracing says what comes of it, of each that could send spans.

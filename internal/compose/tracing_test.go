@@ -84,10 +84,6 @@ func tracingFindings() []finding {
 			"spec.ingress[0].type: NGINXInc has no OpenTelemetry before chart 2.2.0: upgrade it [TRACING-INGRESS]",
 			"spec.ingress[0].version: NGINXInc 2.1.2 is not in the catalogue (2.6.4): it was not tested with this operator and its chart is not checked against a digest [VERSION-UNKNOWN]",
 		}},
-		{name: "tracing of F5's controller by an IPv6 address", in: flannel(ingresses(ingressOf(IngressNGINXInc)), traced(tracingTo("[2001:db8::1]:4317"))), warnings: []string{
-			"spec.ingress[0].type: NGINXInc takes no IPv6 address as observability.tracing.endpoint: name the collector's Service [TRACING-INGRESS]",
-			"spec.observability.tracing: has no effect: nothing in this stack sends spans: remove it, or have a mesh or an ingress controller that does [TRACING-NOTHING]",
-		}},
 		{name: "tracing of F5's controller by Zipkin", in: flannel(istio(), ingresses(ingressOf(IngressNGINXInc)), traced(byZipkin)), warnings: []string{
 			"spec.observability.tracing.protocol: NGINXInc (ingress a) sends spans by OTLP alone, so that it sends none: use OTLP [TRACING-PROTOCOL]",
 		}},

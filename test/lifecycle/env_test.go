@@ -24,7 +24,7 @@ import (
 
 const (
 	// patience is for conditions that come true on any machine, however busy.
-	patience = 1 * time.Minute
+	patience = 3 * time.Minute
 	look     = 100 * time.Millisecond
 
 	flannelSample = "networkstack_flannel.yaml"
