@@ -38,6 +38,6 @@ then looks after.`,
 		},
 	}
 	o.addFlags(cmd.Flags())
-	cmd.AddCommand(validateCommand(), nodeAgentCommand(o))
+	cmd.AddCommand(nodeAgentCommand(o))
 	return cmd
 }

@@ -278,36 +278,11 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 	if s.catalogUnknown() {
 		return
 	}
-	if s.factsErr = survey.Agents(ctx, in, r.Facts); s.factsErr != nil {
+	if s.factsErr = r.lookFor(ctx, s, in); s.factsErr != nil {
 		s.requeueIn = factsRetry
 		return
 	}
-	if s.factsErr = survey.DNS(ctx, in, r.Facts); s.factsErr != nil {
-		s.requeueIn = factsRetry
-		return
-	}
-	if s.waits = r.lookAtCertificate(ctx, s, in); s.waits {
-		return
-	}
-	if s.factsErr = r.readOwnKeys(ctx, s, in); s.factsErr != nil {
-		s.requeueIn = factsRetry
-		return
-	}
-	counted, err := countPolicies(ctx, &r.policies, in, r.Facts)
-	if err != nil {
-		s.factsErr, s.requeueIn = err, factsRetry
-		return
-	}
-	// A first installation need not wait for a remark.
-	if s.waits = s.waitsFor(&r.policies.hold, !counted && len(s.components) > 0, firstLook); s.waits {
-		s.requeueIn = min(s.requeueIn, countAgain) // where there are none, nothing wakes the stack
-		return
-	}
-	if s.factsErr = r.lookAtMesh(ctx, s, in); s.factsErr != nil {
-		s.requeueIn = factsRetry
-		return
-	}
-	if s.waits = s.waitsFor(&r.namespaces.hold, s.meshPending, firstLook); s.waits {
+	if s.waits {
 		return
 	}
 	in.Cuts = r.cuts(s.stack) //nolint:contextcheck // the survey outlives the pass
@@ -337,6 +312,36 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 	if s.writeErr = r.take(ctx, s); s.writeErr == nil {
 		s.parked, s.parkErr = r.parkKubeProxy(ctx, s)
 	}
+}
+
+// lookFor completes the facts by what this stack alone needs to know, or says what is waited for first.
+func (r *Reconciler) lookFor(ctx context.Context, s *scope, in compose.Input) error {
+	if err := survey.Agents(ctx, in, r.Facts); err != nil {
+		return err
+	}
+	if err := survey.DNS(ctx, in, r.Facts); err != nil {
+		return err
+	}
+	if s.waits = r.lookAtCertificate(ctx, s, in); s.waits {
+		return nil
+	}
+	if err := r.readOwnKeys(ctx, s, in); err != nil {
+		return err
+	}
+	counted, err := countPolicies(ctx, &r.policies, in, r.Facts)
+	if err != nil {
+		return err
+	}
+	// A first installation need not wait for a remark.
+	if s.waits = s.waitsFor(&r.policies.hold, !counted && len(s.components) > 0, firstLook); s.waits {
+		s.requeueIn = min(s.requeueIn, countAgain) // where there are none, nothing wakes the stack
+		return nil
+	}
+	if err := r.lookAtMesh(ctx, s, in); err != nil {
+		return err
+	}
+	s.waits = s.waitsFor(&r.namespaces.hold, s.meshPending, firstLook)
+	return nil
 }
 
 // take takes every step that waits for nothing.
