@@ -206,6 +206,7 @@ clean: ## Remove what was built here. The cache in the user's cache directory st
 .PHONY: install
 install: ## Install the custom resource definitions.
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) apply --server-side -f -
+	$(KUSTOMIZE) build config/crd | $(KUBECTL) wait --for=condition=Established --timeout=60s -f -
 
 .PHONY: uninstall
 uninstall: ## Delete every NetworkStack (while the operator still runs), then the definitions.
