@@ -14,6 +14,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/policy"
 	"github.com/networkstack/networkstack/internal/policy/analysis"
 )
@@ -107,14 +108,16 @@ func (s *Survey) Of(set *policy.Set, known analysis.Known) Answer {
 	return Answer{Report: s.report, Err: s.err}
 }
 
-// question is all of a set that an analysis depends on.
+// question is all of a set that an analysis depends on, and whether it is enforced: whoever turns that on is not answered by what was seen
+// before, for a change since then is looked at only after changedPause.
 func question(set *policy.Set, known analysis.Known) string {
 	text, err := json.Marshal(struct {
 		API        any
 		Namespaces metav1.LabelSelector
 		Rules      []policy.Rule
 		Known      analysis.Known
-	}{set.API, set.Namespaces, set.Rules, known})
+		Enforce    bool
+	}{set.API, set.Namespaces, set.Rules, known, set.Mode == networkstackv1alpha1.PolicyEnforce})
 	if err != nil {
 		return err.Error() // of what can always be written
 	}

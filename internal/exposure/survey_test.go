@@ -150,11 +150,18 @@ func TestLooks(t *testing.T) {
 		}
 		s.after("another set", 3*time.Second, 1, 1)
 		other := setOf(policy.Rule{Name: "open", Direction: policy.Ingress})
-		other.Acknowledged, other.Mode, other.Held = []string{"a"}, "Enforce", "b"
+		other.Acknowledged, other.Held = []string{"a"}, "b"
 		if a := s.Of(other, analysis.Known{}); a.Report == nil || len(a.Report.Findings) != 0 {
 			t.Errorf("found %+v", a.Report)
 		}
 		s.after("what does not change what is cut", time.Hour, 0, 0)
+		s.change("services", object("v1", "Service", "web", 8))
+		s.after("a Service changes", time.Second, 1, 0)
+		other.Mode = networkstackv1alpha1.PolicyEnforce
+		if a := s.Of(other, analysis.Known{}); a.Report != nil {
+			t.Error("what was seen before it is enforced answers for it")
+		}
+		s.after("it is enforced", 3*time.Second, 1, 1)
 
 		s.End()
 		s.change("services", object("v1", "Service", "web", 20))
