@@ -40,6 +40,7 @@ const (
 // internal/cli, in one process.
 var walks = [][]string{
 	{"README.md"},
+	{"docs/tutorial.md"},
 	{"docs/install.md", "docs/troubleshooting.md", "docs/user-guide.md", "docs/adoption.md", "docs/gitops.md", "docs/security.md"},
 	{"CONTRIBUTING.md", "docs/benchmarks.md"},
 }
@@ -128,6 +129,8 @@ type reader struct {
 	// cp is the cluster that the pages take for granted, with the operator's image at work once it is installed.
 	cp       *controlplane.ControlPlane
 	stopPods func()
+	// others end what runs in other terminals.
+	others []func()
 	// expected are blocks with lines that commands further below print.
 	expected []Block
 
@@ -186,6 +189,7 @@ func cache(t *testing.T, tools string) string {
 
 // leave ends what the pages left running.
 func (r *reader) leave() {
+	r.endOthers()
 	if r.stopPods != nil {
 		r.stopPods()
 		r.stopPods = nil
@@ -201,7 +205,11 @@ func (r *reader) leave() {
 func (r *reader) read(b Block) {
 	r.t.Helper()
 	if b.File != "" {
-		if err := os.WriteFile(filepath.Join(r.files, b.File), []byte(b.Text), 0o600); err != nil {
+		file := filepath.Join(operator.Root(), filepath.FromSlash(b.File))
+		if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+			r.t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(b.Text), 0o600); err != nil {
 			r.t.Fatal(err)
 		}
 		return
@@ -229,25 +237,24 @@ func (r *reader) read(b Block) {
 			r.t.Fatalf("%s: before it: %s: %v\n%s", b.Place(), first, err, out)
 		}
 	}
-	var background []func()
 	for _, c := range b.Commands() {
 		if strings.HasPrefix(c.Text, foreground) {
-			background = append(background, r.background(dir, c.Text))
+			r.others = append(r.others, r.background(dir, c.Text))
 			continue
 		}
 		if strings.HasPrefix(c.Text, "make cluster-down") { // a reader ends what runs in the other terminal first
-			endAll(background)
-			background = nil
+			r.endOthers()
 		}
 		r.follow(b, dir, c)
 	}
-	endAll(background)
 }
 
-func endAll(ends []func()) {
-	for _, end := range ends {
+// endOthers ends what runs in other terminals.
+func (r *reader) endOthers() {
+	for _, end := range r.others {
 		end()
 	}
+	r.others = nil
 }
 
 // follow runs one command. What is watched for becomes true after a while: a command that only looks is repeated until it does.
@@ -324,7 +331,7 @@ func (r *reader) run(ctx context.Context, dir, command string) (string, error) {
 		return out.String(), err
 	}
 	for _, v := range strings.Split(string(data), "\x00") {
-		if strings.HasPrefix(v, "KUBECONFIG=") {
+		if strings.HasPrefix(v, "KUBECONFIG=") || strings.HasPrefix(v, "PATH=") {
 			r.env = append(r.env, v)
 		}
 	}

@@ -2,7 +2,7 @@
 //
 // What a test needs to know of a block stands above it, in comments that no reader sees:
 //
-//	<!-- file: NAME -->                   the block is a file that later commands read
+//	<!-- file: NAME -->                   the block is a file that later commands read, at this place of the project
 //	<!-- test: cluster -->                from here on, on a new cluster
 //	<!-- test: first COMMAND -->          what a reader would have done before
 //	<!-- test: run -->                    what it prints is that of another cluster: not compared
