@@ -261,7 +261,9 @@ func TestCalicoRoleIsNeeded(t *testing.T) {
 			APIGroups: []string{resource.Group}, Resources: []string{"tigerastatuses"}, Verbs: []string{"get", "list", "watch"},
 		})
 	}
-	needed = append(needed, reads(t, facts.AllocationsOfCalico))
+	needed = append(needed, reads(t, facts.AllocationsOfCalico), rbacv1.PolicyRule{
+		APIGroups: []string{"policy.networking.k8s.io"}, Resources: []string{"adminnetworkpolicies", "baselineadminnetworkpolicies"}, Verbs: []string{"list"},
+	})
 	checkNeeded(t, rules, calicoRole, needed, operatorRole, componentsRole)
 }
 
