@@ -302,6 +302,7 @@ func TestWriter(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: stackName},
 		Spec:       networkstackv1alpha1.NetworkStackSpec{CNI: networkstackv1alpha1.CNISpec{Type: networkstackv1alpha1.CNIExternal}},
 	}))
+	b.defineCalico()
 	b.namespace("shop", map[string]string{networkstackv1alpha1.BaselineLabel: enforced})
 	b.namespace("bank", map[string]string{networkstackv1alpha1.BaselineLabel: enforced})
 	b.namespace("outside", nil)
@@ -326,6 +327,7 @@ func TestWriter(t *testing.T) {
 		{"one API takes the place of the other without a gap", changesAPI},
 		{"what is released stays", releases},
 		{"what denies goes first", removes},
+		{"Calico's own policies", calico},
 		{"what belongs to no stack goes", orphans},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { b.in(t, step.run) }) {

@@ -41,12 +41,13 @@ type Flow struct {
 
 // FlowEnd is the end of a flow that is no workload.
 type FlowEnd struct {
-	// Selector finds pods of the release's namespace by their labels. The value $release stands for the name of the Helm release.
+	// Selector finds pods of the release's namespace by their labels. In values, $release and $namespace stand for
+	// those of the Helm release.
 	Selector map[string]string `yaml:"selector,omitempty"`
 	// EveryPod has the pods, or those with the labels, of all namespaces.
 	EveryPod bool `yaml:"everyPod,omitempty"`
-	// HostNetwork is the path of the chart value that puts these pods in the network of their nodes.
-	HostNetwork string `yaml:"hostNetwork,omitempty"`
+	// HostNetwork are the paths of chart values of which any puts these pods in the network of their nodes.
+	HostNetwork []string `yaml:"hostNetwork,omitempty"`
 	// Addresses are not of pods.
 	Addresses []string `yaml:"addresses,omitempty"`
 	// AddressValues are paths of chart values that are addresses. With Nodes, they are those of nodes.
@@ -129,7 +130,7 @@ func (f *Flow) validateEnds(d *document, at func(string) []any) {
 			kinds++
 		}
 	}
-	if kinds != 1 || end.Nodes && len(end.AddressValues) == 0 || end.HostNetwork != "" && len(end.Selector) == 0 {
+	if kinds != 1 || end.Nodes && len(end.AddressValues) == 0 || len(end.HostNetwork) > 0 && len(end.Selector) == 0 {
 		d.at(at(field), "an end is of one kind: pods (selector, everyPod), addresses (addresses, addressValues) or anywhere")
 	}
 }

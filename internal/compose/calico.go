@@ -147,10 +147,7 @@ func (s *state) validateCalico() {
 		s.refuse(ruleCalicoWireGuardGKE, field.Invalid(cniPath.Child("encryption", "type"), s.encryption,
 			"Calico does not support WireGuard on GKE: remove encryption, or use type Cilium"))
 	}
-	if s.facts.AdminPolicies {
-		s.warn(ruleCalicoAdminPolicies, cniPath.Child("type"),
-			"the cluster has the kind AdminNetworkPolicy, which Calico ignores since 3.32: make ClusterNetworkPolicies of those that there are")
-	}
+	s.validateAdminPolicies()
 	s.validateCalicoPools()
 	s.validateCalicoDataplane()
 	s.warnOfOldKernels(ruleCalicoKernel, "Calico", calicoKernel, "5.10 (RHEL 8: 8.4)", calicoEL8)

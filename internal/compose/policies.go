@@ -125,7 +125,11 @@ func (s *state) opened(rules []policy.Rule, flows []flow, around *policy.Surroun
 }
 
 // neverCovered are namespaces that no baseline is for, whatever is installed.
-var neverCovered = []string{metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease}
+var neverCovered = []string{
+	metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease,
+	// The Operator Lifecycle Manager and what it installs for the whole cluster: they serve an aggregated API and webhooks.
+	"olm", "operators", "openshift-operator-lifecycle-manager", "openshift-operators",
+}
 
 // madeNamespaces are those that a component's own controller makes.
 var madeNamespaces = map[string][]string{
@@ -139,7 +143,7 @@ func (s *state) coveredNamespaces(releases []Release) metav1.LabelSelector {
 	if n == nil {
 		n = &networkstackv1alpha1.PolicyNamespaces{}
 	}
-	exempt := slices.Concat(neverCovered, n.Exempt)
+	exempt := slices.Clone(neverCovered)
 	if s.operatorNamespace != "" {
 		exempt = append(exempt, s.operatorNamespace)
 	}
@@ -152,6 +156,8 @@ func (s *state) coveredNamespaces(releases []Release) metav1.LabelSelector {
 	for i := range s.facts.Installed { // also those of others, which the network depends on
 		exempt = append(exempt, s.facts.Installed[i].Namespace)
 	}
+	s.validateExempt(exempt)
+	exempt = append(exempt, n.Exempt...)
 	slices.Sort(exempt)
 	exempt = slices.DeleteFunc(slices.Compact(exempt), func(name string) bool { return name == "" })
 	selector := metav1.LabelSelector{}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/policy"
 	"github.com/networkstack/networkstack/internal/policy/analysis"
@@ -48,9 +50,13 @@ func (s *state) judgePolicies(in Input, releases []Release) *PolicyFindings {
 	if report != nil {
 		out.Known, out.Shown = true, report.Show(set.Acknowledged, shownFindings)
 		for _, name := range out.Unknown {
+			if name == analysis.FindingDNS {
+				continue // it lets the baselines through that cut DNS, whoever is covered
+			}
 			s.warn(rulePolicyAcknowledged, policiesPath.Child("acknowledgedFindings").Key(name), "no finding has this name: remove it")
 		}
 	}
+	s.validatePriorities(set, report, admitted)
 	if set.Mode != networkstackv1alpha1.PolicyEnforce {
 		return out // the next enforcement is a first one again
 	}
@@ -82,6 +88,23 @@ func (s *state) judgePolicies(in Input, releases []Release) *PolicyFindings {
 	}
 	out.Admitted = admitted
 	return out
+}
+
+// validatePriorities refuses baselines that would share their place in a tier with a policy of somebody else's. Once they are let through,
+// it is a remark: who writes such a policy then must not be able to hold up the whole stack.
+func (s *state) validatePriorities(set *policy.Set, report *analysis.Report, admitted string) {
+	if report == nil {
+		return
+	}
+	for _, c := range report.Clashes {
+		text := fmt.Sprintf("priority %d in tier %s is used by ClusterNetworkPolicy %q too, so that their order would be undefined: give that one another priority",
+			c.Priority, c.Tier, c.Name)
+		if set.Mode == networkstackv1alpha1.PolicyEnforce && s.digestOfPolicies(set) != admitted {
+			s.refuse(rulePoliciesPriority, field.Invalid(policiesPath.Child("api"), set.API, text))
+		} else {
+			s.warn(rulePoliciesPriorityTaken, policiesPath.Child("api"), "%s", text)
+		}
+	}
 }
 
 // firstOf are the first of some names, and how many more there are.

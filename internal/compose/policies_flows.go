@@ -59,7 +59,7 @@ func (s *state) flow(r *Release, f catalog.Flow, values map[string]any) flow {
 	out.anywhere = end.Anywhere
 	if len(end.Selector) > 0 || end.EveryPod {
 		out.peers = append(out.peers, podsOf(r, end))
-		if on, _ := lookup(values, end.HostNetwork); end.HostNetwork != "" && on == true {
+		if slices.ContainsFunc(end.HostNetwork, func(path string) bool { on, _ := lookup(values, path); return on == true }) {
 			out.peers = append(out.peers, s.nodePeer())
 		}
 	}
@@ -93,7 +93,7 @@ func podsOf(r *Release, end *catalog.FlowEnd) policy.Peer {
 	if len(end.Selector) > 0 {
 		peer.Pods = &metav1.LabelSelector{MatchLabels: map[string]string{}}
 		for k, v := range end.Selector {
-			peer.Pods.MatchLabels[k] = strings.ReplaceAll(v, "$release", r.Spec.ReleaseName)
+			peer.Pods.MatchLabels[k] = strings.NewReplacer("$release", r.Spec.ReleaseName, "$namespace", r.Spec.Namespace).Replace(v)
 		}
 	}
 	return peer

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -66,14 +67,44 @@ func IgnoresPolicies(in Input) bool {
 	return s.ignoresPolicies()
 }
 
+// IgnoresAdminPolicies says whether the stack has a network plugin that ignores AdminNetworkPolicies in a cluster that has the kind, so
+// that it matters how many there are.
+func IgnoresAdminPolicies(in Input) bool {
+	s := newState(in, true)
+	s.deriveType()
+	return s.cni == networkstackv1alpha1.CNICalico && in.Facts.AdminPolicies
+}
+
+// validateAdminPolicies refuses to bring a Calico that ignores policies which somebody relies on. Once it is there they have no effect,
+// and refusing the rest of the stack would not give them any.
+func (s *state) validateAdminPolicies() {
+	n := s.facts.AdminPolicyCount
+	if n == 0 {
+		return
+	}
+	text := fmt.Sprintf("AdminNetworkPolicies and BaselineAdminNetworkPolicies, of which there are %s, ", counted(n, facts.ManyPolicies))
+	const remedy = "convert them to ClusterNetworkPolicies, and delete them"
+	if _, ours := s.existing[nameCalico]; ours {
+		s.warn(ruleCalicoAdminPoliciesIgnored, cniPath.Child("type"), "%sare not enforced by Calico: %s", text, remedy)
+		return
+	}
+	s.refuse(ruleCalicoAdminPolicies, field.Invalid(cniPath.Child("type"), s.cni,
+		text+"would silently stop being enforced, because Calico ignores them since 3.32: "+remedy))
+}
+
+// counted is a count that ends at most.
+func counted(count, most int) string {
+	if count >= most {
+		return strconv.Itoa(count) + " or more"
+	}
+	return strconv.Itoa(count)
+}
+
 // validateNetworkPolicy refuses what a network plugin cannot do.
 func (s *state) validateNetworkPolicy() {
 	if n := s.facts.NetworkPolicies; n > 0 && s.ignoresPolicies() {
-		count := strconv.Itoa(n)
-		if n >= facts.ManyPolicies {
-			count += " or more"
-		}
-		s.warn(rulePolicyIgnored, policyPath, "nothing enforces the NetworkPolicies of the cluster, of which there are %s: set it to Enabled, or delete them", count)
+		s.warn(rulePolicyIgnored, policyPath, "nothing enforces the NetworkPolicies of the cluster, of which there are %s: set it to Enabled, or delete them",
+			counted(n, facts.ManyPolicies))
 	}
 	if s.cni == networkstackv1alpha1.CNICalico && s.spec.CNI.NetworkPolicy == networkstackv1alpha1.Disabled {
 		s.refuse(rulePolicyCalico, field.Invalid(policyPath, s.spec.CNI.NetworkPolicy,

@@ -185,9 +185,16 @@ func calicoFindings() []finding {
 		{name: "calico more than 25 CIDRs", in: calico(many), errors: []string{
 			"spec.ipPools: Invalid value: 28: Calico takes at most 25 CIDRs in all pools together: use fewer and wider ones [CALICO-POOLS-TOO-MANY]",
 		}},
-		{name: "calico policies of a kind that is gone", in: calico(cluster(func(s *facts.Snapshot) { s.AdminPolicies = true })), warnings: []string{
-			"spec.cni.type: the cluster has the kind AdminNetworkPolicy, which Calico ignores since 3.32: make ClusterNetworkPolicies of those that there are [CALICO-ADMIN-POLICIES]",
+		{name: "calico policies of a kind that is gone", in: calico(cluster(func(s *facts.Snapshot) { s.AdminPolicies, s.AdminPolicyCount = true, 3 })), errors: []string{
+			`spec.cni.type: Invalid value: "Calico": AdminNetworkPolicies and BaselineAdminNetworkPolicies, of which there are 3, would silently stop being enforced, because Calico ignores them since 3.32: convert them to ClusterNetworkPolicies, and delete them [CALICO-ADMIN-POLICIES]`,
 		}},
+		{name: "calico policies of a kind that was never there", in: calico(func(in *Input) {
+			in.Facts.AdminPolicies, in.Facts.AdminPolicyCount = true, facts.ManyPolicies
+			in.Existing = map[string]NetworkComponentSpec{nameCalico: {Type: string(CNICalico)}}
+		}), warnings: []string{
+			"spec.cni.type: AdminNetworkPolicies and BaselineAdminNetworkPolicies, of which there are 1000 or more, are not enforced by Calico: convert them to ClusterNetworkPolicies, and delete them [CALICO-ADMIN-POLICIES-IGNORED]",
+		}},
+		{name: "calico a kind that is gone, and no policies of it", in: calico(cluster(func(s *facts.Snapshot) { s.AdminPolicies = true }))},
 		{name: "calico a pool on request", in: calico(secondPool(IPPool{Name: "theirs", CIDRs: []string{"10.245.0.0/16"}, OnRequest: true}))},
 		{name: "calico all pools on request", in: calico(firstPool(func(p *IPPool) { p.OnRequest = true }), secondPool(IPPool{Name: "off", CIDRs: []string{"10.245.0.0/16"}, Disabled: true})), errors: []string{
 			`spec.ipPools: Invalid value: "IPv4": every pool with an IPv4 CIDR is disabled or onRequest, so pods that name none, and the nodes' own tunnels, get no IPv4 address: let one be for all [CALICO-POOLS-ON-REQUEST]`,

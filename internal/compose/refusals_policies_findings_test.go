@@ -62,6 +62,12 @@ func cutFindings() []finding {
 		{name: "policies that cut nothing dangerous", in: cilium(all, cutting("service/b"))},
 		{name: "policies that would cut something dangerous", in: cilium(all, audited, cutting("webhook/a!"))},
 		{name: "policies of which it is not known what they cut", in: cilium(all, unknown(nil))},
+		{name: "policies whose place is taken", in: cilium(metadataAsClusterPolicies, clashing), errors: []string{
+			`spec.policies.api: Invalid value: "ClusterNetworkPolicy": priority 10 in tier Admin is used by ClusterNetworkPolicy "x" too, so that their order would be undefined: give that one another priority [POLICIES-PRIORITY]`,
+		}},
+		{name: "policies whose place is taken, in Audit", in: cilium(metadataAsClusterPolicies, audited, clashing), warnings: []string{
+			`spec.policies.api: priority 10 in tier Admin is used by ClusterNetworkPolicy "x" too, so that their order would be undefined: give that one another priority [POLICIES-PRIORITY-TAKEN]`,
+		}},
 		{name: "findings that nobody finds", in: cilium(all, cutting("a!"), acknowledged("a", "z", "b")), warnings: []string{
 			"spec.policies.acknowledgedFindings[b]: no finding has this name: remove it [POLICIES-ACKNOWLEDGED]",
 			"spec.policies.acknowledgedFindings[z]: no finding has this name: remove it [POLICIES-ACKNOWLEDGED]",

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	. "github.com/networkstack/networkstack/api/v1alpha1" //nolint:revive // the tables read like the API
@@ -180,9 +181,33 @@ func baselineFindings() []finding {
 		}, warnings: []string{weaveLegacy}},
 		{name: "policies that open an API server that Cilium knows", in: cilium(baselines(noEgress, dnsOpen, Baseline{Name: "api", Type: BaselineAllowAPIServer}),
 			cluster(func(s *facts.Snapshot) { s.APIServer.Host = "api.example.com" }))},
-		{name: "policies that cut DNS", in: cilium(baselines(noEgress)), warnings: []string{
-			"spec.policies.baselines: covered pods can resolve no names: add AllowDNS [POLICIES-NO-DNS]",
+		{name: "policies that cut DNS", in: cilium(baselines(noEgress)), errors: []string{
+			"spec.policies.baselines: Required value: covered pods could resolve no names: add AllowDNS, or the finding dns to acknowledgedFindings [POLICIES-NO-DNS]",
 		}},
+		{name: "policies that cut DNS, even if they are off", in: cilium(baselines(noEgress), edited(func(p *PoliciesSpec) { p.Mode = PolicyOff })), errors: []string{
+			"spec.policies.baselines: Required value: covered pods could resolve no names: add AllowDNS, or the finding dns to acknowledgedFindings [POLICIES-NO-DNS]",
+		}},
+		{name: "policies that cut DNS knowingly", in: cilium(baselines(noEgress), acknowledged("dns"))},
+		{name: "policies that cut DNS knowingly, and nobody is cut off yet", in: cilium(baselines(noEgress), acknowledged("dns"), cutting())},
+		{name: "policies that cut a DNS of the stack's own", in: cilium(baselines(noEgress), spec(func(s *NetworkStackSpec) { s.DNS = &DNSSpec{Type: DNSCoreDNS} }))},
+
+		{name: "policies for the system", in: cilium(all, edited(func(p *PoliciesSpec) {
+			p.Namespaces = &PolicyNamespaces{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: "kube-system"}}}
+		})), errors: []string{
+			`spec.policies.namespaces.selector: Invalid value: "kube-system": this namespace is never covered, for it is the system's, the operator's or a component's, and denying it traffic would harm the cluster: remove it [POLICIES-EXEMPT]`,
+		}},
+		{name: "policies for the system, the operator and a component by name", in: cilium(all, edited(func(p *PoliciesSpec) {
+			p.Namespaces = &PolicyNamespaces{Exempt: []string{"legacy"}, Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
+				Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpIn, Values: []string{"shop", "legacy", "networkstack-system", "olm", "cilium-secrets"}}}}}
+		}), func(in *Input) { in.OperatorNamespace = "networkstack-system" }), errors: []string{
+			`spec.policies.namespaces.selector: Invalid value: "networkstack-system": this namespace is never covered, for it is the system's, the operator's or a component's, and denying it traffic would harm the cluster: remove it [POLICIES-EXEMPT]`,
+			`spec.policies.namespaces.selector: Invalid value: "olm": this namespace is never covered, for it is the system's, the operator's or a component's, and denying it traffic would harm the cluster: remove it [POLICIES-EXEMPT]`,
+			`spec.policies.namespaces.selector: Invalid value: "cilium-secrets": this namespace is never covered, for it is the system's, the operator's or a component's, and denying it traffic would harm the cluster: remove it [POLICIES-EXEMPT]`,
+		}},
+		{name: "policies for all but the system", in: cilium(all, edited(func(p *PoliciesSpec) {
+			p.Namespaces = &PolicyNamespaces{Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
+				Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn, Values: []string{"kube-system"}}}}}
+		}))},
 		{name: "policies against metadata on Google's nodes", in: cilium(baselines(Baseline{Name: "metadata", Type: BaselineDenyCloudMetadata}),
 			cluster(func(s *facts.Snapshot) { s.Cloud = facts.CloudGCP })), warnings: []string{
 			"spec.policies.baselines: DenyCloudMetadata also cuts the way by which pods of GKE get their identity: leave namespaces with such pods out [POLICIES-IDENTITY]",

@@ -154,11 +154,17 @@ var (
 		Remedy: "Enable one.",
 		Source: "New pods would get no address.",
 	})
-	ruleCalicoAdminPolicies = warns(AreaCalico, Rule{
+	ruleCalicoAdminPolicies = refuses(AreaCalico, Rule{
 		ID:     "CALICO-ADMIN-POLICIES",
-		When:   "The cluster has the kind AdminNetworkPolicy.",
-		Remedy: "Make ClusterNetworkPolicies of those that there are, and delete the definitions.",
-		Source: "Calico, release notes of 3.32: ClusterNetworkPolicy takes the place of AdminNetworkPolicy and BaselineAdminNetworkPolicy.",
+		When:   "The cluster has AdminNetworkPolicies or BaselineAdminNetworkPolicies, and Calico is to be installed or taken over.",
+		Remedy: "Convert them to ClusterNetworkPolicies, and delete them.",
+		Source: "Calico, release notes of 3.32: ClusterNetworkPolicy takes the place of both, which are ignored without a word.",
+	})
+	ruleCalicoAdminPoliciesIgnored = warns(AreaCalico, Rule{
+		ID:     "CALICO-ADMIN-POLICIES-IGNORED",
+		When:   "Somebody made AdminNetworkPolicies or BaselineAdminNetworkPolicies while Calico was there already.",
+		Remedy: "Convert them to ClusterNetworkPolicies, and delete them.",
+		Source: "They never had an effect, so that nothing is lost; refusing all else of the stack would not give them any.",
 	})
 	ruleCalicoPoolsOnRequest = refuses(AreaCalico, Rule{
 		ID:     "CALICO-POOLS-ON-REQUEST",

@@ -77,6 +77,24 @@ var (
 		Remedy: "Use 1 to 65535, the lower one first.",
 		Source: "The APIs of policies refuse it.",
 	})
+	rulePoliciesExempt = refuses(AreaPolicies, Rule{
+		ID:     "POLICIES-EXEMPT",
+		When:   "namespaces.selector asks by its name for a namespace of the system, of the operator, of a component or of OLM.",
+		Remedy: "Remove it.",
+		Source: "Such namespaces are left out of every selector; one that names them expects what does not happen.",
+	})
+	rulePoliciesPriority = refuses(AreaPolicies, Rule{
+		ID:     "POLICIES-PRIORITY",
+		When:   "A ClusterNetworkPolicy of somebody else's has a tier and priority that those of the baselines need, before they are in force.",
+		Remedy: "Give that one another priority.",
+		Source: "policy.networking.k8s.io/v1alpha2: in which order policies of the same tier and priority decide is not defined.",
+	})
+	rulePoliciesPriorityTaken = warns(AreaPolicies, Rule{
+		ID:     "POLICIES-PRIORITY-TAKEN",
+		When:   "The same, when the baselines are in force already, or only tried.",
+		Remedy: "Give that one another priority.",
+		Source: "Who may write ClusterNetworkPolicies must not be able to hold up the whole stack.",
+	})
 	rulePoliciesSelector = refuses(AreaPolicies, Rule{
 		ID: "POLICIES-SELECTOR", APIServer: true,
 		When:   "A selector of namespaces, or the name of an exempt one, cannot be read.",
@@ -107,10 +125,10 @@ var (
 		Remedy: "Set cluster.apiServer to an IP address.",
 		Source: "All APIs but Cilium's tell it by its addresses, from the EndpointSlices of default/kubernetes.",
 	})
-	rulePoliciesNoDNS = warns(AreaPolicies, Rule{
-		ID:     "POLICIES-NO-DNS",
+	rulePoliciesNoDNS = refuses(AreaPolicies, Rule{
+		ID: "POLICIES-NO-DNS", APIServer: true,
 		When:   "DefaultDenyEgress without AllowDNS, and DNS is not the stack's.",
-		Remedy: "Add AllowDNS.",
+		Remedy: "Add AllowDNS, or acknowledge the finding dns.",
 		Source: "The stack's own DNS is opened by itself. Without it, nearly nothing works.",
 	})
 	rulePoliciesIdentity = warns(AreaPolicies, Rule{

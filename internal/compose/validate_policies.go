@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -12,6 +13,7 @@ import (
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/internal/policy"
+	"github.com/networkstack/networkstack/internal/policy/analysis"
 )
 
 // baselineFields says which fields are for a type of baseline.
@@ -68,10 +70,19 @@ func (s *state) validatePolicies() {
 		s.refuse(rulePoliciesNothing, field.Required(baselinesPath,
 			"nothing is cut, so that there is nothing to open: add DefaultDenyIngress, DefaultDenyEgress or DenyCloudMetadata"))
 	}
+	if s.cuts(policy.Egress) && !s.managesDNS() && !s.cachesDNS() && !s.hasBaseline(networkstackv1alpha1.BaselineAllowDNS) && !s.acknowledgesNoDNS() {
+		s.refuse(rulePoliciesNoDNS, field.Required(baselinesPath,
+			"covered pods could resolve no names: add AllowDNS, or the finding dns to acknowledgedFindings"))
+	}
 	if v, _ := lookup(s.userValues[cniPath.String()], "policyAuditMode"); v == true && p.Mode != networkstackv1alpha1.PolicyOff {
 		s.refuse(rulePoliciesCiliumAudit, field.Forbidden(cniPath.Child("values"),
 			"policyAuditMode has Cilium enforce no policy of anybody on any node: remove it, and use policies.mode Audit"))
 	}
+}
+
+// acknowledgesNoDNS says whether it is wanted that covered pods resolve no names.
+func (s *state) acknowledgesNoDNS() bool {
+	return slices.Contains(s.spec.Policies.AcknowledgedFindings, analysis.FindingDNS)
 }
 
 // validateBaseline refuses fields that are not for the type, or that nothing can be made of.
@@ -138,6 +149,30 @@ func (s *state) validateNamespaceSelector(path *field.Path, selector *metav1.Lab
 	}
 }
 
+// validateExempt refuses a selector that asks by name for what is never covered. Labels are no such request: who may label a namespace
+// must not be able to refuse a stack.
+func (s *state) validateExempt(never []string) {
+	n := s.spec.Policies.Namespaces
+	if n == nil || n.Selector == nil {
+		return
+	}
+	var asked []string
+	if name, ok := n.Selector.MatchLabels[corev1.LabelMetadataName]; ok {
+		asked = append(asked, name)
+	}
+	for _, e := range n.Selector.MatchExpressions {
+		if e.Key == corev1.LabelMetadataName && e.Operator == metav1.LabelSelectorOpIn {
+			asked = append(asked, e.Values...)
+		}
+	}
+	for _, name := range asked {
+		if slices.Contains(never, name) {
+			s.refuse(rulePoliciesExempt, field.Invalid(policiesPath.Child("namespaces", "selector"), name,
+				"this namespace is never covered, for it is the system's, the operator's or a component's, and denying it traffic would harm the cluster: remove it"))
+		}
+	}
+}
+
 // opens says in which directions a baseline opens something.
 func opens(t networkstackv1alpha1.BaselineType) []policy.Direction {
 	switch t {
@@ -181,9 +216,6 @@ func (s *state) validateSurroundings(around *policy.Surroundings) {
 		default:
 			// It needs nothing that may be missing.
 		}
-	}
-	if s.cuts(policy.Egress) && !s.managesDNS() && !s.cachesDNS() && !s.hasBaseline(networkstackv1alpha1.BaselineAllowDNS) {
-		s.warn(rulePoliciesNoDNS, baselinesPath, "covered pods can resolve no names: add AllowDNS")
 	}
 	if p.Mode == networkstackv1alpha1.PolicyEnforce && (s.policiesBefore == "" || s.policiesBefore == networkstackv1alpha1.PolicyOff) {
 		s.warn(rulePoliciesUntried, policiesPath.Child("mode"), "is Enforce without having been Audit: set Audit first, and read status.policies")

@@ -37,7 +37,7 @@ func Collect(ctx context.Context, reader client.Reader, known analysis.Known) (*
 	}{
 		{"namespaces", c.namespaces}, {"Services", c.services}, {"the API server's addresses", c.apiServer},
 		{"ValidatingWebhookConfigurations", c.validating}, {"MutatingWebhookConfigurations", c.mutating}, {"APIServices", c.apiServices},
-		{"Ingresses", c.ingresses}, {"NetworkPolicies", c.policies}, {"monitors", c.monitors},
+		{"Ingresses", c.ingresses}, {"NetworkPolicies", c.policies}, {"monitors", c.monitors}, {"ClusterNetworkPolicies", c.clusterPolicies},
 		{"who is granted something", c.grants}, {"pods", c.allPods},
 	} {
 		if err := part.read(ctx); err != nil {

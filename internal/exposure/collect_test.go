@@ -91,6 +91,16 @@ kind: NetworkPolicy
 metadata: {name: ours, namespace: shop, labels: {networkstack.io/policies: cluster}}
 spec: {podSelector: {}, policyTypes: [Ingress, Egress]}
 ---
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: theirs}
+spec: {tier: Baseline, priority: 600}
+---
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: ours, labels: {networkstack.io/policies: cluster}}
+spec: {tier: Admin, priority: 10}
+---
 apiVersion: monitoring.coreos.com/v1
 kind: ServiceMonitor
 metadata: {name: web, namespace: shop}
@@ -145,7 +155,10 @@ func reader(t *testing.T, pages *int, more ...client.Object) client.Reader {
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []string{"monitoring.coreos.com/v1, Kind=ServiceMonitor", "monitoring.coreos.com/v1, Kind=PodMonitor", "apiregistration.k8s.io/v1, Kind=APIService"} {
+	for _, kind := range []string{
+		"monitoring.coreos.com/v1, Kind=ServiceMonitor", "monitoring.coreos.com/v1, Kind=PodMonitor", "apiregistration.k8s.io/v1, Kind=APIService",
+		"policy.networking.k8s.io/v1alpha2, Kind=ClusterNetworkPolicy",
+	} {
 		group, rest, _ := strings.Cut(kind, "/")
 		version, name, _ := strings.Cut(rest, ", Kind=")
 		gvk := metav1.GroupVersionKind{Group: group, Version: version, Kind: name}
@@ -260,9 +273,10 @@ func TestCollect(t *testing.T) {
 			{Configuration: "ValidatingWebhookConfiguration guard", Name: "guard", Service: at(8443, ""), Intercepts: []string{"pods", "services"}},
 			{Configuration: "MutatingWebhookConfiguration inject", Name: "inject", Service: web, Fail: true},
 		},
-		APIServices: []analysis.APIService{{Name: "v1beta1.metrics.k8s.io", Service: at(10250, "")}},
-		Backends:    []analysis.Backend{{Source: "Ingress shop/in", Service: at(80, "")}, {Source: "Ingress shop/in", Service: at(0, "main")}},
-		Policies:    []analysis.Policy{{Namespace: "shop", Pods: metav1.LabelSelector{MatchLabels: app}, Egress: true}},
+		APIServices:     []analysis.APIService{{Name: "v1beta1.metrics.k8s.io", Service: at(10250, "")}},
+		Backends:        []analysis.Backend{{Source: "Ingress shop/in", Service: at(80, "")}, {Source: "Ingress shop/in", Service: at(0, "main")}},
+		Policies:        []analysis.Policy{{Namespace: "shop", Pods: metav1.LabelSelector{MatchLabels: app}, Egress: true}},
+		ClusterPolicies: []analysis.ClusterPolicy{{Name: "theirs", Tier: "Baseline", Priority: 600}},
 		Monitors: []analysis.Monitor{
 			{Kind: "ServiceMonitor", Namespace: "shop", Name: "web", AllNamespaces: true, Selector: metav1.LabelSelector{MatchLabels: map[string]string{"job": "web"}}, Ports: []string{"main", "9100", "metrics"}},
 			{Kind: "PodMonitor", Namespace: "shop", Name: "web", Namespaces: []string{"a", "b"}, Ports: []string{"main", "9100"}},

@@ -141,15 +141,24 @@ func (c *collector) policies(ctx context.Context) error {
 	}, client.MatchingLabelsSelector{Selector: foreign()})
 }
 
+func (c *collector) clusterPolicies(ctx context.Context) error {
+	kind := schema.GroupVersionKind{Group: "policy.networking.k8s.io", Version: "v1alpha2", Kind: "ClusterNetworkPolicy"}
+	return c.unstructuredPages(ctx, kind, func(o *unstructured.Unstructured) {
+		tier, _, _ := unstructured.NestedString(o.Object, "spec", "tier")
+		priority, _, _ := unstructured.NestedInt64(o.Object, "spec", "priority")
+		c.cluster.ClusterPolicies = append(c.cluster.ClusterPolicies, analysis.ClusterPolicy{Name: o.GetName(), Tier: tier, Priority: priority})
+	}, client.MatchingLabelsSelector{Selector: foreign()})
+}
+
 // unstructuredPages lists objects of a kind that there need not be.
-func (c *collector) unstructuredPages(ctx context.Context, kind schema.GroupVersionKind, each func(o *unstructured.Unstructured)) error {
+func (c *collector) unstructuredPages(ctx context.Context, kind schema.GroupVersionKind, each func(o *unstructured.Unstructured), opts ...client.ListOption) error {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
 	return optional(c.pages(ctx, list, func() {
 		for i := range list.Items {
 			each(&list.Items[i])
 		}
-	}))
+	}, opts...))
 }
 
 func (c *collector) apiServices(ctx context.Context) error {

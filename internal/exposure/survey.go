@@ -221,6 +221,7 @@ func (s *Survey) look(ctx context.Context) {
 	} else {
 		news = news || asked != s.answered || !reflect.DeepEqual(report, *s.report)
 		s.failures, s.report, s.answered = 0, &report, asked
+		s.stale = s.stale || len(report.Clashes) > 0 // nothing tells when they are gone
 	}
 	s.schedule()
 	s.mu.Unlock()

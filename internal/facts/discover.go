@@ -46,6 +46,8 @@ type Discoverer struct {
 	versionRead time.Time
 	proxyMode   proxyMode
 	ownKeys     ownKeys
+	// adminPolicies are those of all namespaces.
+	adminPolicies adminPolicies
 }
 
 // Discover takes a Snapshot of the cluster. An error means that a source could not be read at all;

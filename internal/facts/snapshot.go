@@ -65,6 +65,9 @@ type Snapshot struct {
 	ClusterPolicies bool `json:"clusterPolicies,omitzero"`
 	// AdminPolicies says whether the cluster has AdminNetworkPolicies, the kind that ClusterNetworkPolicies have replaced.
 	AdminPolicies bool `json:"adminPolicies,omitzero"`
+	// AdminPolicyCount is how many AdminNetworkPolicies and BaselineAdminNetworkPolicies there are, where Calico is wanted; else they are
+	// not counted.
+	AdminPolicyCount int `json:"adminPolicyCount,omitzero"`
 	// Neighbours are what else of others matters, and HostPorts the ports of nodes that DaemonSets of others take, both ordered.
 	Neighbours []Neighbour `json:"neighbours,omitzero"`
 	HostPorts  []HostPort  `json:"hostPorts,omitzero"`

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 )
 
 const (
@@ -52,6 +54,27 @@ func compileClusterNetworkPolicy(set *Set, rules []Rule, out *Compiled) {
 		}
 	}
 	out.Cluster = slices.Concat(allows, denials)
+}
+
+// Place is where a ClusterNetworkPolicy stands among others.
+type Place struct {
+	Tier     string
+	Priority int64
+}
+
+// Places are those that a set takes when it is enforced as ClusterNetworkPolicies.
+func Places(set *Set) []Place {
+	enforced := *set
+	enforced.Mode, enforced.Pulled = networkstackv1alpha1.PolicyEnforce, false
+	var out []Place
+	for _, o := range Compile(&enforced).Cluster {
+		tier, _, _ := unstructured.NestedString(o.Object, "spec", "tier")
+		priority, _, _ := unstructured.NestedInt64(o.Object, "spec", "priority")
+		if p := (Place{tier, priority}); !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 func cnpDirection(r *Rule) string {

@@ -328,6 +328,12 @@ func (r *Reconciler) lookFor(ctx context.Context, s *scope, in compose.Input) er
 	if err := r.readOwnKeys(ctx, s, in); err != nil {
 		return err
 	}
+	if err := survey.AdminPolicies(ctx, in, r.Facts); err != nil {
+		return err
+	}
+	if s.facts.AdminPolicyCount > 0 {
+		s.requeueIn = min(s.requeueIn, facts.LookAgain) // nothing tells when they are converted
+	}
 	counted, err := countPolicies(ctx, &r.policies, in, r.Facts)
 	if err != nil {
 		return err

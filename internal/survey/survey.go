@@ -43,6 +43,18 @@ func DNS(ctx context.Context, in compose.Input, d *facts.Discoverer) error {
 	return d.ExamineDNS(ctx, in.Facts)
 }
 
+// AdminPolicies counts those that a network plugin would enforce no longer.
+func AdminPolicies(ctx context.Context, in compose.Input, d *facts.Discoverer) error {
+	if !compose.IgnoresAdminPolicies(in) {
+		return nil
+	}
+	var err error
+	if in.Facts.AdminPolicyCount, err = d.CountAdminPolicies(ctx); err != nil {
+		return fmt.Errorf("counting AdminNetworkPolicies: %w", err)
+	}
+	return nil
+}
+
 // OwnKeys looks at the user's own keys, if the stack encrypts by such.
 func OwnKeys(ctx context.Context, in compose.Input, d *facts.Discoverer) error {
 	at, own := compose.OwnKeys(in)
@@ -61,7 +73,7 @@ func OwnKeys(ctx context.Context, in compose.Input, d *facts.Discoverer) error {
 // node's own eyes can tell stays unknown: GatewayClasses, interfaces of nodes, the API server's certificate, and who uses a control
 // plane of a mesh.
 func Once(ctx context.Context, in compose.Input, d *facts.Discoverer) error {
-	for _, look := range []func(context.Context, compose.Input, *facts.Discoverer) error{Agents, DNS, OwnKeys} {
+	for _, look := range []func(context.Context, compose.Input, *facts.Discoverer) error{Agents, DNS, OwnKeys, AdminPolicies} {
 		if err := look(ctx, in, d); err != nil {
 			return err
 		}

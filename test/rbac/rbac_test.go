@@ -261,8 +261,10 @@ func TestCalicoRoleIsNeeded(t *testing.T) {
 			APIGroups: []string{resource.Group}, Resources: []string{"tigerastatuses"}, Verbs: []string{"get", "list", "watch"},
 		})
 	}
-	needed = append(needed, reads(t, facts.AllocationsOfCalico))
-	checkNeeded(t, rules, calicoRole, needed, operatorRole, componentsRole)
+	needed = append(needed, reads(t, facts.AllocationsOfCalico), rbacv1.PolicyRule{
+		APIGroups: []string{"policy.networking.k8s.io"}, Resources: []string{"adminnetworkpolicies", "baselineadminnetworkpolicies"}, Verbs: []string{"list"},
+	})
+	checkNeeded(t, rules, calicoRole, needed, operatorRole) // those of components may be trimmed
 }
 
 // reads is the permission to watch what a network plugin has given out of its pools.

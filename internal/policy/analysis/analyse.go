@@ -32,13 +32,29 @@ func Analyse(set *policy.Set, cluster *Cluster) Report {
 	a.outside()
 	a.scrapes()
 	a.callers()
-	out := Report{Findings: make([]Finding, 0, len(a.found))}
+	out := Report{Findings: make([]Finding, 0, len(a.found)), Clashes: clashes(set, cluster)}
 	for _, f := range a.found {
 		out.Findings = append(out.Findings, *f)
 	}
 	slices.SortFunc(out.Findings, func(x, y Finding) int {
 		return cmp.Or(cmp.Compare(x.Severity, y.Severity), cmp.Compare(x.Name, y.Name)) // Danger comes before Notice
 	})
+	return out
+}
+
+// clashes are the ClusterNetworkPolicies of others that have the tier and priority of one that the set is written as.
+func clashes(set *policy.Set, cluster *Cluster) []ClusterPolicy {
+	if set.API != networkstackv1alpha1.PolicyAPIClusterNetworkPolicy {
+		return nil
+	}
+	places := policy.Places(set)
+	var out []ClusterPolicy
+	for _, p := range cluster.ClusterPolicies {
+		if slices.Contains(places, policy.Place{Tier: p.Tier, Priority: p.Priority}) {
+			out = append(out, p)
+		}
+	}
+	slices.SortFunc(out, func(x, y ClusterPolicy) int { return cmp.Compare(x.Name, y.Name) })
 	return out
 }
 

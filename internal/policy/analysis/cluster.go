@@ -25,6 +25,8 @@ type Cluster struct {
 	Monitors []Monitor
 	// Policies are the users' NetworkPolicies.
 	Policies []Policy
+	// ClusterPolicies are the ClusterNetworkPolicies of others.
+	ClusterPolicies []ClusterPolicy
 	// APIServer are the API server's own addresses, and APIServerPort is its own port.
 	APIServer     []netip.Addr
 	APIServerPort int32
@@ -141,6 +143,12 @@ type Monitor struct {
 	Selector      metav1.LabelSelector
 	// Ports by name, or by number as text.
 	Ports []string
+}
+
+// ClusterPolicy is where a ClusterNetworkPolicy stands among others.
+type ClusterPolicy struct {
+	Name, Tier string
+	Priority   int64
 }
 
 // Policy is a NetworkPolicy of a user.

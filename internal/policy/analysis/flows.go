@@ -90,6 +90,9 @@ const (
 	dnsPort      = 53
 )
 
+// FindingDNS is the name of the finding that covered pods cannot ask the cluster's DNS.
+const FindingDNS = "dns"
+
 // dns judges the way from covered pods to the cluster's DNS, by UDP and by TCP, which larger answers take.
 func (a *analysis) dns() {
 	var served []target
@@ -116,7 +119,7 @@ func (a *analysis) dns() {
 	allow := opening("dns", networkstackv1alpha1.BaselineAllowDNS, nil)
 	if len(cutService) > 0 {
 		a.add(Finding{
-			Name: "dns", Severity: danger, From: some(cutService), To: "Service " + dnsNamespace + "/" + dnsService, Openings: allow,
+			Name: FindingDNS, Severity: danger, From: some(cutService), To: "Service " + dnsNamespace + "/" + dnsService, Openings: allow,
 			What: "no name is resolved, by UDP or TCP",
 		})
 	}

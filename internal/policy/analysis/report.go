@@ -105,6 +105,8 @@ func inNamespace(name string) *metav1.LabelSelector {
 type Report struct {
 	// Findings, the dangerous first, then by name.
 	Findings []Finding
+	// Clashes are policies of others that have a place which those of the set need.
+	Clashes []ClusterPolicy
 }
 
 // Shown is a report as the status has it.
