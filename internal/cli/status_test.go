@@ -38,7 +38,7 @@ func seen(t *testing.T, text string) *observed {
 	o.stack.Status.Facts = &api.FactsStatus{KubernetesVersion: "v1.36.1", Distribution: "kubeadm", Nodes: 3}
 	for i := range o.stack.Status.Conditions {
 		c := &o.stack.Status.Conditions[i]
-		c.LastTransitionTime, c.ObservedGeneration = *before(90*time.Second), 3
+		c.LastTransitionTime, c.ObservedGeneration = *before(90 * time.Second), 3
 	}
 	return o
 }
