@@ -17,3 +17,8 @@ import "embed"
 //go:embed all:metallb-resources all:multus all:network-attachments all:node-agent all:node-local-dns all:observability
 //go:embed all:traefik all:weave-net
 var FS embed.FS
+
+// Operator holds the chart of the operator itself, in its directory. The operator does not carry it: the plugin installs it.
+//
+//go:embed all:networkstack
+var Operator embed.FS

@@ -279,6 +279,12 @@ func TestOperatorChartValues(t *testing.T) {
 			}
 			return ""
 		}},
+		{"a bundle of charts", `{charts: {hostPath: {path: /opt/charts}}, chartBundle: charts.tar.gz}`, func(_ map[string]*unstructured.Unstructured, pod *corev1.PodTemplateSpec) string {
+			if c := pod.Spec.Containers[0]; !slices.Contains(c.Args, "--charts=/charts/charts.tar.gz") || c.VolumeMounts[2].MountPath != "/charts" || !c.VolumeMounts[2].ReadOnly {
+				return fmt.Sprint(c.Args)
+			}
+			return ""
+		}},
 		{"less permissions", `{rbac: {leaveOut: [consul, ingress-haproxy]}}`, func(o map[string]*unstructured.Unstructured, _ *corev1.PodTemplateSpec) string {
 			var gone []string
 			for _, name := range all {
@@ -318,15 +324,17 @@ func TestOperatorChartValues(t *testing.T) {
 
 func TestOperatorChartRefuses(t *testing.T) {
 	for values, want := range map[string]string{
-		`{mode: Both}`:                        "mode",
-		`{replica: 2}`:                        "replica",
-		`{replicas: two}`:                     "replicas",
-		`{image: {digest: "sha256:1"}}`:       "digest",
-		`{metrics: {port: 9811}}`:             "port",
-		`{rbac: {leaveOut: [konsul]}}`:        `there is no part "konsul"`,
-		`{rbac: {leaveOut: [components]}}`:    "does not work without components",
-		`{metrics: {serviceMonitor: true}}`:   "nothing can be scraped",
-		`{apiServer: {host: a, port: 70000}}`: "port",
+		`{mode: Both}`:                                "mode",
+		`{replica: 2}`:                                "replica",
+		`{replicas: two}`:                             "replicas",
+		`{image: {digest: "sha256:1"}}`:               "digest",
+		`{metrics: {port: 9811}}`:                     "port",
+		`{rbac: {leaveOut: [konsul]}}`:                `there is no part "konsul"`,
+		`{rbac: {leaveOut: [components]}}`:            "does not work without components",
+		`{metrics: {serviceMonitor: true}}`:           "nothing can be scraped",
+		`{chartBundle: charts.tar.gz}`:                "set charts as well",
+		`{charts: {emptyDir: {}}, chartBundle: ../a}`: "chartBundle",
+		`{apiServer: {host: a, port: 70000}}`:         "port",
 	} {
 		if _, err := operatorObjects(t, values); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", values, err, want)

@@ -46,7 +46,7 @@ func newOptions() *options {
 
 func (o *options) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.charts, "charts", nil,
-		"directory of chart archives (NAME-VERSION.tgz) that are taken before any repository; may be given several times")
+		"directory of chart archives (NAME-VERSION.tgz), or a bundle of them, that are taken before any repository; may be given several times")
 	f.StringVar(&o.chartCache, "chart-cache", o.chartCache, "directory where fetched charts are kept")
 	f.StringVar(&o.namespace, "namespace", o.namespace,
 		"the operator's own namespace: of its leader lease, and of the ConfigMaps and Secrets that valuesFrom names (default from POD_NAMESPACE)")
@@ -66,12 +66,9 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 
 func (o *options) validate() error {
 	for _, dir := range o.charts {
-		info, err := os.Stat(dir)
-		if err != nil {
+		// What is wrong in a bundle is told where its charts are wanted: an operator that ends looks after nothing.
+		if _, err := os.Stat(dir); err != nil {
 			return fmt.Errorf("--charts: %w", err)
-		}
-		if !info.IsDir() {
-			return fmt.Errorf("--charts: %s is no directory", dir)
 		}
 	}
 	if o.leaderElect && (o.retryPeriod <= 0 || o.renewDeadline <= o.retryPeriod || o.leaseDuration <= o.renewDeadline) {

@@ -86,6 +86,11 @@ func run(ctx context.Context, o *options) error {
 			return fmt.Errorf("setting up probes: %w", err)
 		}
 	}
+	for _, place := range o.charts {
+		if err := chart.CheckPlace(place); err != nil {
+			ctrl.Log.Error(err, "charts are not to be had there", "place", place)
+		}
+	}
 	ctrl.Log.Info("starting", "version", version, "namespace", o.namespace, "charts", o.charts)
 	return mgr.Start(ctx)
 }

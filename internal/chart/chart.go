@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/Masterminds/semver/v3"
@@ -59,7 +60,7 @@ type Mirror struct{ Source, Mirror string }
 
 // Options of a Loader. The zero value is usable.
 type Options struct {
-	// Dirs are searched first, in order, for archives named NAME-VERSION.tgz.
+	// Dirs are searched first, in order, for archives named NAME-VERSION.tgz. One that is a file is a bundle.
 	Dirs []string
 	// CacheDir keeps archives by their digest. Empty: networkstack/charts in the user's cache
 	// directory. Several processes may share it. When it cannot be written, charts are fetched
@@ -83,6 +84,8 @@ type Request struct {
 	Dirs []string
 	// Mirrors take part beside those of the options.
 	Mirrors []Mirror
+	// KeepArchive asks for the archive's content as well.
+	KeepArchive bool
 }
 
 // Chart is a loaded chart.
@@ -96,6 +99,8 @@ type Chart struct {
 	// "directory /x/cilium-1.20.0.tgz", "https://…/cilium-1.20.0.tgz", "oci://…:1.20.0", or "cache"
 	// when the cache had the pinned digest and does not know from where.
 	Source string
+	// Archive is the content, when it was asked for; nothing for a chart that the operator carries.
+	Archive []byte
 }
 
 // Loader loads charts. It is safe for concurrent use.
@@ -105,6 +110,10 @@ type Loader struct {
 	cache   *cache
 	parsed  *parsedCache
 	flights singleflight.Group
+
+	bundlesMu sync.Mutex
+	// bundles that were read, by their path.
+	bundles map[string]*openedBundle
 }
 
 // NewLoader makes a Loader.
@@ -129,6 +138,7 @@ func NewLoader(options Options) *Loader {
 		client:  newClient(options.HTTPClient),
 		cache:   newCache(options.CacheDir),
 		parsed:  &parsedCache{size: parsedCharts},
+		bundles: map[string]*openedBundle{},
 	}
 }
 
@@ -161,13 +171,16 @@ func (l *Loader) Load(ctx context.Context, req Request) (*Chart, error) {
 			return nil, r.Err
 		}
 		c := *shared
+		if !req.KeepArchive {
+			c.Archive = nil
+		}
 		return &c, nil
 	}
 }
 
 func (l *Loader) load(ctx context.Context, req Request) (*Chart, error) {
 	for _, dir := range slices.Concat(l.options.Dirs, req.Dirs) {
-		c, err := l.fromDirectory(dir, req.Ref)
+		c, err := l.fromPlace(dir, req.Ref)
 		if c != nil || err != nil {
 			return c, err
 		}
@@ -184,7 +197,7 @@ func (l *Loader) load(ctx context.Context, req Request) (*Chart, error) {
 		digest, source = known.Digest, known.Source
 	}
 	if digest != "" {
-		if c, err := l.fromCache(ref, digest, source); c != nil || err != nil {
+		if c, err := l.fromCache(ref, digest, source, req.KeepArchive); c != nil || err != nil {
 			return c, err
 		}
 	}
@@ -208,8 +221,8 @@ func (l *Loader) load(ctx context.Context, req Request) (*Chart, error) {
 }
 
 // fromCache gives nothing when the cache does not have the digest.
-func (l *Loader) fromCache(ref Ref, digest, source string) (*Chart, error) {
-	if parsed := l.parsed.get(digest); parsed != nil {
+func (l *Loader) fromCache(ref Ref, digest, source string, whole bool) (*Chart, error) {
+	if parsed := l.parsed.get(digest); parsed != nil && !whole {
 		return &Chart{Chart: parsed, Digest: digest, Source: source}, checkIdentity(parsed, ref, source)
 	}
 	data := l.cache.read(digest, l.options.MaxArchiveSize)
@@ -236,7 +249,7 @@ func (l *Loader) open(data []byte, source string, ref Ref) (*Chart, error) {
 		return nil, err
 	}
 	l.parsed.put(digest, parsed)
-	return &Chart{Chart: parsed, Digest: digest, Source: source}, nil
+	return &Chart{Chart: parsed, Digest: digest, Source: source, Archive: data}, nil
 }
 
 // checkIdentity refuses a chart that is not the one its place says it is.

@@ -67,6 +67,16 @@ func loadFiles(files fs.FS) (*helmchart.Chart, string, error) {
 	return c, "sha256:" + hex.EncodeToString(hash.Sum(nil)), err
 }
 
+// Operator is the chart of the operator itself.
+func Operator() (*helmchart.Chart, error) {
+	sub, err := fs.Sub(charts.Operator, "networkstack")
+	if err != nil {
+		return nil, err
+	}
+	c, _, err := loadFiles(sub)
+	return c, err
+}
+
 // Embedded lists the charts that the operator carries, by name, with their digests. The error is a
 // fault of the build, not of the machine it runs on.
 func Embedded() ([]Ref, error) {

@@ -134,6 +134,7 @@ Nothing is changed in any cluster. A command that needs no cluster asks none.`,
 	a.complete(cmd, "color", "auto", "always", "never")
 	cmd.AddCommand(a.validateCommand(), a.renderCommand(), a.diffCommand(), a.explainCommand(), a.factsCommand(),
 		a.versionCommand(), a.completionCommand())
+	cmd.AddCommand(a.chartsCommand(), a.statusCommand(), a.installCommand(), a.uninstallCommand())
 	return cmd
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 
@@ -37,11 +36,14 @@ const defaultNamespace = "networkstack-system"
 
 func (o *worldOptions) addFlags(f *pflag.FlagSet) {
 	o.addClusterFlags(f)
-	f.StringArrayVar(&o.charts, "charts", nil, "directory of chart archives (NAME-VERSION.tgz) that are taken before any repository; may be given several times")
+	f.StringArrayVar(&o.charts, "charts", nil, chartsUsage)
 	f.BoolVar(&o.offline, "offline", false, "fetch no chart: only directories, what this program carries and what was fetched before")
 	f.StringArrayVar(&o.apiVersions, "api-versions", nil,
 		"kinds that charts are told the cluster has, such as monitoring.coreos.com/v1/ServiceMonitor; with --facts, beside Kubernetes' own")
 }
+
+const chartsUsage = "directory of chart archives (NAME-VERSION.tgz), or a bundle of them, that are taken before any repository; " +
+	"may be given several times"
 
 // addClusterFlags are those of a cluster, or of what stands for one.
 func (o *worldOptions) addClusterFlags(f *pflag.FlagSet) {
@@ -77,8 +79,8 @@ type world struct {
 func (a *app) newWorld(ctx context.Context, o *worldOptions) (*world, error) {
 	w := &world{catalog: catalog.DefaultSet(), operatorImage: o.operatorImage, dirs: o.charts, namespace: o.namespace}
 	for _, dir := range o.charts {
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return nil, usagef("--charts %s: there is no such directory", dir)
+		if err := chart.CheckPlace(dir); err != nil {
+			return nil, usagef("--charts: %w", err)
 		}
 	}
 	options := chart.Options{}
@@ -156,6 +158,11 @@ type component struct {
 
 // render renders one component.
 func (w *world) render(ctx context.Context, r compose.Release, kinds []string) (*component, error) {
+	return w.renderLoaded(ctx, r, kinds, nil)
+}
+
+// renderLoaded renders one component of a chart; nil to load it.
+func (w *world) renderLoaded(ctx context.Context, r compose.Release, kinds []string, loaded *chart.Chart) (*component, error) {
 	out := &component{Release: r}
 	values, secrets, err := intent.Values(&r.Spec, w.namespace, w.referenced(ctx))
 	if err != nil {
@@ -175,9 +182,10 @@ func (w *world) render(ctx context.Context, r compose.Release, kinds []string) (
 		out.notes = append(out.notes, fmt.Sprintf("the operator makes Secret %s/%s: %s", r.Spec.Namespace,
 			r.Spec.GeneratedSecrets[i].SecretName, r.Spec.GeneratedSecrets[i].Kind))
 	}
-	loaded, err := w.charts.Load(ctx, intent.Chart(&r.Spec, w.dirs))
-	if err != nil {
-		return nil, fmt.Errorf("component %s: %w", r.Name, err)
+	if loaded == nil {
+		if loaded, err = w.charts.Load(ctx, intent.Chart(&r.Spec, w.dirs)); err != nil {
+			return nil, fmt.Errorf("component %s: %w", r.Name, err)
+		}
 	}
 	out.source, out.digest = loaded.Source, loaded.Digest
 	spec := w.releaseSpec(r, values, loaded)

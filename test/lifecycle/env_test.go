@@ -39,6 +39,8 @@ type env struct {
 	admin   string // kubeconfig
 	account string // kubeconfig
 	args    []string
+	// environ are more variables of the operator's, NAME=value.
+	environ []string
 	// chartCache is the operator's own.
 	chartCache string
 	log        *operator.Log
@@ -120,7 +122,7 @@ func (e *env) dump(t *testing.T) {
 func (e *env) startOperator() {
 	e.t.Helper()
 	var err error
-	e.process, err = operator.Start(operator.Options{Binary: operatorBinary, Kubeconfig: e.account, Args: e.args, Log: e.log})
+	e.process, err = operator.Start(operator.Options{Binary: operatorBinary, Kubeconfig: e.account, Args: e.args, Env: e.environ, Log: e.log})
 	e.check(err)
 }
 

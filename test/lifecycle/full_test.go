@@ -1,11 +1,15 @@
 package lifecycle
 
 import (
+	"bytes"
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,20 +23,24 @@ import (
 	"sigs.k8s.io/yaml"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/chart"
+	"github.com/networkstack/networkstack/internal/cli"
 	"github.com/networkstack/networkstack/test/controlplane"
 	"github.com/networkstack/networkstack/test/fullstack"
 	"github.com/networkstack/networkstack/test/operator"
 )
 
-// TestFullStack installs everything by one object, with upstream's charts, and then leaves the operator alone. The test plays Cilium's
-// operator and two webhooks (see fullstack.Play).
+// TestFullStack installs everything by one object, with upstream's charts, and then leaves the operator alone. The charts come from a
+// bundle that the plugin made before, and from nowhere else: no repository can be reached, and nothing was fetched before. The test plays
+// Cilium's operator and two webhooks (see fullstack.Play).
 func TestFullStack(t *testing.T) {
 	t.Parallel()
 	dir, missing, err := fullstack.Missing()
 	if err != nil || len(missing) > 0 {
 		t.Skipf("upstream's chart archives %v are not in %s: %v", missing, dir, err)
 	}
-	e := newEnv(t, controlplane.Options{AuditLog: filepath.Join(t.TempDir(), "audit.log")}, "--leader-elect", "--charts", dir)
+	bundle := filepath.Join(t.TempDir(), "charts.tar.gz")
+	e := newCluster(t, controlplane.Options{AuditLog: filepath.Join(t.TempDir(), "audit.log")}, "--leader-elect", "--charts", bundle)
 	data, err := os.ReadFile(filepath.Join(operator.Root(), "config", "components", "any-chart", "role_binding.yaml"))
 	e.check(err)
 	var binding rbacv1.ClusterRoleBinding
@@ -40,6 +48,9 @@ func TestFullStack(t *testing.T) {
 	e.check(e.client.Create(t.Context(), &binding))
 	stack, err := fullstack.Stack()
 	e.check(err)
+	bundled(t, e, stack, dir, bundle)
+	internet := cutOff(t, e)
+	e.startOperator()
 	player := fullstack.Play(t.Context(), e.client)
 	t.Cleanup(func() {
 		if err := player.Stop(); err != nil {
@@ -50,6 +61,12 @@ func TestFullStack(t *testing.T) {
 	applied := time.Now()
 	e.everythingReady(stack.Name)
 	t.Logf("everything Ready %.1f s after apply", time.Since(applied).Seconds())
+	if n := internet.Load(); n > 0 {
+		t.Errorf("the operator wanted something of the world outside %d times", n)
+	}
+	if kept, err := filepath.Glob(filepath.Join(e.chartCache, "*", "*")); err != nil || len(kept) > 0 {
+		t.Errorf("the operator fetched %v: %v", kept, err)
+	}
 	for _, step := range []struct {
 		name string
 		run  func(*testing.T, *env, *networkstackv1alpha1.NetworkStack)
@@ -64,6 +81,52 @@ func TestFullStack(t *testing.T) {
 			t.FailNow()
 		}
 	}
+}
+
+// bundled has the plugin make a bundle of the charts of a stack, and then takes everything away that it was made from.
+func bundled(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack, archives, bundle string) {
+	t.Helper()
+	dir := t.TempDir()
+	source := filepath.Join(dir, "archives")
+	e.check(os.CopyFS(source, os.DirFS(archives)))
+	object := stack.DeepCopy()
+	object.APIVersion, object.Kind = networkstackv1alpha1.GroupVersion.String(), "NetworkStack"
+	data, err := yaml.Marshal(object)
+	e.check(err)
+	file := filepath.Join(dir, "stack.yaml")
+	e.check(os.WriteFile(file, data, 0o600))
+	var out, errs bytes.Buffer
+	code := cli.Run(t.Context(), cli.Options{
+		Name: "kubectl-networkstack", Args: []string{"charts", "bundle", file, "--to", bundle, "--charts", source, "--offline", "--kubeconfig", e.admin},
+		Env: os.Getenv, In: strings.NewReader(""), Out: &out, Err: &errs,
+	})
+	if code != cli.ExitFine {
+		t.Fatalf("charts bundle exits with %d:\n%s%s", code, &out, &errs)
+	}
+	t.Log(strings.TrimSpace(out.String()))
+	index, err := chart.ReadBundle(bundle)
+	e.check(err)
+	if got := len(index.Charts); got != len(fullstack.Archives) {
+		t.Errorf("the bundle has %d charts, not %d", got, len(fullstack.Archives))
+	}
+	e.check(os.RemoveAll(dir))
+}
+
+// cutOff gives the operator a proxy that leads nowhere, and counts what is wanted of it. The API server is on this machine, to which
+// no proxy is asked.
+func cutOff(t *testing.T, e *env) *atomic.Int64 {
+	t.Helper()
+	var asked atomic.Int64
+	nowhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	t.Cleanup(nowhere.Close)
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
+		e.environ = append(e.environ, name+"="+nowhere.URL)
+	}
+	e.environ = append(e.environ, "NO_PROXY=", "no_proxy=")
+	return &asked
 }
 
 // everythingReady waits for all components.

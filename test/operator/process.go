@@ -42,6 +42,8 @@ type Options struct {
 	Kubeconfig string
 	// Args are more arguments.
 	Args []string
+	// Env are more variables, NAME=value.
+	Env []string
 	// Log receives what it prints.
 	Log io.Writer
 }
@@ -50,6 +52,7 @@ type Options struct {
 func Start(o Options) (*Process, error) {
 	args := []string{"--kubeconfig", o.Kubeconfig, "--health-probe-bind-address", "0", "--zap-time-encoding", "rfc3339nano"}
 	cmd := exec.Command(o.Binary, append(args, o.Args...)...)
+	cmd.Env = append(os.Environ(), o.Env...)
 	cmd.Stdout, cmd.Stderr = o.Log, o.Log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
