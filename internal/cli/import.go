@@ -227,9 +227,13 @@ func (w *world) imports(ctx context.Context, in importer.Input, o *importOptions
 				in.Leave[c.Release], again = "belongs to "+c.refused, true
 			}
 		}
-		if !again {
-			return r, components, nil
+		if again {
+			continue
 		}
+		r.Remarks = slices.DeleteFunc(r.Remarks, func(m importer.Remark) bool {
+			return m.Unless != "" && slices.ContainsFunc(components, func(c importedComponent) bool { return c.Release == m.Unless && c.exact() })
+		})
+		return r, components, nil
 	}
 }
 

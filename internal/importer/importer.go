@@ -84,6 +84,8 @@ type Remark struct {
 	// What there is to know, and Remedy what can be done about it.
 	What   string `json:"what"`
 	Remedy string `json:"remedy,omitempty"`
+	// Unless is the release ("namespace/name") of which nothing may have changed: then there is nothing to remark.
+	Unless string `json:"-"`
 }
 
 // Origin says where a part of the stack comes from.

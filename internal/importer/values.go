@@ -154,7 +154,7 @@ func (s *settling) settle() {
 	var conflicts []change
 	for range rounds {
 		open, release := s.open()
-		if release == nil { // refused; whoever judges the stack says why, and what the user has said is not to be lost
+		if release == nil { // whoever judges the stack says why, and what the user has said is not to be lost
 			for _, c := range changes(s.want, s.described.release.Chart.Defaults) {
 				s.add(c)
 			}
@@ -179,7 +179,7 @@ func (s *settling) settle() {
 			Severity: Unexpressed, Field: s.field, Object: "Helm release " + s.described.release.ID(),
 			What: fmt.Sprintf("value %s of the release is %s, and is derived here: it would become %s",
 				c.name(), shown(c.path, c.want), shown(c.path, c.have)),
-			Remedy: "see what is reported to change for it",
+			Remedy: "see what is reported to change for it", Unless: s.described.release.ID(),
 		})
 	}
 }
@@ -250,11 +250,11 @@ func (s *settling) write() {
 	}
 }
 
-// open are the values that are not as they were, and the component's release; nil when the stack is refused.
+// open are the values that are not as they were, and the component's release; nil when the stack does not come to one.
 func (s *settling) open() ([]change, *compose.Release) {
 	result := s.composed()
 	releases := result.Releases
-	if len(releases) == 0 {
+	if len(result.Errors) > 0 {
 		releases = result.Inspect
 	}
 	n := slices.IndexFunc(releases, func(r compose.Release) bool {

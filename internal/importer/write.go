@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -27,6 +28,7 @@ func (r *Result) YAML() ([]byte, error) {
 	root := document.Content[0]
 	plain(root)
 	remove(root, "status")
+	first(root, "apiVersion")
 	comments := map[*yaml.Node][]string{}
 	var order []*yaml.Node
 	say := func(field, text string) {
@@ -93,6 +95,17 @@ func remove(m *yaml.Node, key string) {
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		if m.Content[i].Value == key {
 			m.Content = append(m.Content[:i], m.Content[i+2:]...)
+			return
+		}
+	}
+}
+
+// first puts a key before the others of a mapping.
+func first(m *yaml.Node, key string) {
+	for i := 2; i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == key {
+			pair := []*yaml.Node{m.Content[i], m.Content[i+1]}
+			m.Content = append(pair, slices.Delete(m.Content, i, i+2)...)
 			return
 		}
 	}
