@@ -92,6 +92,7 @@ const maxAddonName = 47
 func (i *importing) addons() {
 	byChart := map[string][]string{}
 	var made []*chartOf
+	var elsewhere, fields []string
 	for n := range i.Releases {
 		r := &i.Releases[n]
 		if i.taken[r.ID()] {
@@ -119,11 +120,18 @@ func (i *importing) addons() {
 		i.origin(field, "Helm release %s: chart %s %s", r.ID(), r.Chart.Name, r.Chart.Version)
 		i.describe(r, field, func() *networkstackv1alpha1.ComponentSettings { return &i.spec.Addons[at].ComponentSettings }, "addon-"+r.Name)
 		if c.of != "" {
-			i.remark(Remark{
-				Severity: Note, Field: field, Object: "Helm release " + r.ID(),
-				What: "an add-on keeps its release and the names of its objects; " + c.of + " would give it others, and replace what is there",
-			})
+			elsewhere = append(elsewhere, r.Name)
+			if !slices.Contains(fields, c.of) {
+				fields = append(fields, c.of)
+			}
 		}
+	}
+	if len(elsewhere) > 0 {
+		i.remark(Remark{
+			Severity: Note, Field: "spec.addons", Object: "Helm releases " + strings.Join(elsewhere, ", "),
+			What: "add-ons keep their releases, and the names of their objects; " + strings.Join(fields, " and ") +
+				" would install the like under names of its own, beside what is there",
+		})
 	}
 	for n, c := range made {
 		for _, before := range c.after {
@@ -196,6 +204,7 @@ var objectsOf = map[string]string{
 	"CiliumBGPClusterConfig.cilium.io":            "spec.cni.cilium.bgp",
 	"CiliumBGPPeerConfig.cilium.io":               "spec.cni.cilium.bgp",
 	"CiliumBGPAdvertisement.cilium.io":            "spec.cni.cilium.bgp",
+	"IngressClass.networking.k8s.io":              "spec.ingress",
 	"CiliumPodIPPool.cilium.io":                   "spec.ipPools",
 	"IPPool.crd.projectcalico.org":                "spec.ipPools",
 	"Installation.operator.tigera.io":             "spec.cni.calico",

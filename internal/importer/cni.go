@@ -31,6 +31,7 @@ func (i *importing) cni() {
 		var names []string
 		for _, a := range found {
 			names = append(names, a.Workload())
+			i.release(a.ReleaseNamespace, a.ReleaseName)
 		}
 		i.spec.CNI.Type = networkstackv1alpha1.CNIExternal
 		i.remark(Remark{
@@ -42,6 +43,8 @@ func (i *importing) cni() {
 	}
 	a := found[0]
 	switch {
+	case i.Input.external != "":
+		i.external(a, "would be refused in a stack ("+i.Input.external+")", "settle that in the installation, and import again, to have the stack take it over")
 	case a.Type == facts.InstalledAzureCNI:
 		i.spec.CNI.Type = networkstackv1alpha1.CNIAzure
 		i.origin(cniField, "%s, run by Azure", a.Workload())
@@ -66,11 +69,17 @@ func (i *importing) cni() {
 	}
 }
 
+// calicoCharts are those by which Helm installs a Calico. Its agents do not say so: the tigera-operator makes them.
+var calicoCharts = []string{"tigera-operator", "crd.projectcalico.org.v1", "projectcalico.org.v3"}
+
 // external leaves a network plugin where it is.
 func (i *importing) external(a *facts.Installed, why, remedy string) {
 	i.spec.CNI.Type = networkstackv1alpha1.CNIExternal
-	if a.ReleaseName != "" {
-		i.release(a.ReleaseNamespace, a.ReleaseName)
+	i.release(a.ReleaseNamespace, a.ReleaseName)
+	for n := range i.Releases {
+		if a.Type == facts.InstalledCalico && slices.Contains(calicoCharts, i.Releases[n].Chart.Name) {
+			i.taken[i.Releases[n].ID()] = true
+		}
 	}
 	i.origin(cniField, "%s, left in place", a.Workload())
 	i.remark(Remark{
@@ -117,26 +126,29 @@ func imageTag(image string) string {
 	return ""
 }
 
+// clusterPool is the way of Cilium's to give out addresses where its operator divides ranges among nodes.
+const clusterPool = "cluster-pool"
+
 // The usual prefix lengths of a node's range, which need not be said.
 const usualMask4, usualMask6 = 24, 64
 
 // ciliumOf describes a Cilium by what its chart makes of the release's values.
 func (i *importing) ciliumOf(a *facts.Installed) {
+	var v map[string]any
+	if r := i.release(a.ReleaseNamespace, a.ReleaseName); r != nil {
+		v = coalesce(r.Chart.Defaults, r.Values)
+		if mode := word(v, "ipam.mode"); mode != clusterPool && mode != "kubernetes" {
+			i.external(a, fmt.Sprintf("gives out addresses by ipam.mode %s, which cannot be taken over", mode), "")
+			return
+		}
+	}
 	r := i.byHelm(a, networkstackv1alpha1.CNICilium)
 	if r == nil {
 		return
 	}
-	v := coalesce(r.Chart.Defaults, r.Values)
 	on := func(path string) bool { return word(v, path) == "true" }
-	switch mode := word(v, "ipam.mode"); mode {
-	case "cluster-pool":
+	if word(v, "ipam.mode") == clusterPool {
 		i.ciliumPools(v)
-	case "kubernetes":
-	default:
-		i.described = nil
-		i.spec.CNI = networkstackv1alpha1.CNISpec{}
-		i.external(a, fmt.Sprintf("gives out addresses by ipam.mode %s, which cannot be taken over", mode), "")
-		return
 	}
 	var families []networkstackv1alpha1.IPFamily
 	for _, f := range []networkstackv1alpha1.IPFamily{networkstackv1alpha1.IPv4, networkstackv1alpha1.IPv6} {
@@ -366,9 +378,7 @@ func (i *importing) secondary() {
 	}
 	a := found[0]
 	i.spec.SecondaryNetworks = &networkstackv1alpha1.SecondaryNetworksSpec{Type: networkstackv1alpha1.SecondaryNetworksExternal}
-	if a.ReleaseName != "" {
-		i.release(a.ReleaseNamespace, a.ReleaseName)
-	}
+	i.release(a.ReleaseNamespace, a.ReleaseName)
 	i.origin(field, "%s, left in place", a.Workload())
 	remedy := ""
 	if !a.Kept && a.ReleaseName == "" {

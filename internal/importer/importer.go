@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/catalog"
@@ -15,13 +16,13 @@ import (
 
 // Release is the revision of a Helm release that is deployed.
 type Release struct {
-	Name, Namespace string
-	// Revision is its number, and Status what Helm says of the newest one, which may be another.
-	Revision int
-	Status   string
-	Chart    Chart
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	// Revision is its number.
+	Revision int   `json:"revision,omitempty"`
+	Chart    Chart `json:"chart"`
 	// Values are those of the user.
-	Values map[string]any
+	Values map[string]any `json:"values,omitempty"`
 }
 
 // ID names a release as Helm's users do.
@@ -29,19 +30,20 @@ func (r *Release) ID() string { return r.Namespace + "/" + r.Name }
 
 // Chart is the chart that a release was made of.
 type Chart struct {
-	Name, Version string
+	Name    string `json:"name"`
+	Version string `json:"version"`
 	// About is what the chart says of where it comes from: its home page and sources.
-	About    []string
-	Keywords []string
+	About    []string `json:"about,omitempty"`
+	Keywords []string `json:"keywords,omitempty"`
 	// Defaults are its values. Those of charts inside of it are not kept by Helm.
-	Defaults map[string]any
+	Defaults map[string]any `json:"defaults,omitempty"`
 }
 
 // Objects are objects of a kind that say something of the network.
 type Objects struct {
 	// Kind, such as "IPAddressPool.metallb.io".
-	Kind  string
-	Names []string
+	Kind  string   `json:"kind"`
+	Names []string `json:"names"`
 }
 
 // Input is what was read of a cluster.
@@ -60,6 +62,8 @@ type Input struct {
 	Addons map[string]string
 	// Leave are releases that are not to be described, with why.
 	Leave map[string]string
+	// external is why the network plugin is left in place; empty when it is not, or for a reason that shows by itself.
+	external string
 }
 
 // Severity says what a remark means to somebody who wants to apply the stack.
@@ -152,9 +156,32 @@ func Import(in Input) (*Result, error) {
 	i.addons()
 	i.objects()
 	i.values()
+	if in.external == "" {
+		if why := i.refusedPlugin(); why != "" {
+			in.external = why
+			return Import(in)
+		}
+	}
 	i.secrets()
 	i.judge()
 	return &i.Result, nil
+}
+
+// refusedPlugin says why the network plugin cannot be described as it is; empty when it can, or when it would not help to leave it out.
+func (i *importing) refusedPlugin() string {
+	if i.spec.CNI.Type == networkstackv1alpha1.CNIExternal || len(i.installed(func(a *facts.Installed) bool { return a.IsCNI() })) != 1 {
+		return ""
+	}
+	var why []string
+	for _, f := range i.composed().Errors {
+		for _, field := range []string{cniField, "spec.ipPools", "spec.ipFamilies", "spec.mtu"} {
+			if f.Field == field || strings.HasPrefix(f.Field, field+".") || strings.HasPrefix(f.Field, field+"[") {
+				why = append(why, f.String())
+				break
+			}
+		}
+	}
+	return strings.Join(why, "; ")
 }
 
 func (i *importing) origin(field, format string, args ...any) {

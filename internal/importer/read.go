@@ -119,7 +119,7 @@ func readReleases(ctx context.Context, kube kubernetes.Interface, heads metadata
 		}
 		m := rel.Chart.Metadata
 		out = append(out, Release{
-			Name: rel.Name, Namespace: spaces[id], Revision: d.number, Status: newest[id].status, Values: normal(rel.Config),
+			Name: rel.Name, Namespace: spaces[id], Revision: d.number, Values: normal(rel.Config),
 			Chart: Chart{
 				Name: m.Name, Version: m.Version, About: append(slices.Clone(m.Sources), m.Home), Keywords: m.Keywords,
 				Defaults: normal(rel.Chart.Values),
@@ -144,6 +144,7 @@ var resources = []struct {
 	{"CiliumBGPPeerConfig.cilium.io", gvr("cilium.io", "v2", "ciliumbgppeerconfigs")},
 	{"CiliumBGPAdvertisement.cilium.io", gvr("cilium.io", "v2", "ciliumbgpadvertisements")},
 	{"CiliumPodIPPool.cilium.io", gvr("cilium.io", "v2alpha1", "ciliumpodippools")},
+	{"IngressClass.networking.k8s.io", gvr("networking.k8s.io", "v1", "ingressclasses")},
 	{"IPPool.crd.projectcalico.org", gvr("crd.projectcalico.org", "v1", "ippools")},
 	{"Installation.operator.tigera.io", gvr("operator.tigera.io", "v1", "installations")},
 	{"NetworkAttachmentDefinition.k8s.cni.cncf.io", gvr("k8s.cni.cncf.io", "v1", "network-attachment-definitions")},

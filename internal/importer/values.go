@@ -154,6 +154,10 @@ func (s *settling) settle() {
 	var conflicts []change
 	for range rounds {
 		open, release := s.open()
+		if release != nil && release.Spec.Chart.Repository == "" {
+			s.ownChart(release)
+			return
+		}
 		if release == nil { // whoever judges the stack says why, and what the user has said is not to be lost
 			for _, c := range changes(s.want, s.described.release.Chart.Defaults) {
 				s.add(c)
@@ -181,6 +185,16 @@ func (s *settling) settle() {
 				c.name(), shown(c.path, c.want), shown(c.path, c.have)),
 			Remedy: "see what is reported to change for it", Unless: s.described.release.ID(),
 		})
+	}
+}
+
+// ownChart is for a component with a chart of the operator's own: it keeps what is there by itself, and gets what the user has said
+// beside that.
+func (s *settling) ownChart(release *compose.Release) {
+	for _, c := range changes(s.want, s.described.release.Chart.Defaults) {
+		if controlledBy(c, release) == "" {
+			s.allowed(c)
+		}
 	}
 }
 
@@ -233,7 +247,11 @@ func (s *settling) add(c change) bool {
 		return false
 	}
 	s.corrections = append(s.corrections, c.path)
-	put(s.values, c.path, c.want)
+	v := c.want
+	if v == nil {
+		v = zero(c.have)
+	}
+	put(s.values, c.path, v)
 	s.write()
 	return true
 }
@@ -270,7 +288,27 @@ func (s *settling) open() ([]change, *compose.Release) {
 	}
 	have := coalesce(s.described.release.Chart.Defaults, compose.MergeValues(derived, s.values))
 	open := changes(s.want, have)
-	return slices.DeleteFunc(open, func(c change) bool { return sameCompatibility(c, s.described.release) }), r
+	return slices.DeleteFunc(open, func(c change) bool {
+		return sameCompatibility(c, s.described.release) || isZero(c.have) && c.want == nil
+	}), r
+}
+
+// isZero says whether a value says no more than that it is not there. A null would say so too, but is lost on the way: kubectl apply
+// takes one for an order to remove.
+func isZero(v any) bool { return v == false || v == "" || v == int64(0) }
+
+// zero is the value that stands for none where another one is derived; nil when there is nothing like it.
+func zero(v any) any {
+	switch v.(type) {
+	case bool:
+		return false
+	case string:
+		return ""
+	case int64:
+		return int64(0)
+	default:
+		return nil
+	}
 }
 
 // sameCompatibility says that all a value does is name the version that is there.
