@@ -130,21 +130,35 @@ func (w *world) inspect(ctx context.Context, engine *release.Engine, s plan.Step
 		sortObjects(out)
 		return out, nil
 	}
-	values, secrets, err := intent.Values(s.Wanted, w.namespace, w.referenced(ctx))
+	report, secrets, err := w.compare(ctx, engine, s.Name, s.Wanted)
 	if err != nil {
 		return nil, err
 	}
+	return changesOf(s.Name, &report, secrets), nil
+}
+
+// compare holds what a component wants against what is in the cluster. Beside the report it gives the texts that must not be shown.
+func (w *world) compare(
+	ctx context.Context, engine *release.Engine, name string, wanted *networkstackv1alpha1.NetworkComponentSpec,
+) (release.AdoptionReport, []string, error) {
+	values, secrets, err := intent.Values(wanted, w.namespace, w.referenced(ctx))
+	if err != nil {
+		return release.AdoptionReport{}, nil, err
+	}
+	i := slices.IndexFunc(w.cluster.components, func(c networkstackv1alpha1.NetworkComponent) bool { return c.Name == name })
 	if i >= 0 {
-		values = intent.WithRevisions(values, s.Wanted.GeneratedSecrets, w.cluster.components[i].Status.GeneratedSecrets)
+		values = intent.WithRevisions(values, wanted.GeneratedSecrets, w.cluster.components[i].Status.GeneratedSecrets)
 	}
-	loaded, err := w.charts.Load(ctx, intent.Chart(s.Wanted, w.dirs))
+	loaded, err := w.charts.Load(ctx, intent.Chart(wanted, w.dirs))
 	if err != nil {
-		return nil, err
+		return release.AdoptionReport{}, nil, err
 	}
-	report, err := engine.Inspect(ctx, w.releaseSpec(compose.Release{Name: s.Name, Spec: *s.Wanted}, values, loaded))
-	if err != nil {
-		return nil, err
-	}
+	report, err := engine.Inspect(ctx, w.releaseSpec(compose.Release{Name: name, Spec: *wanted}, values, loaded))
+	return report, secrets, err
+}
+
+// changesOf are the objects of a report that would change.
+func changesOf(component string, report *release.AdoptionReport, secrets []string) []objectChange {
 	var out []objectChange
 	for _, o := range report.Objects {
 		var c objectChange
@@ -152,11 +166,11 @@ func (w *world) inspect(ctx context.Context, engine *release.Engine, s plan.Step
 		case release.ObjectSame:
 			continue
 		case release.ObjectNew:
-			c = reported(s.Name, added, o.Object)
+			c = reported(component, added, o.Object)
 		case release.ObjectUnknown:
-			c = reported(s.Name, removed, o.Object)
+			c = reported(component, removed, o.Object)
 		case release.ObjectDiffers:
-			c = reported(s.Name, changed, o.Object)
+			c = reported(component, changed, o.Object)
 		}
 		c.Restarts, c.Problem = o.Restarts, o.Problem
 		for _, f := range o.Fields {
@@ -167,7 +181,7 @@ func (w *world) inspect(ctx context.Context, engine *release.Engine, s plan.Step
 		out = append(out, c)
 	}
 	sortObjects(out)
-	return out, nil
+	return out
 }
 
 func reported(component, change string, o release.Object) objectChange {

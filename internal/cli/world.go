@@ -74,6 +74,8 @@ type world struct {
 	dirs   []string
 	// namespace of the operator.
 	namespace string
+	// given are the texts of Secrets that are yet to be applied, by name; they take the place of those in the cluster.
+	given map[string]string
 }
 
 func (a *app) newWorld(ctx context.Context, o *worldOptions) (*world, error) {
@@ -138,7 +140,13 @@ func (w *world) input(ctx context.Context, stack *networkstackv1alpha1.NetworkSt
 // referenced reads what valuesFrom names. Without a cluster there is nothing to read.
 func (w *world) referenced(ctx context.Context) intent.Referenced {
 	if w.cluster != nil {
-		return w.cluster.referenced(ctx, w.namespace)
+		there := w.cluster.referenced(ctx, w.namespace)
+		return func(ref networkstackv1alpha1.ValuesReference, key string) (string, string, error) {
+			if text, ok := w.given[ref.Name]; ok && ref.Kind == networkstackv1alpha1.ValuesFromSecret {
+				return text, "", nil
+			}
+			return there(ref, key)
+		}
 	}
 	return func(networkstackv1alpha1.ValuesReference, string) (string, string, error) { return "{}", "", nil }
 }

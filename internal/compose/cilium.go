@@ -183,8 +183,14 @@ func (s *state) ciliumRouting(b *valuesBuilder) {
 		}
 		b.control("routingMode", by, "tunnel", "encapsulation %s", s.encapsulation)
 		b.control("tunnelProtocol", by, protocol, "encapsulation %s", s.encapsulation)
-		// The tunnels' family decides the overhead, so it is not left to detection.
-		b.control("underlayProtocol", "spec.ipFamilies", familyKey(s.primary()), "the primary family, %s", s.primary())
+		// The tunnels' family decides the overhead, so it is not left to detection, unless the user leaves it to Cilium where there is
+		// nothing to choose, as an installation of its own does.
+		const underlay = "underlayProtocol"
+		if v, left := lookup(s.userValues[cniPath.String()], underlay); left && v == "" && len(s.families) == 1 {
+			b.set(underlay, familyKey(s.primary()), "the primary family, %s", s.primary())
+		} else {
+			b.control(underlay, "spec.ipFamilies", familyKey(s.primary()), "the primary family, %s", s.primary())
+		}
 	}
 	if mtu := s.mtu.underlay(); mtu > 0 {
 		b.control("MTU", "spec.mtu", mtu, "pods get %d; the agent subtracts %s from this value", s.mtu.pod, s.mtu.words())

@@ -20,7 +20,7 @@ func Compose(in Input) Result {
 	s, releases := run(in, true)
 	findings := s.judgePolicies(in, releases)
 	if len(s.errs) > 0 {
-		result := Result{Errors: s.errs, Warnings: s.warnings}
+		result := Result{Errors: s.errs, Warnings: s.warnings, Sketch: releases}
 		if s.onlyAdoption() {
 			result.Inspect = s.inspected(releases)
 		}

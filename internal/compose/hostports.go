@@ -184,6 +184,9 @@ func (s *state) validateHostPorts(releases []Release) {
 					"%s has the port of %s, and both run in the network of each node: give one of them another port", mine.text(), other.text())))
 			}
 			for _, h := range s.facts.HostPorts {
+				if h.ReleaseName == r.Spec.ReleaseName && h.ReleaseNamespace == r.Spec.Namespace {
+					continue // of the release that is taken over
+				}
 				if p.port == h.Port && p.protocol() == h.Protocol {
 					s.warn(ruleHostPortFound, p.at, "port %d of %s is taken by DaemonSet %s/%s on the nodes where it runs, and one of them cannot start there: give one another port, or keep that DaemonSet away",
 						p.port, p.text(), h.Namespace, h.Name)

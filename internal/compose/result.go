@@ -41,6 +41,9 @@ type Result struct {
 	// Inspect are releases to compare with what is there, and not to install: nothing but spec.adoption stands in their
 	// way. They are set beside Errors.
 	Inspect []Release
+	// Sketch are the releases as far as they can be told of a stack that is refused: for whoever is about to write one, and nothing to
+	// install. They are set beside Errors.
+	Sketch []Release
 	// KubeProxy is the mode in effect.
 	KubeProxy networkstackv1alpha1.KubeProxyMode
 	// ReliesOn are the network plugins of others that the stack leaves in place, and what a cloud runs beside them.

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/ownership"
 )
 
 // Neighbour is something of others in the cluster that is no network agent, and that one has to go with.
@@ -62,6 +63,9 @@ type HostPort struct {
 	// Namespace and Name of the DaemonSet.
 	Namespace string `json:"namespace,omitzero"`
 	Name      string `json:"name,omitzero"`
+	// ReleaseName and ReleaseNamespace are those of the Helm release that it is part of; empty when it is of none.
+	ReleaseName      string `json:"releaseName,omitzero"`
+	ReleaseNamespace string `json:"releaseNamespace,omitzero"`
 }
 
 // hostPorts are those that the containers of a DaemonSet declare. What is known as a network agent, or is ours, is left out.
@@ -69,13 +73,14 @@ func hostPorts(ds *appsv1.DaemonSet) []HostPort {
 	if ds.Labels[networkstackv1alpha1.ComponentLabel] != "" || Recognised(ds) {
 		return nil
 	}
+	mark := ownership.Of(ds)
 	var out []HostPort
 	for _, c := range ds.Spec.Template.Spec.Containers {
 		for _, p := range c.Ports {
 			if p.HostPort != 0 {
 				out = append(out, HostPort{
 					Port: int(p.HostPort), Protocol: cmp.Or(p.Protocol, corev1.ProtocolTCP), Mapped: !ds.Spec.Template.Spec.HostNetwork,
-					Namespace: ds.Namespace, Name: ds.Name,
+					Namespace: ds.Namespace, Name: ds.Name, ReleaseName: mark.ReleaseName, ReleaseNamespace: mark.ReleaseNamespace,
 				})
 			}
 		}

@@ -71,6 +71,7 @@ func TestHostPorts(t *testing.T) {
 	ours.Labels = map[string]string{networkstackv1alpha1.ComponentLabel: "node-agent"}
 	agent := with(daemonSet("kube-system", "agent"), corev1.ContainerPort{HostPort: 8080})
 	agent.Spec.Template.Spec.HostNetwork = true
+	agent.Annotations = map[string]string{"meta.helm.sh/release-name": "agents", "meta.helm.sh/release-namespace": "apps"}
 	s := discover(t, ours, agent,
 		with(daemonSet("monitoring", "node-exporter"), corev1.ContainerPort{ContainerPort: 9100, HostPort: 9100, Protocol: "TCP"}, corev1.ContainerPort{ContainerPort: 8080}),
 		with(daemonSet("kube-system", "node-local-dns"), corev1.ContainerPort{HostPort: 53, Protocol: "UDP"}, corev1.ContainerPort{HostPort: 53}),
@@ -78,8 +79,10 @@ func TestHostPorts(t *testing.T) {
 		with(daemonSet("kube-system", "kube-proxy", "kube-proxy"), corev1.ContainerPort{HostPort: 10256}),
 	)
 	want := []HostPort{
-		{53, "TCP", true, "kube-system", "node-local-dns"}, {53, "UDP", true, "kube-system", "node-local-dns"},
-		{8080, "TCP", false, "kube-system", "agent"}, {9100, "TCP", true, "monitoring", "node-exporter"},
+		{Port: 53, Protocol: "TCP", Mapped: true, Namespace: "kube-system", Name: "node-local-dns"},
+		{Port: 53, Protocol: "UDP", Mapped: true, Namespace: "kube-system", Name: "node-local-dns"},
+		{Port: 8080, Protocol: "TCP", Namespace: "kube-system", Name: "agent", ReleaseName: "agents", ReleaseNamespace: "apps"},
+		{Port: 9100, Protocol: "TCP", Mapped: true, Namespace: "monitoring", Name: "node-exporter"},
 	}
 	if diff := cmp.Diff(want, s.HostPorts); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -95,6 +95,9 @@ var publicNames = map[string]bool{
 // SensitiveName says whether a field of this name may hold what is not to be shown.
 func SensitiveName(name string) bool { return isSensitiveName(name) }
 
+// HoldsSensitive says whether something below a value looks like a secret, such as an environment variable in a list.
+func HoldsSensitive(v any) bool { return holdsSensitive(v) }
+
 func isSensitiveName(name string) bool { return sensitiveKey.MatchString(name) && !publicNames[name] }
 
 func isEnv(path fieldpath.Path) bool {
