@@ -85,6 +85,10 @@ refusals: ## Generate docs/refusals.md, the rules by which a NetworkStack is ref
 chart: ## Generate what the operator's Helm chart, charts/networkstack, takes from config/ as it is.
 	go run ./hack/operatorchart
 
+.PHONY: monitoring
+monitoring: ## Generate docs/metrics.md, and from config/prometheus/rules.yaml the PrometheusRule, beside the dashboard.
+	go run ./hack/monitoring
+
 .PHONY: fmt
 fmt: ## Format the code and order its imports.
 	$(GOLANGCI_LINT) fmt ./...
@@ -104,7 +108,7 @@ vuln: ## Look for known vulnerabilities in what the code calls (asks vuln.go.dev
 ##@ Test
 
 .PHONY: test
-test: verify bundle-validate check-fmt lint control-plane go-test ## Everything that must hold before a change goes in.
+test: verify bundle-validate monitoring-validate check-fmt lint control-plane go-test ## Everything that must hold before a change goes in.
 
 .PHONY: verify
 verify: ## Fail when a generated file is not what its source generates.
@@ -118,8 +122,17 @@ verify: ## Fail when a generated file is not what its source generates.
 	same docs/api.md "$$tmp/api.md" api-docs; \
 	go run ./hack/refusals >"$$tmp/refusals.md"; same docs/refusals.md "$$tmp/refusals.md" refusals
 	go run ./hack/bundle -check
+	go run ./hack/monitoring -check
 	go run ./hack/operatorchart -check
 	@echo "generated files are up to date"
+
+# Without service discovery, which needs the libraries of every cloud. (go tool knows no tags, and go run does.)
+PROMTOOL = go -C hack/tools/promtool run -tags=remove_all_sd github.com/prometheus/prometheus/cmd/promtool
+.PHONY: monitoring-validate
+monitoring-validate: ## Check alerts and dashboard with Prometheus' own promtool and parser: syntax, metrics that exist, and tests with series.
+	@$(PROMTOOL) check rules --lint=all --lint-fatal $(CURDIR)/config/prometheus/rules.yaml
+	@$(PROMTOOL) test rules $(CURDIR)/config/prometheus/rules_test.yaml
+	go -C hack/tools/promtool test -tags=remove_all_sd .
 
 .PHONY: check-fmt
 check-fmt: ## Fail when gofmt would change a file.

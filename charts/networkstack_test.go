@@ -1,6 +1,7 @@
 package charts_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -271,6 +272,36 @@ func TestOperatorChartValues(t *testing.T) {
 				}
 				return ""
 			}},
+		{"alerts and a dashboard", `{metrics: {enabled: true, rules: true, rulesLabels: {release: p}, dashboard: true, dashboardLabels: {grafana_dashboard: "yes"}}}`,
+			func(o map[string]*unstructured.Unstructured, _ *corev1.PodTemplateSpec) string {
+				rules, board := o["PrometheusRule networkstack-operator"], o["ConfigMap networkstack-operator-dashboard"]
+				if rules == nil || board == nil {
+					return "one of them is missing"
+				}
+				data, _, _ := unstructured.NestedString(board.Object, "data", "networkstack-operator.json")
+				groups, _, _ := unstructured.NestedSlice(rules.Object, "spec", "groups")
+				switch {
+				case rules.GetLabels()["release"] != "p" || rules.GetNamespace() != operator.Namespace || rules.GetLabels()["helm.sh/chart"] == "":
+					return fmt.Sprint(rules.GetLabels())
+				case board.GetLabels()["grafana_dashboard"] != "yes" || !json.Valid([]byte(data)):
+					return fmt.Sprint(board.GetLabels(), data)
+				case len(groups) == 0 || !strings.Contains(fmt.Sprint(groups), "{{ $labels.component }}"):
+					return "the rules are not as they were written"
+				}
+				return ""
+			}},
+		{"a dashboard by its usual label", `{metrics: {enabled: true, dashboard: true}}`, func(o map[string]*unstructured.Unstructured, _ *corev1.PodTemplateSpec) string {
+			if o["ConfigMap networkstack-operator-dashboard"].GetLabels()["grafana_dashboard"] != "1" || o["PrometheusRule networkstack-operator"] != nil {
+				return "no label, or rules that nobody asked for"
+			}
+			return ""
+		}},
+		{"profiles", `{mode: Ordinary, pprof: {enabled: true, port: 6060}}`, func(_ map[string]*unstructured.Unstructured, pod *corev1.PodTemplateSpec) string {
+			if args := pod.Spec.Containers[0].Args; !slices.Contains(args, "--pprof-bind-address=127.0.0.1:6060") {
+				return fmt.Sprint(args)
+			}
+			return ""
+		}},
 		{"charts and a level", `{charts: {persistentVolumeClaim: {claimName: c}}, logLevel: debug, extraArgs: [--a=b]}`, func(_ map[string]*unstructured.Unstructured, pod *corev1.PodTemplateSpec) string {
 			args := pod.Spec.Containers[0].Args
 			if !slices.Contains(args, "--charts=/charts") || !slices.Contains(args, "--zap-log-level=debug") || !slices.Contains(args, "--a=b") ||
@@ -332,6 +363,7 @@ func TestOperatorChartRefuses(t *testing.T) {
 		`{rbac: {leaveOut: [konsul]}}`:                `there is no part "konsul"`,
 		`{rbac: {leaveOut: [components]}}`:            "does not work without components",
 		`{metrics: {serviceMonitor: true}}`:           "nothing can be scraped",
+		`{metrics: {rules: true}}`:                    "there are no metrics",
 		`{chartBundle: charts.tar.gz}`:                "set charts as well",
 		`{charts: {emptyDir: {}}, chartBundle: ../a}`: "chartBundle",
 		`{apiServer: {host: a, port: 70000}}`:         "port",

@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,6 +22,7 @@ type options struct {
 	namespace   string
 	metricsAddr string
 	probeAddr   string
+	pprofAddr   string
 	leaderElect bool
 	image       string
 	// Of the leader lease, as the same flags of Kubernetes' own components say.
@@ -55,6 +57,8 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.metricsAddr, "metrics-bind-address", "0",
 		"address of the metrics endpoint, plain HTTP without authentication, such as 127.0.0.1:9812; 0 turns it off")
 	f.StringVar(&o.probeAddr, "health-probe-bind-address", ":9811", "address of /healthz and /readyz; 0 turns them off")
+	f.StringVar(&o.pprofAddr, "pprof-bind-address", "0",
+		"address of Go's profiles, below /debug/pprof/: a port such as :9813 stands for the loopback address; 0 turns them off")
 	f.BoolVar(&o.leaderElect, "leader-elect", false, "have only one of several operators work, by a Lease in --namespace")
 	f.DurationVar(&o.leaseDuration, "leader-elect-lease-duration", 15*time.Second,
 		"how long the others wait, after the leader's last sign of life, before one of them takes over")
@@ -75,8 +79,27 @@ func (o *options) validate() error {
 		return fmt.Errorf("--leader-elect-lease-duration %s must be longer than --leader-elect-renew-deadline %s, "+
 			"and that longer than --leader-elect-retry-period %s", o.leaseDuration, o.renewDeadline, o.retryPeriod)
 	}
+	if _, err := onLoopback(o.pprofAddr); err != nil {
+		return err
+	}
 	if o.chartCache == "" {
 		return fmt.Errorf("--chart-cache: there is no user cache directory here, so name one")
 	}
 	return nil
+}
+
+// onLoopback is the address for profiles. They tell what is in memory, so that whoever wants others to read them has to write
+// the address out.
+func onLoopback(addr string) (string, error) {
+	if addr == "0" || addr == "" {
+		return "0", nil
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", fmt.Errorf("--pprof-bind-address: %w: want a port such as :9813, or an address and a port", err)
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port), nil
 }

@@ -15,7 +15,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -31,6 +30,7 @@ import (
 	"github.com/networkstack/networkstack/internal/keys"
 	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/stack"
+	"github.com/networkstack/networkstack/internal/telemetry"
 )
 
 // leaseName is the leader lease, in the operator's namespace.
@@ -58,20 +58,12 @@ func run(ctx context.Context, o *options) error {
 	// Packing and unpacking takes longer than sending: what is read is small, except for definitions, which are urgent.
 	cfg.DisableCompression = true
 	cfg = patient(cfg, patience, reconnect)
-	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
-		Scheme:                        newScheme(),
-		Cache:                         cacheOptions(o.namespace),
-		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr},
-		HealthProbeBindAddress:        o.probeAddr,
-		LeaderElection:                o.leaderElect,
-		LeaderElectionID:              leaseName,
-		LeaderElectionNamespace:       o.namespace,
-		LeaderElectionReleaseOnCancel: true,
-		LeaderElectionConfig:          lease,
-		LeaseDuration:                 &o.leaseDuration,
-		RenewDeadline:                 &o.renewDeadline,
-		RetryPeriod:                   &o.retryPeriod,
-	})
+	managed, err := managerOptions(o)
+	if err != nil {
+		return err
+	}
+	managed.LeaderElectionConfig = lease
+	mgr, err := ctrl.NewManager(cfg, managed)
 	if err != nil {
 		return fmt.Errorf("setting up: %w", err)
 	}
@@ -81,10 +73,11 @@ func run(ctx context.Context, o *options) error {
 	if err := addControllers(mgr, cfg, o); err != nil {
 		return err
 	}
-	for name, add := range map[string]func(string, healthz.Checker) error{"ping": mgr.AddHealthzCheck, "started": mgr.AddReadyzCheck} {
-		if err := add(name, healthz.Ping); err != nil {
-			return fmt.Errorf("setting up probes: %w", err)
-		}
+	if err := telemetry.Setup(mgr, version); err != nil {
+		return err
+	}
+	if err := addProbes(mgr); err != nil {
+		return err
 	}
 	for _, place := range o.charts {
 		if err := chart.CheckPlace(place); err != nil {
@@ -93,6 +86,25 @@ func run(ctx context.Context, o *options) error {
 	}
 	ctrl.Log.Info("starting", "version", version, "namespace", o.namespace, "charts", o.charts)
 	return mgr.Start(ctx)
+}
+
+// managerOptions are what the flags say of the manager.
+func managerOptions(o *options) (ctrl.Options, error) {
+	profiles, err := onLoopback(o.pprofAddr)
+	return ctrl.Options{
+		Scheme:                        newScheme(),
+		Cache:                         cacheOptions(o.namespace),
+		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr},
+		HealthProbeBindAddress:        o.probeAddr,
+		PprofBindAddress:              profiles,
+		LeaderElection:                o.leaderElect,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       o.namespace,
+		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &o.leaseDuration,
+		RenewDeadline:                 &o.renewDeadline,
+		RetryPeriod:                   &o.retryPeriod,
+	}, err
 }
 
 // collectEarly has garbage collected at half the usual growth, unless somebody says otherwise. Rendering a large chart makes

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -13,8 +14,7 @@ import (
 )
 
 // waitForAPIServer waits until the API server answers, or ctx ends. Nothing can be set up before that, and an operator that
-// ended for it would be started again ever more rarely. Meanwhile the probes are answered: it is not the operator that is
-// ill.
+// ended for it would be started again ever more rarely. Meanwhile the probes are answered: it is alive, and not ready.
 func waitForAPIServer(ctx context.Context, cfg *rest.Config, probeAddr string) error {
 	const again, most = time.Second, 5 * time.Second
 	cfg = rest.CopyConfig(cfg)
@@ -38,7 +38,7 @@ func waitForAPIServer(ctx context.Context, cfg *rest.Config, probeAddr string) e
 	})
 }
 
-// answerProbes says yes to every probe until it is stopped.
+// answerProbes says that the process is alive, and that it is not ready, until it is stopped.
 func answerProbes(ctx context.Context, addr string) (stop func(), err error) {
 	if addr == "0" || addr == "" {
 		return func() {}, nil
@@ -48,7 +48,11 @@ func answerProbes(ctx context.Context, addr string) (stop func(), err error) {
 		return nil, err
 	}
 	server := &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/readyz") {
+				http.Error(w, "the API server does not answer", http.StatusServiceUnavailable)
+			}
+		}),
 		ReadHeaderTimeout: time.Second,
 	}
 	done := make(chan struct{})

@@ -46,6 +46,13 @@ func TestWaitForAPIServer(t *testing.T) {
 	if err != nil {
 		t.Fatalf("probes are not answered: %v", err)
 	}
+	resp, err := http.Get("http://" + probes + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("it is ready without an API server: %s", resp.Status)
+	}
 	select {
 	case err := <-done:
 		t.Fatalf("it did not wait: %v", err)

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/telemetry"
 )
 
 const (
@@ -161,19 +162,11 @@ func (w *Writer) tell() {
 }
 
 var (
-	corrections = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "networkstack_policy_corrections_total", Help: "Objects of baseline policies that somebody changed and that were put right.",
-	}, []string{"kind", "reason"})
-	writes = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "networkstack_policy_writes_total", Help: "Writes for baseline policies.",
-	}, []string{"verb"})
-	metricsOf = &gauges{
-		namespaces: prometheus.NewDesc("networkstack_policy_namespaces", "Namespaces that the baseline policies cover.", nil, nil),
-		pending: prometheus.NewDesc("networkstack_policy_namespaces_pending",
-			"Namespaces that are covered and not as they are wanted yet.", nil, nil),
-		objects: prometheus.NewDesc("networkstack_policy_objects", "Objects of baseline policies.", []string{"effect"}, nil),
-		pulled: prometheus.NewDesc("networkstack_policy_pulled",
-			"1 while what denies is removed by the break-glass annotation, else 0.", nil, nil),
+	corrections = telemetry.PolicyCorrections.NewCounter()
+	writes      = telemetry.PolicyWrites.NewCounter()
+	metricsOf   = &gauges{
+		namespaces: telemetry.PolicyNamespaces.Desc(), pending: telemetry.PolicyNamespacesPending.Desc(),
+		objects: telemetry.PolicyObjects.Desc(), pulled: telemetry.PolicyPulled.Desc(),
 	}
 )
 

@@ -128,7 +128,7 @@ func (c *cache) store(ctx context.Context, ref Ref, digest, source string, data 
 		err = writeFile(filepath.Join(c.dir, "refs", key+".json"), encoded)
 	}
 	if err != nil {
-		logr.FromContextOrDiscard(ctx).Info("the chart cache cannot be written; the chart is fetched again after a restart", "directory", c.dir, "reason", err.Error())
+		logr.FromContextOrDiscard(ctx).Info("the chart cache cannot be written; the chart is fetched again after a restart", "directory", c.dir, "error", err.Error())
 	}
 }
 
@@ -174,7 +174,7 @@ func (c *cache) storeIndex(ctx context.Context, url string, v validator, body []
 		err = writeFile(c.indexFile(url), append(append(head, '\n'), body...))
 	}
 	if err != nil {
-		logr.FromContextOrDiscard(ctx).V(1).Info("the chart cache cannot be written", "directory", c.dir, "reason", err.Error())
+		logr.FromContextOrDiscard(ctx).V(1).Info("the chart cache cannot be written", "directory", c.dir, "error", err.Error())
 	}
 }
 

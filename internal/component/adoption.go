@@ -42,7 +42,7 @@ func (r *Reconciler) afterRefusal(
 	}
 	report, err := r.Engine.Inspect(ctx, spec)
 	if err != nil {
-		ctrlLog(ctx).Info("what is there could not be compared", "component", spec.Component, "reason", err.Error())
+		ctrlLog(ctx).Info("what is there could not be compared", "component", spec.Component, "error", err.Error())
 		return nil
 	}
 	return adoptionStatus(&report)

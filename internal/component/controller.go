@@ -235,6 +235,7 @@ func (r *Reconciler) forget(name string) {
 	r.Drift.Forget(name)
 	r.Reports.Forget(name)
 	drift.Uncount(name)
+	uncount(name)
 	if rec := r.state.drop(name); rec != nil {
 		r.status.Forget(rec.uid)
 	}

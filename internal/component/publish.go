@@ -218,7 +218,7 @@ func (r *Reconciler) eventAbout(c *networkstackv1alpha1.NetworkComponent, relate
 		text = text[:limit-3] + "..."
 	}
 	r.Recorder.Eventf(c, related, kind, reason, action, "%s", text)
-	ctrl.Log.WithName("component").Info(text, "component", c.Name, "reason", reason)
+	ctrl.Log.WithName("component").Info(text, "component", c.Name, "reason", reason, "type", kind)
 }
 
 // secretOf and objectOf are what an event is about.

@@ -112,10 +112,14 @@ func (r *runner) run(component string, kind jobKind, inputs string,
 			return
 		}
 		defer s.leave()
+		began := time.Now()
 		j.outcome = work(ctx, func(p networkstackv1alpha1.ComponentPhase) {
 			j.phase.Store(&p)
 			r.wake(component)
 		}, s)
+		if ctx.Err() == nil {
+			observe(component, kind, time.Since(began), j.outcome.err)
+		}
 	}()
 	return j
 }

@@ -12,6 +12,7 @@ import (
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/release"
+	"github.com/networkstack/networkstack/internal/telemetry"
 )
 
 // Response is what was done about a drift.
@@ -120,26 +121,16 @@ func parseObject(text string) (kind, namespace, name string, ok bool) {
 }
 
 var (
-	drifts = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "networkstack_drifts_total",
-		Help: "Objects found not to be as they had been applied, by what was done about it and who had changed them.",
-	}, []string{"component", "kind", "reason", "manager"})
-	correction = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name:    "networkstack_drift_correction_seconds",
-		Help:    "From the event of a change until the objects were as they had been applied again.",
-		Buckets: []float64{.005, .01, .02, .05, .1, .2, .4, .8, 2, 5, 15, 60},
-	}, []string{"component"})
-	contested = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "networkstack_contested_fields",
-		Help: "Fields that are left to somebody who kept putting them back.",
-	}, []string{"component"})
+	drifts     = telemetry.Drifts.NewCounter()
+	correction = telemetry.DriftCorrection.NewHistogram()
+	contested  = telemetry.ContestedFields.NewGauge()
 )
 
 func init() { metrics.Registry.MustRegister(drifts, correction, contested) }
 
 // Count counts a drift.
 func Count(component string, f release.Finding, r Response) {
-	drifts.WithLabelValues(component, f.Object.GVK.Kind, r.Reason(), f.Manager).Inc()
+	drifts.WithLabelValues(component, f.Object.GVK.Kind, r.Reason(), telemetry.Managers.Value(f.Manager)).Inc()
 }
 
 // ObserveCorrection notes how long a correction took since the difference was noticed.

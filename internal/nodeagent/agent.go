@@ -78,7 +78,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		pause := a.interval
 		if err := a.step(ctx, state, time.Now()); err != nil {
 			pause = next.Step()
-			a.Log.Error(err, "what this node knows is not told", "again in", pause)
+			a.Log.Error(err, "what this node knows is not told", "retryIn", pause)
 		} else {
 			next = *retry
 		}

@@ -1,12 +1,10 @@
 package stack
 
 import (
-	"context"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	ctrl "sigs.k8s.io/controller-runtime"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/catalog"
@@ -42,16 +40,14 @@ func fillCatalog(s *scope, out *networkstackv1alpha1.NetworkStackStatus) {
 	}
 }
 
-// announceCatalog makes an event and a line in the log of an override that is refused, or taken.
-func (r *Reconciler) announceCatalog(ctx context.Context, s *scope, before, after *networkstackv1alpha1.NetworkStackStatus) {
+// announceCatalog makes an event of an override that is refused, or taken.
+func (r *Reconciler) announceCatalog(s *scope, before, after *networkstackv1alpha1.NetworkStackStatus) {
 	if s.catalog == nil {
 		return
 	}
-	log := ctrl.LoggerFrom(ctx)
 	was := meta.FindStatusCondition(before.Conditions, networkstackv1alpha1.ConditionCatalogInvalid)
 	is := meta.FindStatusCondition(after.Conditions, networkstackv1alpha1.ConditionCatalogInvalid)
 	if is != nil && (was == nil || was.Message != is.Message) {
-		log.Info("the catalogue's override is refused", "problem", s.catalog.Problem.Error(), "kept", s.catalog.Problem.Kept)
 		r.event(s.stack, "Warning", networkstackv1alpha1.ReasonCatalogInvalid, "Catalog", "%s", shortened(is.Message))
 	}
 	if seen := r.announced.Swap(int64(s.catalog.Revision)); seen == int64(s.catalog.Revision) {
@@ -61,6 +57,5 @@ func (r *Reconciler) announceCatalog(ctx context.Context, s *scope, before, afte
 	if s.catalog.Overridden {
 		text = fmt.Sprintf("ConfigMap %s/%s overrides the catalogue", r.Catalog.Namespace, catalog.ConfigMapName)
 	}
-	log.Info(text)
 	r.event(s.stack, "Normal", networkstackv1alpha1.ReasonCatalogChanged, "Catalog", "%s", text)
 }

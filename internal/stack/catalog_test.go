@@ -81,8 +81,8 @@ func TestAnnounceCatalog(t *testing.T) {
 		before := *status.DeepCopy()
 		s := &scope{stack: stackOf(), catalog: c}
 		fill(s, &status)
-		r.announceCatalog(t.Context(), s, &before, &status)
-		r.announceCatalog(t.Context(), s, &status, &status)
+		r.announceCatalog(s, &before, &status)
+		r.announceCatalog(s, &status, &status)
 		var out []string
 		for len(recorder.Events) > 0 {
 			out = append(out, <-recorder.Events)

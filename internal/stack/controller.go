@@ -489,5 +489,7 @@ func (r *Reconciler) event(stack *networkstackv1alpha1.NetworkStack, kind, reaso
 func (r *Reconciler) eventAbout(stack *networkstackv1alpha1.NetworkStack, related runtime.Object,
 	kind, reason, action, format string, args ...any,
 ) {
-	r.Recorder.Eventf(stack, related, kind, reason, action, format, args...)
+	text := fmt.Sprintf(format, args...)
+	r.Recorder.Eventf(stack, related, kind, reason, action, "%s", text)
+	ctrl.Log.WithName("stack").Info(text, "stack", stack.Name, "reason", reason, "type", kind)
 }

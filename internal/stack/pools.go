@@ -15,6 +15,7 @@ import (
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/internal/pools"
 	"github.com/networkstack/networkstack/internal/status"
+	"github.com/networkstack/networkstack/internal/telemetry"
 )
 
 // poolsPause is how long numbers of pools wait to be written, unless there is something else to write or less room.
@@ -134,12 +135,7 @@ type poolGauges struct {
 	usage []pools.Usage
 }
 
-var gauges = &poolGauges{
-	capacity: prometheus.NewDesc("networkstack_ippool_capacity",
-		"Addresses (unit Addresses) or ranges for nodes (unit NodeRanges) that a pool has.", []string{"pool", "family", "unit"}, nil),
-	allocated: prometheus.NewDesc("networkstack_ippool_allocated",
-		"Addresses or ranges for nodes that are given out of a pool.", []string{"pool", "family", "unit"}, nil),
-}
+var gauges = &poolGauges{capacity: telemetry.PoolCapacity.Desc(), allocated: telemetry.PoolAllocated.Desc()}
 
 func init() { metrics.Registry.MustRegister(gauges) }
 

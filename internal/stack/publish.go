@@ -42,7 +42,7 @@ func (r *Reconciler) publish(ctx context.Context, s *scope) (ctrl.Result, error)
 	if err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	r.announceCatalog(ctx, s, latest, wanted)
+	r.announceCatalog(s, latest, wanted)
 	if changed {
 		r.written[s.stack.UID] = now
 		r.announce(s.stack, latest, wanted)
