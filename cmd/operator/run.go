@@ -31,6 +31,7 @@ import (
 	"github.com/networkstack/networkstack/internal/keys"
 	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/stack"
+	"github.com/networkstack/networkstack/internal/webhook"
 )
 
 // leaseName is the leader lease, in the operator's namespace.
@@ -58,7 +59,9 @@ func run(ctx context.Context, o *options) error {
 	// Packing and unpacking takes longer than sending: what is read is small, except for definitions, which are urgent.
 	cfg.DisableCompression = true
 	cfg = patient(cfg, patience, reconnect)
+	served := &webhook.Serving{Namespace: o.namespace}
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		WebhookServer:                 webhookServer(o, served),
 		Scheme:                        newScheme(),
 		Cache:                         cacheOptions(o.namespace),
 		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr},
@@ -75,6 +78,7 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("setting up: %w", err)
 	}
+	served.Reader = mgr.GetClient()
 	if o.image == "" {
 		o.image = ownImage(ctx, mgr.GetAPIReader(), o.namespace, os.Getenv("POD_NAME"))
 	}
@@ -197,5 +201,5 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 	if err := stacks.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up the stack controller: %w", err)
 	}
-	return nil
+	return addWebhook(mgr, stacks, o)
 }
