@@ -33,11 +33,15 @@ func (s *Serving) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 	ctx, cancel := context.WithTimeout(hello.Context(), handshake)
 	defer cancel()
 	var secret corev1.Secret
-	if err := s.Reader.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: servingSecret}, &secret); err != nil {
-		return nil, err
-	}
+	err := s.Reader.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: servingSecret}, &secret)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	switch {
+	case err != nil && s.parsed != nil:
+		return s.parsed, nil // until there is another one
+	case err != nil:
+		return nil, err
+	}
 	if s.parsed != nil && s.version == secret.ResourceVersion {
 		return s.parsed, nil
 	}

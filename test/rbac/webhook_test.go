@@ -1,0 +1,143 @@
+package rbac_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"helm.sh/helm/v3/pkg/chart/loader"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/component-helpers/auth/rbac/validation"
+
+	"github.com/networkstack/networkstack/internal/webhook"
+	"github.com/networkstack/networkstack/test/operator"
+)
+
+// TestWebhookIsOptional wants nothing of the webhook in config/default, and all of it with the component beside: what the operator needs
+// for it, and no more.
+func TestWebhookIsOptional(t *testing.T) {
+	t.Parallel()
+	const configuration = "ValidatingWebhookConfiguration"
+	kinds := func(objects []*unstructured.Unstructured, kind string) (out []*unstructured.Unstructured) {
+		for _, o := range objects {
+			if o.GetKind() == kind {
+				out = append(out, o)
+			}
+		}
+		return out
+	}
+	if found := kinds(defaultObjects(t), configuration); len(found) > 0 {
+		t.Errorf("config/default has a webhook: %s", found[0].GetName())
+	}
+	// kustomize takes paths below the file alone, or relative ones.
+	dir, err := os.MkdirTemp(filepath.Join(operator.Root(), "config"), "test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	text := "resources: [../default]\ncomponents: [../components/webhook]\n"
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	objects, err := operator.Build(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkWebhook(t, objects, operator.Namespace, ":9815")
+	var held []rbacv1.PolicyRule
+	for _, r := range rolesOf(t, objects) {
+		if r.name == "ClusterRole networkstack-operator-webhook" {
+			held = r.rules
+		}
+	}
+	need := []rbacv1.PolicyRule{{
+		APIGroups: []string{"admissionregistration.k8s.io"}, Resources: []string{"validatingwebhookconfigurations"},
+		ResourceNames: []string{webhook.ConfigurationName}, Verbs: []string{"get", "list", "watch", "patch"},
+	}}
+	for what, pair := range map[string][2][]rbacv1.PolicyRule{"lacks": {held, need}, "has too much": {need, held}} {
+		if ok, excess := validation.Covers(pair[0], pair[1]); !ok {
+			t.Errorf("the role %s:\n%s", what, format(excess))
+		}
+	}
+}
+
+// TestChartElsewhere renders the operator's chart for another namespace: nothing in it speaks of the usual one.
+func TestChartElsewhere(t *testing.T) {
+	t.Parallel()
+	for values, address := range map[string]string{
+		`{}`:                         "",
+		`{webhook: {enabled: true}}`: ":9815",
+		`{mode: Ordinary, webhook: {enabled: true, port: 8443, failurePolicy: Fail}}`: ":8443",
+	} {
+		c, err := loader.Load(filepath.Join(operator.Root(), "charts", "networkstack"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects := render(t, c, "elsewhere", values)
+		for _, o := range objects {
+			data, err := o.MarshalJSON()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(data, []byte(operator.Namespace)) && o.GetKind() != "CustomResourceDefinition" {
+				t.Errorf("%s: %s %s speaks of the namespace %s", values, o.GetKind(), o.GetName(), operator.Namespace)
+			}
+		}
+		checkWebhook(t, objects, "elsewhere", address)
+	}
+}
+
+// checkWebhook wants the operator to listen where the Service leads, and its own writes not to be judged; nothing with no address.
+func checkWebhook(t *testing.T, objects []*unstructured.Unstructured, namespace, address string) {
+	t.Helper()
+	policies, services, configurations := 0, 0, 0
+	for _, o := range objects {
+		text, err := o.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		account := bytes.Contains(text, []byte("'system:serviceaccount:"+namespace+":networkstack-operator'"))
+		switch o.GetKind() {
+		case "ValidatingAdmissionPolicy":
+			policies++
+			if o.GetName() == "networkstack-components" && !account {
+				t.Errorf("the operator may not write NetworkComponents: %s", text)
+			}
+		case "ValidatingWebhookConfiguration":
+			configurations++
+			if !account {
+				t.Errorf("the operator's own writes are judged: %s", text)
+			}
+			hooks, _, _ := unstructured.NestedSlice(o.Object, "webhooks")
+			got, _, _ := unstructured.NestedString(hooks[0].(map[string]any), "clientConfig", "service", "namespace") //nolint:errcheck,forcetypeassert // a test
+			if got != namespace {
+				t.Errorf("the Service is looked for in %s", got)
+			}
+		case "Service":
+			if o.GetName() == webhook.ConfigurationName {
+				services++
+			}
+		case "Deployment":
+			containers, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
+			args, _, _ := unstructured.NestedStringSlice(containers[0].(map[string]any), "args") //nolint:errcheck,forcetypeassert // a test
+			listens := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "--webhook-bind-address") })
+			if (listens >= 0) != (address != "") || listens >= 0 && args[listens] != "--webhook-bind-address="+address {
+				t.Errorf("arguments: %v", args)
+			}
+			if port := strings.TrimPrefix(address, ":"); address != "" && !bytes.Contains(text, []byte(`"containerPort":`+port)) {
+				t.Errorf("there is no port %s: %s", port, text)
+			}
+		}
+	}
+	want := 0
+	if address != "" {
+		want = 1
+	}
+	if policies != 3 || services != want || configurations != want {
+		t.Errorf("%d policies, %d Services, %d configurations", policies, services, configurations)
+	}
+}
