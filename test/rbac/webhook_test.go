@@ -33,13 +33,16 @@ func TestWebhookIsOptional(t *testing.T) {
 	if found := kinds(defaultObjects(t), configuration); len(found) > 0 {
 		t.Errorf("config/default has a webhook: %s", found[0].GetName())
 	}
-	// kustomize takes paths below the file alone, or relative ones.
-	dir, err := os.MkdirTemp(filepath.Join(operator.Root(), "config"), "test-")
+	dir := t.TempDir()
+	root, err := filepath.Abs(operator.Root())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	text := "resources: [../default]\ncomponents: [../components/webhook]\n"
+	config, err := filepath.Rel(dir, filepath.Join(root, "config")) // kustomize takes no other paths
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "resources: [" + config + "/default]\ncomponents: [" + config + "/components/webhook]\n"
 	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
