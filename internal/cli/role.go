@@ -19,6 +19,7 @@ type roleOptions struct {
 	world   worldOptions
 	name    string
 	account string
+	webhook bool
 }
 
 func (a *app) roleCommand() *cobra.Command {
@@ -53,11 +54,19 @@ Exit codes: 0 written, 1 a stack is refused, 2 the command could not do its work
 	o.world.addFlags(f)
 	f.StringVar(&o.name, "name", "", "name of the NetworkStack, when a file has several")
 	f.StringVar(&o.account, "service-account", operatorAccount, "ServiceAccount of the operator, in its namespace")
+	f.BoolVar(&o.webhook, "webhook", false, "the operator serves its validating webhook, too")
 	return cmd
 }
 
-// operatorAccount is what the installation manifests call the operator's account, and the object names that follow from it.
-const operatorAccount = "networkstack-operator"
+const (
+	// operatorAccount is what the installation manifests call the operator's account.
+	operatorAccount = "networkstack-operator"
+	// narrowRole is the name of what is written. It is no name, and has no label, of what the operator is installed with, so that that
+	// can be told from it.
+	narrowRole = "networkstack-narrow"
+	// webhookConfiguration is what config/webhook calls it.
+	webhookConfiguration = "networkstack-webhook"
+)
 
 func (a *app) role(cmd *cobra.Command, files []string, o *roleOptions) error {
 	if o.world.facts == stdin && slices.Contains(files, stdin) {
@@ -81,6 +90,12 @@ func (a *app) role(cmd *cobra.Command, files []string, o *roleOptions) error {
 			return err
 		}
 	}
+	if o.webhook {
+		n.more = append(n.more, rbacv1.PolicyRule{
+			APIGroups: []string{"admissionregistration.k8s.io"}, Resources: []string{"validatingwebhookconfigurations"},
+			ResourceNames: []string{webhookConfiguration}, Verbs: []string{"get", "list", "watch", "patch"},
+		})
+	}
 	for _, text := range n.remarks {
 		a.note("%s", text)
 	}
@@ -93,34 +108,31 @@ func (a *app) writeRole(n *needs, o *roleOptions) error {
 	if err != nil {
 		return err
 	}
-	name := operatorAccount + "-narrow"
 	group := rbacv1.GroupName + "/v1"
-	meta := func(name, namespace string) metav1.ObjectMeta {
-		return metav1.ObjectMeta{Name: name, Namespace: namespace, Labels: map[string]string{
-			"app.kubernetes.io/name": "networkstack", "app.kubernetes.io/part-of": "networkstack",
-		}}
+	meta := func(namespace string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{Name: narrowRole, Namespace: namespace, Labels: map[string]string{"app.kubernetes.io/name": "networkstack"}}
 	}
 	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: o.world.namespace, Name: o.account}}
 	objects := []any{
-		&rbacv1.ClusterRole{TypeMeta: metav1.TypeMeta{APIVersion: group, Kind: "ClusterRole"}, ObjectMeta: meta(name, ""), Rules: rules},
+		&rbacv1.ClusterRole{TypeMeta: metav1.TypeMeta{APIVersion: group, Kind: "ClusterRole"}, ObjectMeta: meta(""), Rules: rules},
 		&rbacv1.ClusterRoleBinding{
-			TypeMeta: metav1.TypeMeta{APIVersion: group, Kind: "ClusterRoleBinding"}, ObjectMeta: meta(name, ""), Subjects: subjects,
-			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},
+			TypeMeta: metav1.TypeMeta{APIVersion: group, Kind: "ClusterRoleBinding"}, ObjectMeta: meta(""), Subjects: subjects,
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: narrowRole},
 		},
 		&rbacv1.Role{
-			TypeMeta: metav1.TypeMeta{APIVersion: group, Kind: "Role"}, ObjectMeta: meta(name, o.world.namespace),
+			TypeMeta: metav1.TypeMeta{APIVersion: group, Kind: "Role"}, ObjectMeta: meta(o.world.namespace),
 			Rules: []rbacv1.PolicyRule{{
 				APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "create", "update", "patch"},
 			}},
 		},
 		&rbacv1.RoleBinding{
-			TypeMeta: metav1.TypeMeta{APIVersion: group, Kind: "RoleBinding"}, ObjectMeta: meta(name, o.world.namespace), Subjects: subjects,
-			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+			TypeMeta: metav1.TypeMeta{APIVersion: group, Kind: "RoleBinding"}, ObjectMeta: meta(o.world.namespace), Subjects: subjects,
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: narrowRole},
 		},
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# All that the operator may do, for NetworkStack %s alone: %s.\n", strings.Join(n.stacks, ", "), strings.Join(n.components, ", "))
-	b.WriteString("# It takes the place of the ClusterRoles networkstack-operator and networkstack-operator-… and of their bindings.\n")
+	b.WriteString("# It takes the place of what binds the operator to the ClusterRoles networkstack-operator and networkstack-operator-….\n")
 	for _, object := range objects {
 		data, err := yaml.Marshal(object)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -20,7 +21,6 @@ import (
 // TestWebhookIsOptional wants nothing of the webhook in config/default, and all of it with the component beside: what the operator needs
 // for it, and no more.
 func TestWebhookIsOptional(t *testing.T) {
-	t.Parallel()
 	const configuration = "ValidatingWebhookConfiguration"
 	kinds := func(objects []*unstructured.Unstructured, kind string) (out []*unstructured.Unstructured) {
 		for _, o := range objects {
@@ -33,23 +33,7 @@ func TestWebhookIsOptional(t *testing.T) {
 	if found := kinds(defaultObjects(t), configuration); len(found) > 0 {
 		t.Errorf("config/default has a webhook: %s", found[0].GetName())
 	}
-	dir := t.TempDir()
-	root, err := filepath.Abs(operator.Root())
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := filepath.Rel(dir, filepath.Join(root, "config")) // kustomize takes no other paths
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := "resources: [" + config + "/default]\ncomponents: [" + config + "/components/webhook]\n"
-	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	objects, err := operator.Build(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	objects := withComponent(t, "webhook")
 	checkWebhook(t, objects, operator.Namespace, ":9815")
 	var held []rbacv1.PolicyRule
 	for _, r := range rolesOf(t, objects) {
@@ -61,9 +45,46 @@ func TestWebhookIsOptional(t *testing.T) {
 		APIGroups: []string{"admissionregistration.k8s.io"}, Resources: []string{"validatingwebhookconfigurations"},
 		ResourceNames: []string{webhook.ConfigurationName}, Verbs: []string{"get", "list", "watch", "patch"},
 	}}
+	minimal := filepath.Join(operator.Root(), "config", "samples", "networkstack_minimal.yaml")
+	if role, _ := narrow(t, minimal, "--webhook"); !slices.ContainsFunc(role.Rules, func(r rbacv1.PolicyRule) bool { return cmp.Equal(r, need[0]) }) {
+		t.Errorf("role --webhook leaves it out:\n%s", format(role.Rules))
+	}
 	for what, pair := range map[string][2][]rbacv1.PolicyRule{"lacks": {held, need}, "has too much": {need, held}} {
 		if ok, excess := validation.Covers(pair[0], pair[1]); !ok {
 			t.Errorf("the role %s:\n%s", what, format(excess))
+		}
+	}
+}
+
+// withComponent is config/default with a component of config/components.
+func withComponent(t *testing.T, component string) []*unstructured.Unstructured {
+	t.Helper()
+	dir := t.TempDir()
+	root, err := filepath.Abs(operator.Root())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := filepath.Rel(dir, filepath.Join(root, "config")) // kustomize takes no other paths
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "resources: [" + config + "/default]\ncomponents: [" + config + "/components/" + component + "]\n"
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	objects, err := operator.Build(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+// TestNarrowComponent wants nothing to be left that binds the operator to anything, but for the leader's lease.
+func TestNarrowComponent(t *testing.T) {
+	t.Parallel()
+	for _, o := range withComponent(t, "narrow-role") {
+		if o.GetKind() == "ClusterRoleBinding" || o.GetKind() == "ClusterRole" && o.GetName() != "networkstack-viewer" && o.GetName() != "networkstack-editor" {
+			t.Errorf("%s %s is left", o.GetKind(), o.GetName())
 		}
 	}
 }
