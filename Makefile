@@ -233,5 +233,6 @@ deploy: overlay ## Run the operator with image IMG, the definitions included.
 
 .PHONY: undeploy
 undeploy: ## Remove the operator; definitions, NetworkStacks and the network stay.
+	$(KUSTOMIZE) build config/admission | $(KUBECTL) delete --ignore-not-found -f -
 	$(KUSTOMIZE) build config/rbac | $(KUBECTL) delete --ignore-not-found -f -
 	$(KUSTOMIZE) build config/manager | $(KUBECTL) delete --ignore-not-found -f -

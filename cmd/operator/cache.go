@@ -3,6 +3,7 @@ package main
 import (
 	"unique"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +20,7 @@ import (
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/facts"
+	"github.com/networkstack/networkstack/internal/webhook"
 )
 
 func newScheme() *runtime.Scheme {
@@ -57,8 +59,11 @@ func cacheOptions(namespace string) cache.Options {
 			facts.Policy():            {Transform: trimMetadata},
 			facts.NamespaceMetadata(): {Transform: trimNamespace},
 			facts.Injector():          {Label: labels.SelectorFromSet(facts.InjectorLabels())},
-			&corev1.ConfigMap{}:       {Namespaces: configMaps},
-			&corev1.Secret{}:          {Namespaces: map[string]cache.Config{namespace: noReleases}},
+			&admissionregistrationv1.ValidatingWebhookConfiguration{}: {
+				Field: fields.OneTermEqualSelector(metav1.ObjectNameField, webhook.ConfigurationName),
+			},
+			&corev1.ConfigMap{}: {Namespaces: configMaps},
+			&corev1.Secret{}:    {Namespaces: map[string]cache.Config{namespace: noReleases}},
 			&corev1.Service{}: {Namespaces: map[string]cache.Config{
 				metav1.NamespaceDefault: named("kubernetes"), metav1.NamespaceSystem: named(facts.DNSService),
 			}},

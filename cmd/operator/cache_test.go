@@ -210,7 +210,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("the help says nothing about --%s", f.Name)
 		}
 	})
-	for _, name := range []string{"charts", "chart-cache", "namespace", "metrics-bind-address", "health-probe-bind-address", "leader-elect", "kubeconfig", "zap-log-level"} {
+	for _, name := range []string{"charts", "chart-cache", "namespace", "metrics-bind-address", "webhook-bind-address", "health-probe-bind-address", "leader-elect", "kubeconfig", "zap-log-level"} {
 		if cmd.Flags().Lookup(name) == nil {
 			t.Errorf("there is no --%s", name)
 		}
@@ -264,6 +264,8 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"a chart directory that is not there", []string{"--charts", dir, "--charts", filepath.Join(dir, "missing")}, "--charts: stat " + filepath.Join(dir, "missing")},
 		{"nowhere to keep charts", []string{"--chart-cache="}, "--chart-cache: "},
+		{"a webhook without a port", []string{"--webhook-bind-address=127.0.0.1"}, "--webhook-bind-address: "},
+		{"a webhook on no port", []string{"--webhook-bind-address=:70000"}, "--webhook-bind-address: "},
 		{"an unknown flag", []string{"--chart", dir}, "unknown flag: --chart"},
 		{"an argument", []string{"start"}, "unknown command"},
 	} {

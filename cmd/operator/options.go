@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -23,6 +24,7 @@ type options struct {
 	metricsAddr string
 	probeAddr   string
 	pprofAddr   string
+	webhookAddr string
 	leaderElect bool
 	image       string
 	// Of the leader lease, as the same flags of Kubernetes' own components say.
@@ -59,6 +61,8 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.probeAddr, "health-probe-bind-address", ":9811", "address of /healthz and /readyz; 0 turns them off")
 	f.StringVar(&o.pprofAddr, "pprof-bind-address", "0",
 		"address of Go's profiles, below /debug/pprof/: a port such as :9813 stands for the loopback address; 0 turns them off")
+	f.StringVar(&o.webhookAddr, "webhook-bind-address", "0",
+		"address of the validating webhook for NetworkStacks, such as :9815; 0 turns it off")
 	f.BoolVar(&o.leaderElect, "leader-elect", false, "have only one of several operators work, by a Lease in --namespace")
 	f.DurationVar(&o.leaseDuration, "leader-elect-lease-duration", 15*time.Second,
 		"how long the others wait, after the leader's last sign of life, before one of them takes over")
@@ -82,6 +86,9 @@ func (o *options) validate() error {
 	if _, err := onLoopback(o.pprofAddr); err != nil {
 		return err
 	}
+	if _, _, err := o.webhookPort(); err != nil {
+		return err
+	}
 	if o.chartCache == "" {
 		return fmt.Errorf("--chart-cache: there is no user cache directory here, so name one")
 	}
@@ -102,4 +109,20 @@ func onLoopback(addr string) (string, error) {
 		host = "127.0.0.1"
 	}
 	return net.JoinHostPort(host, port), nil
+}
+
+// webhookPort is where the webhook listens; port 0 for nowhere.
+func (o *options) webhookPort() (host string, port int, err error) {
+	if o.webhookAddr == "" || o.webhookAddr == "0" {
+		return "", 0, nil
+	}
+	host, text, err := net.SplitHostPort(o.webhookAddr)
+	if err == nil {
+		port, err = strconv.Atoi(text)
+	}
+	const last = 65535
+	if err != nil || port < 1 || port > last {
+		return "", 0, fmt.Errorf("--webhook-bind-address: %q is no address with a port, such as :9815", o.webhookAddr)
+	}
+	return host, port, nil
 }

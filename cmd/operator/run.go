@@ -31,6 +31,7 @@ import (
 	"github.com/networkstack/networkstack/internal/release"
 	"github.com/networkstack/networkstack/internal/stack"
 	"github.com/networkstack/networkstack/internal/telemetry"
+	"github.com/networkstack/networkstack/internal/webhook"
 )
 
 // leaseName is the leader lease, in the operator's namespace.
@@ -58,15 +59,18 @@ func run(ctx context.Context, o *options) error {
 	// Packing and unpacking takes longer than sending: what is read is small, except for definitions, which are urgent.
 	cfg.DisableCompression = true
 	cfg = patient(cfg, patience, reconnect)
+	served := &webhook.Serving{Namespace: o.namespace}
 	managed, err := managerOptions(o)
 	if err != nil {
 		return err
 	}
 	managed.LeaderElectionConfig = lease
+	managed.WebhookServer = webhookServer(o, served)
 	mgr, err := ctrl.NewManager(cfg, managed)
 	if err != nil {
 		return fmt.Errorf("setting up: %w", err)
 	}
+	served.Reader = mgr.GetClient()
 	if o.image == "" {
 		o.image = ownImage(ctx, mgr.GetAPIReader(), o.namespace, os.Getenv("POD_NAME"))
 	}
@@ -214,5 +218,5 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 	if err := stacks.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up the stack controller: %w", err)
 	}
-	return nil
+	return addWebhook(mgr, stacks, o)
 }

@@ -92,6 +92,8 @@ func load(dir string) (*input, error) {
 			in.bindings = append(in.bindings, object)
 		case "Namespace", "ServiceAccount", "ResourceQuota":
 			// OLM creates the account; namespace and quota are the business of whoever installs the bundle.
+		case "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding":
+			// OLM takes none of these in a bundle: docs/install.md says how to add them.
 		default:
 			return nil, fmt.Errorf("config/manifests has a %s, and the bundle no place for it", object.GetKind())
 		}

@@ -1,5 +1,6 @@
 // Command operatorchart writes charts/networkstack/files, which has what the operator's Helm chart installs as it is: the custom
-// resource definitions, the permissions, alerts and dashboard, from config/. It is run from the root of the repository.
+// resource definitions, the permissions, what concerns admission, alerts and dashboard, from config/. It is run from the root of the
+// repository.
 package main
 
 import (
@@ -56,7 +57,7 @@ func run(root string, check bool) error {
 // generate returns the files by their paths below chartFiles: one for each object.
 func generate(root string) (map[string][]byte, error) {
 	files := map[string][]byte{}
-	for _, dir := range []string{"crd", "rbac", "prometheus"} {
+	for _, dir := range []string{"crd", "rbac", "admission", "webhook", "prometheus"} {
 		objects, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(root, "config", dir))
 		if err != nil {
 			return nil, fmt.Errorf("building config/%s: %w", dir, err)

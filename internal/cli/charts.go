@@ -112,8 +112,8 @@ type imageLine struct {
 	PulledAs string `json:"pulledAs,omitempty"`
 }
 
-// needs are what stacks need.
-type needs struct {
+// supplies are what stacks need.
+type supplies struct {
 	Charts []*chartLine `json:"charts"`
 	Images []*imageLine `json:"images"`
 	Notes  []string     `json:"notes,omitempty"`
@@ -147,14 +147,14 @@ func (a *app) chartsList(ctx context.Context, files []string, o *chartsOptions) 
 }
 
 // tell says on the error output what a list has no place for.
-func (n *needs) tell(a *app) {
+func (n *supplies) tell(a *app) {
 	for _, note := range n.Notes {
 		a.note("note: %s", note)
 	}
 }
 
 // table prints charts, then images.
-func (n *needs) table(a *app) error {
+func (n *supplies) table(a *app) error {
 	const gap = 2
 	w := tabwriter.NewWriter(a.Out, 0, 0, gap, ' ', 0)
 	fmt.Fprintln(w, "CHART\tVERSION\tCOMPONENTS\tREPOSITORY\tDIGEST\tSIZE")
@@ -206,7 +206,7 @@ func sizeText(n int64) string {
 }
 
 // needs finds what the stacks in files need. What was found is there beside an error, too; it is nil when nothing can be said.
-func (a *app) needs(ctx context.Context, files []string, o *chartsOptions) (*needs, error) {
+func (a *app) needs(ctx context.Context, files []string, o *chartsOptions) (*supplies, error) {
 	for i, file := range files {
 		if file == stdin && (o.world.facts == stdin || slices.Contains(files[:i], stdin)) {
 			return nil, usagef("the standard input is named twice")
@@ -338,8 +338,8 @@ func addOnce(list []string, s string) []string {
 }
 
 // needs are what was gathered, in order.
-func (c *collector) needs() (*needs, error) {
-	n := &needs{Charts: []*chartLine{}, Images: []*imageLine{}, Notes: c.notes}
+func (c *collector) needs() (*supplies, error) {
+	n := &supplies{Charts: []*chartLine{}, Images: []*imageLine{}, Notes: c.notes}
 	for _, line := range c.charts {
 		slices.Sort(line.Components)
 		n.Charts = append(n.Charts, line)
@@ -357,7 +357,7 @@ func (c *collector) needs() (*needs, error) {
 }
 
 // archives are the charts that the operator does not carry.
-func (n *needs) archives() (list []*chartLine, carried int) {
+func (n *supplies) archives() (list []*chartLine, carried int) {
 	for _, c := range n.Charts {
 		switch {
 		case c.archive != nil:
@@ -370,7 +370,7 @@ func (n *needs) archives() (list []*chartLine, carried int) {
 }
 
 // unpinned notes charts whose digest nobody names.
-func (n *needs) unpinned(a *app) {
+func (n *supplies) unpinned(a *app) {
 	for _, c := range n.Charts {
 		if !c.Pinned && c.Digest != "" {
 			a.note("note: %s %s is pinned by nobody: what %s has is %s, which chart.digest can name", c.Name, c.Version, c.Source, c.Digest)

@@ -109,7 +109,7 @@ func wants(t *testing.T, out string, texts ...string) {
 func TestChartsList(t *testing.T) {
 	site(t)
 	out := does(t, 0, "charts list addons.yaml -o json --charts source "+siteFlags)
-	var n needs
+	var n supplies
 	if err := json.Unmarshal([]byte(out[strings.Index(out, "{\n"):]), &n); err != nil {
 		t.Fatal(err)
 	}

@@ -74,7 +74,7 @@ func (a *app) addSupplyOutput(cmd *cobra.Command, o *chartsOptions) {
 }
 
 // supply finds what is to be written.
-func (a *app) supply(ctx context.Context, files []string, o *chartsOptions) (*needs, error) {
+func (a *app) supply(ctx context.Context, files []string, o *chartsOptions) (*supplies, error) {
 	if err := checkOutput(o.output, outputTable, outputJSON, outputYAML); err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (a *app) supply(ctx context.Context, files []string, o *chartsOptions) (*ne
 }
 
 // supplied says what was written.
-func (a *app) supplied(n *needs, o *chartsOptions) error {
+func (a *app) supplied(n *supplies, o *chartsOptions) error {
 	switch o.output {
 	case outputJSON, outputYAML:
 		return a.encode(n, o.output)

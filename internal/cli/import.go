@@ -165,7 +165,7 @@ func (a *app) importCluster(cmd *cobra.Command, o *importOptions) error {
 		if err != nil {
 			return err
 		}
-		if err := writeFile(o.secrets, data, 0o600, o.force); err != nil {
+		if err := writeNew(o.secrets, data, 0o600, o.force); err != nil {
 			return err
 		}
 	}
@@ -312,8 +312,8 @@ func (w *world) heldComponent(ctx context.Context, engine *release.Engine, rel c
 	return c
 }
 
-// writeFile writes a file that is not there, or may be overwritten.
-func writeFile(name string, data []byte, mode os.FileMode, force bool) error {
+// writeNew writes a file that is not there, or may be overwritten.
+func writeNew(name string, data []byte, mode os.FileMode, force bool) error {
 	flags := os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 	if !force {
 		flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL

@@ -21,7 +21,7 @@ func (a *app) showImport(r *importer.Result, components []importedComponent, o *
 		!slices.ContainsFunc(components, func(c importedComponent) bool { return !c.exact() }) &&
 		!slices.ContainsFunc(r.Remarks, func(m importer.Remark) bool { return m.Severity != importer.Note })
 	if o.file != "" {
-		if err := writeFile(o.file, text, 0o644, o.force); err != nil {
+		if err := writeNew(o.file, text, 0o644, o.force); err != nil {
 			return err
 		}
 	}

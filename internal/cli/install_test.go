@@ -102,7 +102,9 @@ func TestRefuseInstall(t *testing.T) {
 		}
 		return r
 	}
-	deployment := func(namespace, release string) []otherOperator { return []otherOperator{{namespace, "networkstack-operator", release}} }
+	deployment := func(namespace, release string) []otherOperator {
+		return []otherOperator{{namespace, "networkstack-operator", release}}
+	}
 	const own = "system/networkstack"
 	for _, tc := range []struct {
 		name     string

@@ -39,8 +39,10 @@ var (
 	revisionGVK   = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "ControllerRevision"}
 )
 
-// intentsName is the ConfigMap beside the release's records that holds the intents.
-func (s *session) intentsName() string { return "networkstack-replacing-" + s.marks.release }
+// IntentsName is the ConfigMap beside a release's records that says, while a workload is replaced, how to find what it leaves.
+func IntentsName(release string) string { return "networkstack-replacing-" + release }
+
+func (s *session) intentsName() string { return IntentsName(s.marks.release) }
 
 // intend writes down that live is about to give way to wanted.
 func (s *session) intend(live, wanted *unstructured.Unstructured, removePods bool) (intent, error) {

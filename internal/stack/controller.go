@@ -78,6 +78,8 @@ type Reconciler struct {
 	statesHold hold
 	// announced is the revision of the catalogue that was told of last.
 	announced atomic.Int64
+	// last is what the last pass composed from; nil before one, and when its stack is gone.
+	last atomic.Pointer[compose.Input]
 	// policies are NetworkPolicies, and namespaces those of a mesh.
 	policies, namespaces lateWatch
 }
@@ -237,6 +239,7 @@ func (r *Reconciler) forget(uid types.UID) {
 		return
 	}
 	gauges.set(nil)
+	r.last.Store(nil)
 	if r.Survey != nil {
 		r.Survey.End()
 	}
@@ -285,6 +288,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 	if s.waits {
 		return
 	}
+	r.remember(in)
 	in.Cuts = r.cuts(s.stack) //nolint:contextcheck // the survey outlives the pass
 	result := compose.Compose(in)
 	s.result = &result

@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -55,8 +56,13 @@ func TestInstalledByHelm(t *testing.T) {
 	patched := namespace.DeepCopy()
 	patched.Labels["pod-security.kubernetes.io/enforce"] = "restricted"
 	e.check(e.client.Patch(t.Context(), patched, client.MergeFrom(namespace)))
-	release("upgrade", chart, "--set", "mode=Ordinary")
+	release("upgrade", chart, "--set", "mode=Ordinary", "--set", "webhook.enabled=true")
 	e.operatorRuns(2, false)
+	e.eventually("one of the replicas to be free to go", func(ctx context.Context) (bool, string) {
+		var budget policyv1.PodDisruptionBudget
+		err := e.client.Get(ctx, client.ObjectKey{Namespace: operator.Namespace, Name: "networkstack-operator"}, &budget)
+		return err == nil && budget.Status.CurrentHealthy == 2 && budget.Status.DisruptionsAllowed == 1, toJSON(budget.Status)
+	})
 
 	e.check(e.client.Delete(t.Context(), stack))
 	e.gone(stack)
@@ -82,6 +88,7 @@ func TestInstalledByHelm(t *testing.T) {
 		}
 		return slices.Equal(left, want), strings.Join(left, ", ")
 	})
+	installedFromOneFile(t, e, before)
 }
 
 // olderDefinitions is a copy of the chart whose definition of the NetworkStack lacks the field suspend.

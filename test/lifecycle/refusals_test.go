@@ -16,6 +16,7 @@ import (
 // itself; what needs the cluster, by the operator. Every error is named, and nothing in the cluster changes.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
+	hook := newHook(t)
 	e := newEnv(t, controlplane.Options{ServiceCIDRs: []string{"10.96.0.0/16"}, Node: controlplane.NodeOptions{
 		MTU: 1500,
 		Override: func(i int, node *corev1.Node) {
@@ -23,7 +24,8 @@ func TestRefusals(t *testing.T) {
 				node.Status.NodeInfo.KernelVersion = "5.4.0-150-generic"
 			}
 		},
-	}}, "--operator-image", agentImage)
+	}}, "--operator-image", agentImage, "--webhook-bind-address", hook.address())
+	hook.install(e, dryRunsAlone)
 	base := func() *networkstackv1alpha1.NetworkStack {
 		s := smallStack(t)
 		s.Spec.IPFamilies = []networkstackv1alpha1.IPFamily{networkstackv1alpha1.IPv4}
@@ -68,7 +70,7 @@ func TestRefusals(t *testing.T) {
 	})
 
 	before := e.fingerprint()
-	for _, tc := range []struct {
+	table := []struct {
 		name string
 		edit change
 		want []string
@@ -94,11 +96,18 @@ func TestRefusals(t *testing.T) {
 			s.KubeProxy.Mode = networkstackv1alpha1.KubeProxyNFTables
 			s.CNI.Values = rawJSON(`{"flannel":{"backend":"host-gw"}}`)
 		}, []string{"spec.mtu", "spec.kubeProxy.mode", "spec.cni.values"}},
-	} {
+	}
+	said := map[string]string{}
+	for i, tc := range table {
 		t.Run(tc.name, func(t *testing.T) {
 			e.in(t, func() {
 				s := base()
 				tc.edit(&s.Spec)
+				// The webhook knows as much of the cluster as the controller has looked at.
+				asked := hook.judge(e, s)
+				if i == 0 {
+					asked.passedWith(t, "judged by itself alone, because the cluster's DNS has not been looked at yet")
+				}
 				e.apply(s)
 				refused := e.waitCondition(s.Name, networkstackv1alpha1.ConditionAccepted, metav1.ConditionFalse, networkstackv1alpha1.ReasonInvalid)
 				accepted := findCondition(refused, networkstackv1alpha1.ConditionAccepted)
@@ -106,6 +115,9 @@ func TestRefusals(t *testing.T) {
 					if !strings.Contains(accepted.Message, want) {
 						t.Errorf("the message does not say %q:\n%s", want, accepted.Message)
 					}
+				}
+				if said[tc.name] = accepted.Message; i > 0 {
+					asked.refusedWith(t, accepted.Message)
 				}
 				if stalled := findCondition(refused, networkstackv1alpha1.ConditionStalled); stalled.Status != metav1.ConditionTrue {
 					t.Error("a refused stack is not Stalled")
@@ -116,6 +128,14 @@ func TestRefusals(t *testing.T) {
 			})
 		})
 	}
+
+	first := base()
+	table[0].edit(&first.Spec)
+	hook.judge(e, first).refusedWith(t, said[table[0].name])
+	// What is refused already is in nobody's way.
+	known := e.stack(first.Name)
+	known.Spec.Suspend = true
+	hook.judge(e, known).passedWith(t, said[table[len(table)-1].name])
 
 	// The same object, put right, is taken; what is refused afterwards leaves what runs alone.
 	good := base()
@@ -133,6 +153,12 @@ func TestRefusals(t *testing.T) {
 		t.Error("a refused change dropped the components from status")
 	}
 	tellMTU(t, e, base())
+
+	e.apply(base())
+	e.waitReady(good.Name)
+	keepToOperator(t, e, good.Name)
+	hook.install(e, everything)
+	hookLives(t, e, hook, base(), bad)
 }
 
 // mentions checks that an error says all of the texts.

@@ -75,15 +75,24 @@ func SmallStack() (*networkstackv1alpha1.NetworkStack, error) {
 
 // ApplyStack applies a stack's spec as kubectl apply --server-side would.
 func ApplyStack(ctx context.Context, c client.Client, stack *networkstackv1alpha1.NetworkStack) error {
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&networkstackv1alpha1.NetworkStack{Spec: stack.Spec})
+	obj, err := StackObject(stack)
 	if err != nil {
 		return err
+	}
+	return Apply(ctx, c, obj)
+}
+
+// StackObject is a stack as a user writes it: name and spec.
+func StackObject(stack *networkstackv1alpha1.NetworkStack) (*unstructured.Unstructured, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&networkstackv1alpha1.NetworkStack{Spec: stack.Spec})
+	if err != nil {
+		return nil, err
 	}
 	obj := &unstructured.Unstructured{Object: map[string]any{"spec": content["spec"]}}
 	obj.SetAPIVersion(networkstackv1alpha1.GroupVersion.String())
 	obj.SetKind("NetworkStack")
 	obj.SetName(stack.Name)
-	return Apply(ctx, c, obj)
+	return obj, nil
 }
 
 // Log collects what operators print. The zero value is ready for use, by many at a time.

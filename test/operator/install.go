@@ -40,9 +40,9 @@ func Root() string {
 	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
-// Install applies config/default (CRDs, namespace, ServiceAccount, RBAC) without the operator's Deployment, and waits
-// until the CRDs are served.
-func Install(ctx context.Context, cfg *rest.Config) error {
+// Install applies config/default (CRDs, namespace, ServiceAccount, RBAC, admission policies) without the operator's Deployment and
+// without objects of the given kinds, and waits until the CRDs are served.
+func Install(ctx context.Context, cfg *rest.Config, leaveOut ...string) error {
 	if err := lookAtSources(); err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func Install(ctx context.Context, cfg *rest.Config) error {
 		return err
 	}
 	for _, obj := range objects {
-		if obj.GetKind() == "Deployment" {
+		if obj.GetKind() == "Deployment" || slices.Contains(leaveOut, obj.GetKind()) {
 			continue
 		}
 		if err := Apply(ctx, c, obj); err != nil {

@@ -88,7 +88,8 @@ func (b *Bed) start(ctx context.Context) error {
 	if b.ControlPlane, err = controlplane.Start(ctx, o); err != nil {
 		return err
 	}
-	if err := operator.Install(ctx, b.ControlPlane.RESTConfig()); err != nil {
+	// NetworkComponents are written by hand here, which is the operator's elsewhere.
+	if err := operator.Install(ctx, b.ControlPlane.RESTConfig(), "ValidatingAdmissionPolicyBinding"); err != nil {
 		return err
 	}
 	if b.Client, err = operator.Client(b.ControlPlane.RESTConfig()); err != nil {
