@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -308,7 +309,8 @@ type loss struct {
 	GapMillis              float64
 	P50Micros, P99Micros   int64
 	LastError              string
-	description, direction string
+
+	description string
 }
 
 // String is a line of a report.
@@ -323,19 +325,27 @@ func (e *environment) stream(description, pod, kind, target string, interval tim
 	cmd := exec.CommandContext(context.WithoutCancel(e.Context()), e.cluster.Kubectl,
 		"exec", "-i", "-n", probeNamespace, pod, "--", "/probe", "stream", kind, target, interval.String())
 	cmd.Env = []string{"KUBECONFIG=" + e.cluster.ControlPlane.Kubeconfig(), "HOME=" + e.cluster.ControlPlane.Dir()}
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
 	input, err := cmd.StdinPipe()
 	e.check(err)
+	output, err := cmd.StdoutPipe()
+	e.check(err)
 	e.check(cmd.Start())
+	lines := bufio.NewScanner(output)
+	if !lines.Scan() || lines.Text() != "begun" {
+		_ = input.Close()
+		e.Fatalf("stream %s from %s does not begin: %q, %v: %s", description, pod, lines.Text(), cmd.Wait(), errs.String())
+	}
 	return func() loss {
 		e.Helper()
 		_ = input.Close()
-		if err := cmd.Wait(); err != nil {
+		lines.Scan()
+		l := loss{description: description}
+		failed := json.Unmarshal(lines.Bytes(), &l)
+		if err := errors.Join(failed, cmd.Wait()); err != nil {
 			e.Fatalf("stream %s from %s: %v: %s", description, pod, err, errs.String())
 		}
-		l := loss{description: description}
-		e.check(json.Unmarshal(out.Bytes(), &l))
 		return l
 	}
 }

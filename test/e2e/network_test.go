@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -65,6 +64,13 @@ func TestNetwork(t *testing.T) {
 	}{
 		{"from nothing", fromNothing},
 		{"packets", packets},
+		{"drift", driftRestored},
+		{"operator killed", operatorKilled},
+		{"backends", backends},
+		{"kube-proxy", proxyModes},
+		{"node killed", nodeKilled},
+		{"orphaned", orphaned},
+		{"deleted", deleted},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(e.in(t)) }) {
 			return
@@ -183,15 +189,18 @@ func packets(e *environment) {
 		checks += len(e.must(from.name, "get", "web"))
 	}
 	e.Logf("%d checks", checks)
-	for _, r := range probesMTU(e, probes) {
-		e.Log(strings.TrimSpace(r))
-	}
+	checkMTU(e, probes)
 }
 
-// probesMTU returns what it found.
-func probesMTU(e *environment, probes []probe) []string {
+// checkMTU sends packets of exactly the pods' MTU, and of one byte more, to another node.
+func checkMTU(e *environment, probes []probe) {
 	mtu := e.mtu()
 	from, to := probes[0], probes[len(probes)-1]
+	for _, p := range probes {
+		if got := e.must(p.name, "link", "eth0"); got[0].Answer != strconv.Itoa(mtu) {
+			e.Errorf("%s has an MTU of %s, not %d", p.name, got[0].Answer, mtu)
+		}
+	}
 	results, err := e.ask(from.name, "mtu", to.address+":8080", fmt.Sprint(mtu), fmt.Sprint(mtu+1))
 	e.check(err)
 	if results[0].Error != "" {
@@ -200,14 +209,17 @@ func probesMTU(e *environment, probes []probe) []string {
 	if results[1].Error == "" {
 		e.Errorf("a packet of one byte more than the pods' MTU, %d bytes, arrives", mtu+1)
 	}
-	return []string{fmt.Sprintf("%d bytes arrive whole, of %d: %s", mtu, mtu+1, results[1].Error)}
+	e.Logf("%d bytes arrive whole, of %d: %s", mtu, mtu+1, results[1].Error)
 }
 
-// mtu is what the operator says that pods get, and they have.
+// mtu is what pods get, as the NetworkStack has it or as the operator has derived it.
 func (e *environment) mtu() int {
 	e.Helper()
 	stack := &networkstackv1alpha1.NetworkStack{}
 	e.check(e.client.Get(e.Context(), client.ObjectKey{Name: "cluster"}, stack))
+	if stack.Spec.MTU != 0 {
+		return int(stack.Spec.MTU)
+	}
 	for _, setting := range stack.Status.Effective {
 		if setting.Setting == "spec.mtu" {
 			mtu, err := strconv.Atoi(setting.Value)

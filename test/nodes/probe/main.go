@@ -40,7 +40,7 @@ func run(ctx context.Context, name string, args []string) error {
 		return nil
 	}
 	if len(args) == 0 {
-		return errors.New("usage: probe serve|get|udp|mtu|lookup|stream …")
+		return errors.New("usage: probe serve|get|udp|link|mtu|lookup|stream …")
 	}
 	rest := args[1:]
 	switch {
@@ -52,6 +52,8 @@ func run(ctx context.Context, name string, args []string) error {
 		return answer(each(rest, func(target string) (string, error) { return echo(target, []byte("hello")) }))
 	case args[0] == "lookup":
 		return answer(each(rest, lookup))
+	case args[0] == "link":
+		return answer(each(rest, link))
 	case args[0] == "mtu" && len(rest) > 1:
 		return answer(each(rest[1:], func(size string) (string, error) { return probeMTU(rest[0], size) }))
 	case args[0] == "stream" && len(rest) == 3:
@@ -197,4 +199,13 @@ func lookup(name string) (string, error) {
 		return "", err
 	}
 	return addresses[0], nil
+}
+
+// link tells the MTU of an interface.
+func link(name string) (string, error) {
+	found, err := net.InterfaceByName(name)
+	if err != nil {
+		return "", err
+	}
+	return strconv.Itoa(found.MTU), nil
 }

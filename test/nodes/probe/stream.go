@@ -27,7 +27,8 @@ type Loss struct {
 	last  time.Time
 }
 
-// stream asks a target again and again until its standard input ends, then tells what was lost. With "udp" it sends packets, with
+// stream asks a target again and again until its standard input ends, then tells what was lost. It says so when the first answer
+// has come. With "udp" it sends packets, with
 // "get" it opens a connection each time.
 func stream(kind, target string, interval time.Duration) error {
 	ended := make(chan struct{})
@@ -52,7 +53,9 @@ func stream(kind, target string, interval time.Duration) error {
 }
 
 func (l *Loss) arrived(sent, now time.Time) {
-	l.Received++
+	if l.Received++; l.Received == 1 {
+		fmt.Fprintln(os.Stdout, "begun")
+	}
 	l.gap(now)
 	l.last = now
 	l.times = append(l.times, now.Sub(sent).Microseconds())
@@ -85,7 +88,7 @@ func streamUDP(target string, interval time.Duration, ended <-chan struct{}) (*L
 			n, err := connection.Read(buffer)
 			now := time.Now()
 			mu.Lock()
-			if err != nil {
+			if err != nil && !errors.Is(err, net.ErrClosed) {
 				loss.LastError = err.Error() // such as a refusal of an earlier packet
 			} else if n == 8 {
 				number := binary.BigEndian.Uint64(buffer)
