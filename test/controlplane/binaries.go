@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -35,6 +36,7 @@ type BinarySet struct {
 type module struct {
 	dir     string // absolute
 	name    string // in the cache, such as "kubernetes"
+	path    string // of the required module, such as "k8s.io/kubernetes"
 	version string // of the required module, such as "v1.37.1"
 	tools   []tool
 	ldflags string
@@ -88,21 +90,28 @@ func Helm(ctx context.Context, progress io.Writer) (string, error) {
 	if progress == nil {
 		progress = io.Discard
 	}
-	root, err := repositoryRoot()
-	if err != nil {
-		return "", err
-	}
-	m, err := loadModule(filepath.Join(root, "hack", "controlplane", "helm"))
-	if err != nil {
-		return "", err
-	}
-	built, err := m.build(ctx, "1 of 1", progress)
+	built, _, err := Programs(ctx, "controlplane/helm", progress)
 	return built["helm"], err
+}
+
+// Programs returns the paths of the programs of a Go module below hack, such as "nodes/coredns", by their names, and the version
+// they are of. It builds those that are not in the cache.
+func Programs(ctx context.Context, dir string, progress io.Writer) (paths map[string]string, version string, err error) {
+	root, err := RepositoryRoot()
+	if err != nil {
+		return nil, "", err
+	}
+	m, err := loadModule(filepath.Join(root, "hack", filepath.FromSlash(dir)))
+	if err != nil {
+		return nil, "", err
+	}
+	paths, err = m.build(ctx, dir, progress)
+	return paths, m.version, err
 }
 
 // Versions returns the Kubernetes minor versions that can be started, oldest first.
 func Versions() ([]string, error) {
-	root, err := repositoryRoot()
+	root, err := RepositoryRoot()
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +139,7 @@ func controlPlaneModules(version string) ([]*module, error) {
 	if !slices.Contains(versions, version) {
 		return nil, fmt.Errorf("there is no control plane for Kubernetes %q; available: %s", version, strings.Join(versions, ", "))
 	}
-	root, err := repositoryRoot()
+	root, err := RepositoryRoot()
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +162,10 @@ func loadModule(dir string) (*module, error) {
 		return nil, err
 	}
 	m := &module{dir: dir, ldflags: "-s -w"}
-	m.name, _, _ = strings.Cut(filepath.Base(dir), "-")
+	m.name = filepath.Base(dir)
+	if strings.HasPrefix(m.name, "kubernetes-") {
+		m.name = "kubernetes"
+	}
 	requires := map[string]string{}
 	block := ""
 	lines := bufio.NewScanner(bytes.NewReader(goMod))
@@ -185,7 +197,7 @@ func loadModule(dir string) (*module, error) {
 	}
 	for mod, version := range requires {
 		if m.tools[0].pkg == mod || strings.HasPrefix(m.tools[0].pkg, mod+"/") {
-			m.version = version
+			m.path, m.version = mod, version
 		}
 	}
 	if m.version == "" {
@@ -233,6 +245,18 @@ func (m *module) cacheDir() (string, error) {
 		}
 		h.Write(content)
 	}
+	overlay, err := m.overlay()
+	if err != nil {
+		return "", err
+	}
+	for _, file := range overlay {
+		content, err := os.ReadFile(filepath.Join(m.dir, "overlay", file))
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintln(h, file)
+		h.Write(content)
+	}
 	root, err := cacheRoot()
 	if err != nil {
 		return "", err
@@ -242,8 +266,27 @@ func (m *module) cacheDir() (string, error) {
 	return filepath.Join(root, name), nil
 }
 
-// cacheRoot holds binaries and the named clusters.
-func cacheRoot() (string, error) {
+// overlay lists the files, as paths below the folder overlay beside the go.mod, that are added to the module that is built, or take the
+// place of its own. An empty one takes one away.
+func (m *module) overlay() ([]string, error) {
+	var files []string
+	root := filepath.Join(m.dir, "overlay")
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		file, err := filepath.Rel(root, path)
+		files = append(files, file)
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return files, err
+}
+
+// CacheRoot is the directory for what is built or fetched once: $NETWORKSTACK_CACHE, or a folder of the user's cache directory.
+func CacheRoot() (string, error) {
 	base := os.Getenv("NETWORKSTACK_CACHE")
 	if base == "" {
 		user, err := os.UserCacheDir()
@@ -252,7 +295,12 @@ func cacheRoot() (string, error) {
 		}
 		base = filepath.Join(user, "networkstack")
 	}
-	base, err := filepath.Abs(base)
+	return filepath.Abs(base)
+}
+
+// cacheRoot holds binaries and the named clusters.
+func cacheRoot() (string, error) {
+	base, err := CacheRoot()
 	return filepath.Join(base, "controlplane"), err
 }
 
@@ -282,9 +330,9 @@ func kubebuilderAsset(ctx context.Context, m *module, binary string, progress io
 	return asset
 }
 
-// repositoryRoot finds the checkout: from the working directory upwards, which
+// RepositoryRoot finds the checkout: from the working directory upwards, which
 // serves tests and `go run`, else from where this file was compiled.
-func repositoryRoot() (string, error) {
+func RepositoryRoot() (string, error) {
 	var starts []string
 	if wd, err := os.Getwd(); err == nil {
 		starts = append(starts, wd)

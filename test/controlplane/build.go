@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,14 +90,19 @@ func (m *module) goBuild(ctx context.Context, tools []tool, dir, what string, pr
 	} else {
 		args = append(args, "-o", tmp+string(filepath.Separator))
 	}
+	modfile, err := m.applyOverlay(ctx, goCommand, tmp)
+	if err != nil {
+		return err
+	}
+	if modfile != "" {
+		args = append(args, "-modfile", modfile)
+	}
 	for _, t := range tools {
 		args = append(args, t.pkg)
 	}
 	cmd := exec.CommandContext(ctx, goCommand, args...)
 	cmd.Dir = m.dir
-	// Settings for the project's own build, such as -race or a workspace, are
-	// not meant for these.
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+	cmd.Env = buildEnvironment()
 	// The compilers started by the go command have to end with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -109,6 +115,91 @@ func (m *module) goBuild(ctx context.Context, tools []tool, dir, what string, pr
 		}
 	}
 	return nil
+}
+
+// buildEnvironment keeps settings for the project's own build, such as -race or a workspace, away from those of other modules.
+func buildEnvironment() []string {
+	return append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+}
+
+// applyOverlay copies the source of the module into dir, lays the overlay over it, and returns the path of a go.mod that leads
+// there; it is empty where there is no overlay. (The go command's own overlays do not reach into its module cache.)
+func (m *module) applyOverlay(ctx context.Context, goCommand, dir string) (string, error) {
+	files, err := m.overlay()
+	if err != nil || len(files) == 0 {
+		return "", err
+	}
+	run := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(ctx, goCommand, args...)
+		cmd.Dir, cmd.Env = m.dir, buildEnvironment()
+		out, err := cmd.Output()
+		if err != nil {
+			return "", fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
+		}
+		return strings.TrimSpace(string(out)), nil
+	}
+	if _, err := run("mod", "download", m.path); err != nil {
+		return "", err
+	}
+	original, err := run("list", "-mod=readonly", "-m", "-f", "{{.Dir}}", m.path)
+	if err != nil {
+		return "", err
+	}
+	source := filepath.Join(dir, "source")
+	if err := copyTree(source, original); err != nil {
+		return "", err
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(filepath.Join(m.dir, "overlay", file))
+		if err != nil {
+			return "", err
+		}
+		path := filepath.Join(source, file)
+		if err := os.RemoveAll(path); err != nil {
+			return "", err
+		}
+		if len(content) > 0 {
+			if err := os.WriteFile(path, content, 0o600); err != nil {
+				return "", err
+			}
+		}
+	}
+	modfile := filepath.Join(dir, "go.mod")
+	for _, name := range []string{"go.mod", "go.sum"} {
+		content, err := os.ReadFile(filepath.Join(m.dir, name))
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			return "", err
+		}
+	}
+	_, err = run("mod", "edit", "-replace", m.path+"="+source, modfile)
+	return modfile, err
+}
+
+// copyTree copies the regular files below source. Those of the module cache cannot be written to; the copies can.
+func copyTree(target, source string) error {
+	return filepath.WalkDir(source, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		below, err := filepath.Rel(source, path)
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return os.MkdirAll(filepath.Join(target, below), 0o755)
+		}
+		if !entry.Type().IsRegular() {
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(target, below), content, 0o600)
+	})
 }
 
 // runBuild runs `go build -v`, which prints a line per compiled package, and

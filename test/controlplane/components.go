@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -53,7 +54,7 @@ func (c *ControlPlane) writeFiles() error {
 	if err != nil {
 		return err
 	}
-	serving, err := c.ca.server(c.options.ServiceCIDRs)
+	serving, err := c.ca.server(c.options.ServiceCIDRs, c.options.Address)
 	if err != nil {
 		return err
 	}
@@ -90,6 +91,27 @@ func (c *ControlPlane) writeKubeconfigs() error {
 	c.client, err = kubernetes.NewForConfig(c.admin)
 	return err
 }
+
+// NodeKubeconfig returns a configuration with which a kubelet is the node of that name.
+func (c *ControlPlane) NodeKubeconfig(name string) ([]byte, error) {
+	user := "system:node:" + name
+	pair, err := c.ca.client(user, "system:nodes")
+	if err != nil {
+		return nil, err
+	}
+	server := "https://" + netip.AddrPortFrom(c.options.Address, uint16(c.apiPort.number)).String()
+	path := c.file(name + ".kubeconfig")
+	err = writeKubeconfig(path, server, c.ca.pem, "", user, &clientcmdapi.AuthInfo{
+		ClientCertificateData: pair.cert, ClientKeyData: pair.key,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+}
+
+// Port returns the API server's.
+func (c *ControlPlane) Port() int { return c.apiPort.number }
 
 // run starts a component and records it. The caller holds no lock.
 func (c *ControlPlane) run(name, path string, args ...string) (*process, error) {
@@ -218,9 +240,17 @@ func (c *ControlPlane) startAPIServer(ctx context.Context) (*process, error) {
 	if isIPv4(c.options.ServiceCIDRs[0]) {
 		advertise = advertiseIPv4
 	}
+	bind := "127.0.0.1"
+	if c.options.Address.IsValid() {
+		advertise = c.options.Address.String()
+		bind = "0.0.0.0"
+		if c.options.Address.Is6() {
+			bind = "::"
+		}
+	}
 	args := []string{
 		"--etcd-servers=http://" + c.etcdPort.address(),
-		"--bind-address=127.0.0.1",
+		"--bind-address=" + bind,
 		"--secure-port=" + strconv.Itoa(c.apiPort.number),
 		"--advertise-address=" + advertise,
 		"--tls-cert-file=" + c.file("apiserver.crt"),
@@ -265,6 +295,9 @@ func (c *ControlPlane) startControllers() error {
 	if err != nil {
 		return err
 	}
+	if c.options.Address.IsValid() {
+		return nil
+	}
 	// Without leases: kwok drops a Pod of a node whose lease it has written and not yet seen again, and never looks at it a second
 	// time. So nothing is heard of the nodes once they are Ready, and the node controller has to be content with that.
 	_, err = c.run("kwok", c.binaries.Kwok,
@@ -290,6 +323,7 @@ func (c *ControlPlane) controllerManagerArgs() []string {
 		"--allocate-node-cidrs=true",
 		"--cluster-cidr=" + strings.Join(c.options.PodCIDRs, ","),
 	}
+	args = append(args, c.options.ControllerManagerArgs...)
 	if len(c.options.PodCIDRs) == 1 {
 		mask := c.options.NodeMaskIPv6
 		if isIPv4(c.options.PodCIDRs[0]) {

@@ -58,6 +58,11 @@ type Options struct {
 	LogDir string
 	// APIServerArgs are added to the kube-apiserver command line, last.
 	APIServerArgs []string
+	// ControllerManagerArgs are added to the kube-controller-manager's, last.
+	ControllerManagerArgs []string
+	// Address is one of this machine at which others reach the API server: real nodes, which [ControlPlane.NodeKubeconfig] is for.
+	// With it nothing is simulated. Default: the API server listens on 127.0.0.1 only.
+	Address netip.Addr
 
 	// Out receives progress for a person to read. Default: none.
 	Out io.Writer

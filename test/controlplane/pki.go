@@ -61,8 +61,8 @@ func (a *authority) client(user string, groups ...string) (keyPair, error) {
 }
 
 // server issues the API server's certificate, for the names it has inside and
-// outside the cluster.
-func (a *authority) server(serviceCIDRs []string) (keyPair, error) {
+// outside the cluster; more are further addresses, where they are valid.
+func (a *authority) server(serviceCIDRs []string, more ...netip.Addr) (keyPair, error) {
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: "kube-apiserver"},
 		KeyUsage:    x509.KeyUsageDigitalSignature,
@@ -72,6 +72,11 @@ func (a *authority) server(serviceCIDRs []string) (keyPair, error) {
 			"kubernetes.default.svc.cluster.local",
 		},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(advertiseIPv4), net.ParseIP(advertiseIPv6)},
+	}
+	for _, address := range more {
+		if address.IsValid() {
+			template.IPAddresses = append(template.IPAddresses, address.AsSlice())
+		}
 	}
 	for _, cidr := range serviceCIDRs {
 		p, err := netip.ParsePrefix(cidr)

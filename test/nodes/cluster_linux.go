@@ -1,0 +1,151 @@
+package nodes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/networkstack/networkstack/test/controlplane"
+)
+
+// The nodes' network: a bridge that is their switch and the control plane's place.
+const (
+	bridgeName  = "nodes"
+	gatewayIPv4 = "10.99.0.1"
+	gatewayIPv6 = "fd00:99::1"
+	// UnderlayMTU is that of the nodes' interfaces.
+	UnderlayMTU = 1500
+)
+
+// Options say what cluster to start.
+type Options struct {
+	// Nodes is how many. They are called node-1, node-2, …
+	Nodes int
+	// DualStack gives the cluster ranges of both families, IPv4 first.
+	DualStack bool
+	// Out hears of progress.
+	Out io.Writer
+}
+
+// Cluster is a running one.
+type Cluster struct {
+	// ControlPlane is etcd, the API server, the controller manager and the scheduler.
+	ControlPlane *controlplane.ControlPlane
+	// Nodes are those that were started, whether they run or not.
+	Nodes []*Node
+	// Kubectl and Helm are paths of these programs.
+	Kubectl, Helm string
+	// Root is the checkout's.
+	Root string
+
+	prepared prepared
+	group    string
+	options  Options
+}
+
+// Start starts a control plane and the nodes, and does not wait for these: without a network they do not become Ready. There can
+// be one cluster at a time.
+func Start(ctx context.Context, options Options) (*Cluster, error) {
+	p, err := loadPrepared()
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{
+		prepared: p, options: options, group: groupPrefix + filepath.Base(p.Run), Kubectl: p.Kubectl, Helm: p.Helm, Root: p.Root,
+	}
+	if err := c.start(ctx); err != nil {
+		return nil, errors.Join(err, c.Stop())
+	}
+	return c, nil
+}
+
+func (c *Cluster) start(ctx context.Context) error {
+	begin := time.Now()
+	if err := c.makeSwitch(); err != nil {
+		return err
+	}
+	services, pods := []string{"10.96.0.0/16"}, []string{"10.244.0.0/16"}
+	if c.options.DualStack {
+		services, pods = append(services, "fd00:10:96::/112"), append(pods, "fd00:10:244::/56")
+	}
+	template, err := c.template(ctx)
+	if err != nil {
+		return fmt.Errorf("images: %w", err)
+	}
+	c.logf("images after %.1f s", time.Since(begin).Seconds())
+	c.ControlPlane, err = controlplane.Start(ctx, controlplane.Options{
+		Address: netip.MustParseAddr(gatewayIPv4), ServiceCIDRs: services, PodCIDRs: pods, LogDir: c.Logs(),
+		APIServerArgs: []string{"--kubelet-preferred-address-types=InternalIP"},
+		// Soon enough to be waited for.
+		ControllerManagerArgs: []string{"--node-monitor-grace-period=10s", "--node-monitor-period=2s"},
+	})
+	if err != nil {
+		return err
+	}
+	c.logf("control plane after %.1f s", time.Since(begin).Seconds())
+	for i := range c.options.Nodes {
+		name := fmt.Sprintf("node-%d", i+1)
+		n := &Node{cluster: c, Name: name, number: 11 + i, state: filepath.Join(c.prepared.Run, name, "state")}
+		if err := cloneTemplate(n.state, template); err != nil {
+			return err
+		}
+		c.Nodes = append(c.Nodes, n)
+		if err := n.Start(ctx); err != nil {
+			return err
+		}
+	}
+	c.logf("%d nodes started after %.1f s", c.options.Nodes, time.Since(begin).Seconds())
+	return nil
+}
+
+func (c *Cluster) logf(format string, args ...any) {
+	if c.options.Out != nil {
+		fmt.Fprintf(c.options.Out, format+"\n", args...)
+	}
+}
+
+// Logs is the directory with the control plane's logs; those of nodes are in [Node.Log].
+func (c *Cluster) Logs() string { return filepath.Join(c.prepared.Run, "logs") }
+
+func (c *Cluster) makeSwitch() error {
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeName, MTU: UnderlayMTU}}
+	if err := netlink.LinkAdd(bridge); err != nil {
+		return fmt.Errorf("the nodes' switch: %w", err)
+	}
+	for _, text := range []string{gatewayIPv4 + "/24", gatewayIPv6 + "/64"} {
+		address, err := netlink.ParseAddr(text)
+		if err != nil {
+			return err
+		}
+		address.Flags = 0x02 // IFA_F_NODAD: to be used at once
+		if err := netlink.AddrAdd(bridge, address); err != nil {
+			return fmt.Errorf("%s: %w", text, err)
+		}
+	}
+	return netlink.LinkSetUp(bridge)
+}
+
+// Stop ends everything.
+func (c *Cluster) Stop() error {
+	var errs []error
+	for _, n := range c.Nodes {
+		n.Kill()
+	}
+	if c.ControlPlane != nil {
+		errs = append(errs, c.ControlPlane.Stop())
+	}
+	if bridge, err := netlink.LinkByName(bridgeName); err == nil {
+		errs = append(errs, netlink.LinkDel(bridge))
+	}
+	for _, n := range c.Nodes {
+		errs = append(errs, os.RemoveAll(n.dir()))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Loss is what a stream measured.
+type Loss struct {
+	Sent     int `json:"sent"`
+	Received int `json:"received"`
+	// GapMillis is the longest time without an answer to what was sent in it.
+	GapMillis float64 `json:"gapMillis"`
+	// The median and the 99th percentile of the answers' time.
+	P50Micros int64  `json:"p50Micros"`
+	P99Micros int64  `json:"p99Micros"`
+	LastError string `json:"lastError,omitempty"`
+
+	times []int64
+	last  time.Time
+}
+
+// stream asks a target again and again until its standard input ends, then tells what was lost. It says so when the first answer
+// has come. With "udp" it sends packets, with
+// "get" it opens a connection each time.
+func stream(kind, target string, interval time.Duration) error {
+	ended := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(ended)
+	}()
+	measure := streamUDP
+	switch kind {
+	case "udp":
+	case "get":
+		measure = streamGet
+	default:
+		return fmt.Errorf("stream of %q: udp or get", kind)
+	}
+	loss, err := measure(target, interval, ended)
+	if err != nil {
+		return err
+	}
+	loss.finish()
+	return answer(loss)
+}
+
+func (l *Loss) arrived(sent, now time.Time) {
+	if l.Received++; l.Received == 1 {
+		fmt.Fprintln(os.Stdout, "begun")
+	}
+	l.gap(now)
+	l.last = now
+	l.times = append(l.times, now.Sub(sent).Microseconds())
+}
+
+func (l *Loss) gap(now time.Time) {
+	l.GapMillis = max(l.GapMillis, float64(now.Sub(l.last).Microseconds())/1000)
+}
+
+func (l *Loss) finish() {
+	if len(l.times) == 0 {
+		return
+	}
+	slices.Sort(l.times)
+	l.P50Micros, l.P99Micros = l.times[len(l.times)/2], l.times[len(l.times)*99/100]
+}
+
+func streamUDP(target string, interval time.Duration, ended <-chan struct{}) (*Loss, error) {
+	connection, err := net.Dial("udp", target)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = connection.Close() }()
+	var mu sync.Mutex
+	loss := &Loss{last: time.Now()}
+	sent := map[uint64]time.Time{}
+	go func() {
+		buffer := make([]byte, 1500)
+		for {
+			n, err := connection.Read(buffer)
+			now := time.Now()
+			mu.Lock()
+			if err != nil && !errors.Is(err, net.ErrClosed) {
+				loss.LastError = err.Error() // such as a refusal of an earlier packet
+			} else if n == 8 {
+				number := binary.BigEndian.Uint64(buffer)
+				if at, ok := sent[number]; ok {
+					delete(sent, number)
+					loss.arrived(at, now)
+				}
+			}
+			mu.Unlock()
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+		}
+	}()
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	payload := make([]byte, 8)
+	for number := uint64(0); ; number++ {
+		binary.BigEndian.PutUint64(payload, number)
+		mu.Lock()
+		sent[number] = time.Now()
+		loss.Sent++
+		mu.Unlock()
+		if _, err := connection.Write(payload); err != nil {
+			mu.Lock()
+			loss.LastError = err.Error()
+			mu.Unlock()
+		}
+		select {
+		case <-ticker.C:
+			continue
+		case <-ended:
+		}
+		// What is still under way gets its time.
+		<-time.After(time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if len(sent) > 0 {
+			loss.gap(time.Now())
+		}
+		return loss, nil
+	}
+}
+
+func streamGet(target string, interval time.Duration, ended <-chan struct{}) (*Loss, error) {
+	loss := &Loss{last: time.Now()}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		start := time.Now()
+		loss.Sent++
+		if _, err := get(target); err != nil {
+			loss.LastError = err.Error()
+		} else {
+			loss.arrived(start, time.Now())
+		}
+		select {
+		case <-ticker.C:
+		case <-ended:
+			return loss, nil
+		}
+	}
+}
