@@ -138,3 +138,19 @@ var (
 		Labels: []Label{{"verb", "Verbs of the API"}},
 	}
 )
+
+// What is told of the validating webhook, where it is turned on.
+var (
+	WebhookReviews = Metric{
+		Name: "networkstack_webhook_reviews_total", Type: Counter,
+		Help: "NetworkStacks that the webhook was asked about, by what became of them.",
+		Labels: []Label{
+			{"operation", "`CREATE`, `UPDATE`"},
+			{"result", "`Allowed`, `Denied`, `AlreadyRefused` (let through, for it is no worse than before), `NotJudged`"},
+		},
+	}
+	WebhookCertificateExpiration = Metric{
+		Name: "networkstack_webhook_certificate_expiration_timestamp_seconds", Type: Gauge,
+		Help: "When the certificate expires that the webhook serves with, in seconds since 1970.",
+	}
+)

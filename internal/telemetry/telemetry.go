@@ -69,6 +69,7 @@ func All() []Metric {
 		BuildInfo, StackCondition, StackSuspended, ComponentCondition, ComponentInfo, ComponentFailedAttempts, ComponentPods,
 		CertificateExpiration, CertificateRenewal, Operations, OperationDuration, Drifts, DriftCorrection, ContestedFields, PoolCapacity, PoolAllocated,
 		PolicyNamespaces, PolicyNamespacesPending, PolicyObjects, PolicyPulled, PolicyCorrections, PolicyWrites,
+		WebhookReviews, WebhookCertificateExpiration,
 	}
 	slices.SortFunc(all, func(a, b Metric) int { return strings.Compare(a.Name, b.Name) })
 	return all

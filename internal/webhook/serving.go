@@ -50,6 +50,6 @@ func (s *Serving) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 		return nil, errNoCertificate // the parser's own message may quote what it read
 	}
 	s.version, s.parsed = secret.ResourceVersion, &pair
-	expiry.Set(float64(pair.Leaf.NotAfter.Unix()))
+	expiry.WithLabelValues().Set(float64(pair.Leaf.NotAfter.Unix()))
 	return s.parsed, nil
 }

@@ -305,10 +305,10 @@ func (e *environment) must(pod string, args ...string) []result {
 
 // loss is what a stream tells.
 type loss struct {
-	Sent, Received         int
-	GapMillis              float64
-	P50Micros, P99Micros   int64
-	LastError              string
+	Sent, Received       int
+	GapMillis            float64
+	P50Micros, P99Micros int64
+	LastError            string
 
 	description string
 }

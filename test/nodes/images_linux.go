@@ -200,8 +200,10 @@ func buildPrograms(ctx context.Context, root, dir string, progress io.Writer) (p
 		return p, err
 	}
 	for module, take := range map[string]func(map[string]string){
-		"kubernetes":  func(b map[string]string) { p.kubelet, p.kubeProxy = b["kubelet"], b["kube-proxy"] },
-		"containerd":  func(b map[string]string) { p.containerd, p.shim, p.ctr = b["containerd"], b["containerd-shim-runc-v2"], b["ctr"] },
+		"kubernetes": func(b map[string]string) { p.kubelet, p.kubeProxy = b["kubelet"], b["kube-proxy"] },
+		"containerd": func(b map[string]string) {
+			p.containerd, p.shim, p.ctr = b["containerd"], b["containerd-shim-runc-v2"], b["ctr"]
+		},
 		"coredns":     func(b map[string]string) { p.coredns = b["coredns"] },
 		"flannel":     func(b map[string]string) { p.flanneld = b["flannel"] },
 		"cni-plugins": func(b map[string]string) { p.cniPlugins = b },

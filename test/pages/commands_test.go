@@ -41,8 +41,27 @@ const (
 var walks = [][]string{
 	{"README.md"},
 	{"docs/tutorial.md"},
-	{"docs/install.md", "docs/troubleshooting.md", "docs/user-guide.md", "docs/adoption.md", "docs/gitops.md", "docs/security.md"},
+	{
+		"docs/install.md", "docs/troubleshooting.md", "docs/user-guide.md", "docs/adoption.md", "docs/gitops.md", "docs/security.md",
+		"docs/operations.md", "docs/runbooks/*.md",
+	},
 	{"CONTRIBUTING.md", "docs/benchmarks.md"},
+}
+
+// pagesOf are the pages of a walk.
+func pagesOf(t *testing.T, walk []string) []string {
+	t.Helper()
+	var pages []string
+	for _, pattern := range walk {
+		found, err := filepath.Glob(filepath.Join(operator.Root(), filepath.FromSlash(pattern)))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("there is no page %s (%v)", pattern, err)
+		}
+		for _, page := range found {
+			pages = append(pages, relative(t, page))
+		}
+	}
+	return pages
 }
 
 // elsewhere are pages whose commands another test runs.
@@ -53,7 +72,7 @@ func TestEveryPageIsRun(t *testing.T) {
 	t.Parallel()
 	run := map[string]bool{}
 	for _, walk := range walks {
-		for _, page := range walk {
+		for _, page := range pagesOf(t, walk) {
 			run[page] = true
 		}
 	}
@@ -76,7 +95,7 @@ func TestCommands(t *testing.T) {
 		t.Run(walk[0], func(t *testing.T) {
 			before := tracked(t)
 			r := newReader(t, tools)
-			for _, page := range walk {
+			for _, page := range pagesOf(t, walk) {
 				for _, b := range blocks(t, filepath.Join(operator.Root(), filepath.FromSlash(page))) {
 					b.Page = page
 					r.read(b)
