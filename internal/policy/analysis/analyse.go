@@ -42,6 +42,17 @@ func Analyse(set *policy.Set, cluster *Cluster) Report {
 	return out
 }
 
+// Covered is how many namespaces of a cluster a set is for.
+func Covered(set *policy.Set, cluster *Cluster) int {
+	namespaces, n := selector(&set.Namespaces, true), 0
+	for _, l := range cluster.Namespaces {
+		if namespaces.Matches(labels.Set(l)) {
+			n++
+		}
+	}
+	return n
+}
+
 // clashes are the ClusterNetworkPolicies of others that have the tier and priority of one that the set is written as.
 func clashes(set *policy.Set, cluster *Cluster) []ClusterPolicy {
 	if set.API != networkstackv1alpha1.PolicyAPIClusterNetworkPolicy {

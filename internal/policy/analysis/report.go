@@ -33,10 +33,11 @@ func (f *Finding) Message() string {
 	fmt.Fprintf(&b, "%s → %s: %s", f.From, f.To, f.What)
 	var ways []string
 	if len(f.Openings) > 0 {
-		var words, entries []string
+		var words []string
 		for i := range f.Openings {
-			words, entries = append(words, inWords(&f.Openings[i])), append(entries, entry(&f.Openings[i]))
+			words = append(words, inWords(&f.Openings[i]))
 		}
+		entries := f.Entries()
 		ways = append(ways, fmt.Sprintf("%s (spec.policies.baselines: [%s])", strings.Join(words, ", and "), strings.Join(entries, ", ")))
 	}
 	if f.Exempt != "" {
@@ -46,6 +47,15 @@ func (f *Finding) Message() string {
 		b.WriteString("; to keep it, " + strings.Join(ways, ", or "))
 	}
 	return b.String()
+}
+
+// Entries are the baselines that would open it, as they are written into the spec, each on one line.
+func (f *Finding) Entries() []string {
+	var out []string
+	for i := range f.Openings {
+		out = append(out, entry(&f.Openings[i]))
+	}
+	return out
 }
 
 // inWords says what a baseline does.
