@@ -50,6 +50,8 @@ type cut struct {
 	// Baselines would open it, and so would the exemption of a namespace.
 	Baselines []networkstackv1alpha1.Baseline `json:"baselines,omitempty"`
 	Exempt    string                          `json:"exempt,omitempty"`
+	// Unjudged are policies of users that may open it already.
+	Unjudged []string `json:"unjudged,omitempty"`
 	// Acknowledged is where it is; empty where it is not.
 	Acknowledged string `json:"acknowledged,omitempty"`
 
@@ -228,7 +230,7 @@ func foundOf(
 		f := &report.Findings[i]
 		c := cut{
 			Name: f.Name, Severity: f.Severity, From: f.From, To: f.To, What: f.What, Baselines: f.Openings, Exempt: f.Exempt,
-			entries: f.Entries(),
+			Unjudged: f.Unjudged, entries: f.Entries(),
 		}
 		if at := slices.Index(names, f.Name); at >= 0 {
 			c.Acknowledged = acknowledged(at)
@@ -274,6 +276,9 @@ func (a *app) showCuts(found *cutsFound, output string, paint painter) error {
 		}
 		if c.Exempt != "" {
 			fmt.Fprintf(a.Out, "    or by      %s in spec.policies.namespaces.exempt\n", c.Exempt)
+		}
+		if len(c.Unjudged) > 0 {
+			fmt.Fprintf(a.Out, "    not judged, and may open it already: %s\n", strings.Join(c.Unjudged, ", "))
 		}
 		if c.Acknowledged != "" {
 			fmt.Fprintf(a.Out, "    acknowledged in %s\n", c.Acknowledged)

@@ -25,6 +25,8 @@ type Finding struct {
 	Openings []networkstackv1alpha1.Baseline
 	// Exempt is the namespace whose exemption would open it as well; empty when there are many.
 	Exempt string
+	// Unjudged are policies of users that may open it already: it is not known which pods they are for, or what they say.
+	Unjudged []string
 }
 
 // Message says what is cut, from where to where, and what would open it.
@@ -42,6 +44,9 @@ func (f *Finding) Message() string {
 	}
 	if f.Exempt != "" {
 		ways = append(ways, fmt.Sprintf("leave the namespace out (spec.policies.namespaces.exempt: [%s])", f.Exempt))
+	}
+	if len(f.Unjudged) > 0 {
+		fmt.Fprintf(&b, " (not judged, and may open it already: %s)", firstOf(f.Unjudged))
 	}
 	if len(ways) > 0 {
 		b.WriteString("; to keep it, " + strings.Join(ways, ", or "))
@@ -184,6 +189,10 @@ func some(set map[string]bool) string {
 	for text := range set {
 		list = append(list, text)
 	}
+	return firstOf(list)
+}
+
+func firstOf(list []string) string {
 	slices.Sort(list)
 	if len(list) > most {
 		return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
