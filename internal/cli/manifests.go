@@ -112,7 +112,8 @@ func completePolicy(o *unstructured.Unstructured) {
 	if egress, _, _ := unstructured.NestedSlice(o.Object, "spec", "egress"); len(egress) > 0 {
 		kinds = append(kinds, "Egress")
 	}
-	_ = unstructured.SetNestedSlice(o.Object, kinds, "spec", "policyTypes") // it fails only where spec is no object, and nothing is read of it then
+	// It fails only where spec is no object, and nothing is read of it then.
+	_ = unstructured.SetNestedSlice(o.Object, kinds, "spec", "policyTypes")
 }
 
 // podOf is a pod of a workload.

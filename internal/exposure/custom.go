@@ -58,7 +58,8 @@ func (c *collector) routes(ctx context.Context) error {
 
 func (c *collector) route(o *unstructured.Unstructured) {
 	parents, _, _ := unstructured.NestedSlice(o.Object, "spec", "parentRefs")
-	if !slices.ContainsFunc(parents, func(p any) bool { return refersTo(p, "Gateway", "Gateway") || refersTo(p, "Gateway", "ListenerSet") }) {
+	gateway := func(p any) bool { return refersTo(p, "Gateway", "Gateway") || refersTo(p, "Gateway", "ListenerSet") }
+	if !slices.ContainsFunc(parents, gateway) {
 		return
 	}
 	rules, _, _ := unstructured.NestedSlice(o.Object, "spec", "rules")

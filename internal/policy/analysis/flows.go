@@ -37,7 +37,8 @@ func (a *analysis) webhooks() {
 		switch {
 		case w.Converts:
 			f.Name, f.Severity = name("conversion", w.Name, s.Namespace, s.Name), danger
-			f.What = w.Configuration + " converts nothing, and nobody can read or write " + list(w.Intercepts) + " of another version than the stored one"
+			f.What = w.Configuration + " is not converted: nobody can read or write " + list(w.Intercepts) +
+				" of another version than the stored one"
 		case w.Fail:
 			f.Severity, f.What = danger, w.Configuration+" cannot be reached, and nobody can write "+list(w.Intercepts)
 		}
