@@ -132,9 +132,11 @@ Nothing is changed in any cluster. A command that needs no cluster asks none.`,
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "say more: what is passed over, and which rules are not judged")
 	flags.StringVar(&a.color, "color", "auto", "colours: auto, always or never; NO_COLOR turns off auto")
 	a.complete(cmd, "color", "auto", "always", "never")
-	cmd.AddCommand(a.validateCommand(), a.renderCommand(), a.diffCommand(), a.explainCommand(), a.factsCommand(), a.importCommand(), a.roleCommand(),
-		a.versionCommand(), a.completionCommand())
-	cmd.AddCommand(a.chartsCommand(), a.statusCommand(), a.installCommand(), a.uninstallCommand())
+	cmd.AddCommand(
+		a.validateCommand(), a.renderCommand(), a.diffCommand(), a.explainCommand(), a.factsCommand(), a.policiesCommand(),
+		a.importCommand(), a.roleCommand(), a.versionCommand(), a.completionCommand(),
+		a.chartsCommand(), a.statusCommand(), a.installCommand(), a.uninstallCommand(),
+	)
 	return cmd
 }
 

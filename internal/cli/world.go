@@ -124,6 +124,7 @@ func (noNetwork) RoundTrip(*http.Request) (*http.Response, error) {
 func (w *world) input(ctx context.Context, stack *networkstackv1alpha1.NetworkStack) (compose.Input, error) {
 	in := compose.Input{
 		Stack: stack, Facts: w.facts, Catalog: w.catalog.Catalog, OperatorImage: w.operatorImage, Existing: w.existing,
+		OperatorNamespace: w.namespace,
 	}
 	if w.cluster != nil {
 		var err error

@@ -207,14 +207,21 @@ var ingressParts = func() []part {
 			need{envoy, podAt("envoy-gateway-system", "gateway"), []string{"TCP/18000", "TCP/18001", "TCP/18002"}},
 			need{apiserver, podAt("envoy-gateway-system", "gateway"), []string{"TCP/9443"}})),
 		ingressPart(IngressCilium, []need{{at(evaluate.Gateway, "Cilium's proxy", false, "10.244.0.5", "fd00:10:244::5"), web, []string{"TCP/8080"}}}),
+		{name: "GCE", needs: []need{
+			{at(evaluate.Outside, "Google's proxies", false, "35.191.3.4", "2600:2d00:1:b029::4"), web, []string{"TCP/8080", "TCP/9999"}},
+			{at(evaluate.Outside, "Google's health checks", false, "130.211.2.1", "2600:2d00:1:1::4"), web, []string{"TCP/8080"}},
+		}, edit: func(in *Input) {
+			in.Facts.BackendConfigs, in.Stack.Spec.Ingress = true, []IngressSpec{ingressOf(IngressGCE)}
+		}},
 	}
+	named := len(out)
 	for typ, key := range map[IngressType]string{IngressNGINX: "controller.hostNetwork", IngressNGINXInc: "controller.hostNetwork",
 		IngressHAProxyIngress: "controller.hostNetwork", IngressHAProxy: "controller.daemonset.useHostNetwork"} {
 		p := ingressPart(typ, []need{{otherNode, web, []string{"TCP/8080"}}}, onHostNetwork(key))
 		p.name += " on its nodes' network"
 		out = append(out, p)
 	}
-	slices.SortFunc(out[9:], func(a, b part) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(out[named:], func(a, b part) int { return strings.Compare(a.name, b.name) })
 	return out
 }()
 

@@ -172,6 +172,7 @@ func (s *state) surroundings(flows []flow) (around policy.Surroundings, ownDNS, 
 // googleProxies are where Google's load balancers and their health checks come from.
 var googleProxies = []netip.Prefix{
 	netip.MustParsePrefix("35.191.0.0/16"), netip.MustParsePrefix("130.211.0.0/22"), netip.MustParsePrefix("2600:2d00:1:b029::/64"),
+	netip.MustParsePrefix("2600:2d00:1:1::/64"),
 }
 
 // otherDNS adds the usual pods of a DNS that is not the stack's, and the addresses of the Service, for what decides before these are

@@ -70,7 +70,8 @@ func (s *state) validatePolicies() {
 		s.refuse(rulePoliciesNothing, field.Required(baselinesPath,
 			"nothing is cut, so that there is nothing to open: add DefaultDenyIngress, DefaultDenyEgress or DenyCloudMetadata"))
 	}
-	if s.cuts(policy.Egress) && !s.managesDNS() && !s.cachesDNS() && !s.hasBaseline(networkstackv1alpha1.BaselineAllowDNS) && !s.acknowledgesNoDNS() {
+	opensDNS := s.managesDNS() || s.cachesDNS() || s.hasBaseline(networkstackv1alpha1.BaselineAllowDNS)
+	if s.cuts(policy.Egress) && !opensDNS && !s.acknowledgesNoDNS() {
 		s.refuse(rulePoliciesNoDNS, field.Required(baselinesPath,
 			"covered pods could resolve no names: add AllowDNS, or the finding dns to acknowledgedFindings"))
 	}

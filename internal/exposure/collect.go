@@ -37,7 +37,9 @@ func Collect(ctx context.Context, reader client.Reader, known analysis.Known) (*
 	}{
 		{"namespaces", c.namespaces}, {"Services", c.services}, {"the API server's addresses", c.apiServer},
 		{"ValidatingWebhookConfigurations", c.validating}, {"MutatingWebhookConfigurations", c.mutating}, {"APIServices", c.apiServices},
-		{"Ingresses", c.ingresses}, {"NetworkPolicies", c.policies}, {"monitors", c.monitors}, {"ClusterNetworkPolicies", c.clusterPolicies},
+		{"CustomResourceDefinitions", c.conversions}, {"Ingresses", c.ingresses}, {"routes", c.routes},
+		{"NetworkPolicies", c.policies}, {"policies of the network plugin", c.otherPolicies},
+		{"monitors", c.monitors}, {"ClusterNetworkPolicies", c.clusterPolicies},
 		{"who is granted something", c.grants}, {"pods", c.allPods},
 	} {
 		if err := part.read(ctx); err != nil {
@@ -63,7 +65,7 @@ type collector struct {
 func (c *collector) pages(ctx context.Context, list client.ObjectList, each func(), opts ...client.ListOption) error {
 	next := ""
 	for {
-		if err := c.List(ctx, list, append(slices.Clone(opts), client.Limit(pageSize), client.Continue(next))...); err != nil {
+		if err := c.List(ctx, list, append([]client.ListOption{client.Limit(pageSize), client.Continue(next)}, opts...)...); err != nil {
 			return err
 		}
 		each()

@@ -101,6 +101,76 @@ kind: ClusterNetworkPolicy
 metadata: {name: ours, labels: {networkstack.io/policies: cluster}}
 spec: {tier: Admin, priority: 10}
 ---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: things.example.com}
+spec: {names: {plural: things}, conversion: {strategy: Webhook, webhook: {clientConfig: {service: {namespace: shop, name: web, port: 9443}}}}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: plain.example.com}
+spec: {names: {plural: plain}, conversion: {strategy: None}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web, namespace: shop}
+spec:
+  parentRefs: [{name: public}]
+  rules: [{backendRefs: [{name: web, port: 80}, {kind: Bucket, name: b}, {name: other, namespace: bank, port: 81}]}, {filters: []}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: mesh, namespace: shop}
+spec: {parentRefs: [{kind: Service, name: web}], rules: [{backendRefs: [{name: web, port: 80}]}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: web, namespace: shop}
+spec: {parentRefs: [{kind: ListenerSet, name: public}], rules: [{backendRefs: [{name: web, port: 82}]}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: TLSRoute
+metadata: {name: web, namespace: shop}
+spec: {parentRefs: [{kind: Gateway, name: public}], rules: [{backendRefs: [{kind: Service, name: web, port: 83}]}]}
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: judged, namespace: bank}
+spec: {endpointSelector: {matchLabels: {"k8s:app": web}, matchExpressions: [{key: "any:b", operator: Exists}]}, ingress: [{}]}
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: opens, namespace: shop}
+spec: {endpointSelector: {}, egress: [{}], enableDefaultDeny: {egress: false}}
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: ours, namespace: shop, labels: {networkstack.io/policies: cluster}}
+spec: {endpointSelector: {}, egress: [{}]}
+---
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: wide}
+specs:
+- {endpointSelector: {matchLabels: {io.kubernetes.pod.namespace: shop}}, egressDeny: [{}]}
+- {endpointSelector: {matchLabels: {"reserved:init": ""}}, ingressDeny: [{}]}
+- {nodeSelector: {}, ingress: [{}]}
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: all, namespace: bank}
+spec: {selector: all(), egress: [{action: Allow}]}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: some}
+spec: {selector: "app == 'web'", types: [Egress]}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: security.all}
+spec: {tier: security, types: [Ingress]}
+---
 apiVersion: monitoring.coreos.com/v1
 kind: ServiceMonitor
 metadata: {name: web, namespace: shop}
@@ -157,7 +227,10 @@ func reader(t *testing.T, pages *int, more ...client.Object) client.Reader {
 	}
 	for _, kind := range []string{
 		"monitoring.coreos.com/v1, Kind=ServiceMonitor", "monitoring.coreos.com/v1, Kind=PodMonitor", "apiregistration.k8s.io/v1, Kind=APIService",
-		"policy.networking.k8s.io/v1alpha2, Kind=ClusterNetworkPolicy",
+		"policy.networking.k8s.io/v1alpha2, Kind=ClusterNetworkPolicy", "apiextensions.k8s.io/v1, Kind=CustomResourceDefinition",
+		"gateway.networking.k8s.io/v1, Kind=HTTPRoute", "gateway.networking.k8s.io/v1, Kind=GRPCRoute", "gateway.networking.k8s.io/v1, Kind=TLSRoute",
+		"cilium.io/v2, Kind=CiliumNetworkPolicy", "cilium.io/v2, Kind=CiliumClusterwideNetworkPolicy",
+		"projectcalico.org/v3, Kind=NetworkPolicy", "projectcalico.org/v3, Kind=GlobalNetworkPolicy",
 	} {
 		group, rest, _ := strings.Cut(kind, "/")
 		version, name, _ := strings.Cut(rest, ", Kind=")
@@ -272,10 +345,22 @@ func TestCollect(t *testing.T) {
 		Webhooks: []analysis.Webhook{
 			{Configuration: "ValidatingWebhookConfiguration guard", Name: "guard", Service: at(8443, ""), Intercepts: []string{"pods", "services"}},
 			{Configuration: "MutatingWebhookConfiguration inject", Name: "inject", Service: web, Fail: true},
+			{Configuration: "CustomResourceDefinition things.example.com", Name: "things.example.com", Service: at(9443, ""), Fail: true, Converts: true, Intercepts: []string{"things"}},
 		},
-		APIServices:     []analysis.APIService{{Name: "v1beta1.metrics.k8s.io", Service: at(10250, "")}},
-		Backends:        []analysis.Backend{{Source: "Ingress shop/in", Service: at(80, "")}, {Source: "Ingress shop/in", Service: at(0, "main")}},
-		Policies:        []analysis.Policy{{Namespace: "shop", Pods: metav1.LabelSelector{MatchLabels: app}, Egress: true}},
+		APIServices: []analysis.APIService{{Name: "v1beta1.metrics.k8s.io", Service: at(10250, "")}},
+		Backends: []analysis.Backend{{Source: "Ingress shop/in", Service: at(80, "")}, {Source: "Ingress shop/in", Service: at(0, "main")},
+			{Source: "HTTPRoute shop/web", Service: at(80, "")}, {Source: "HTTPRoute shop/web", Service: analysis.ServiceRef{Namespace: "bank", Name: "other", Port: 81}},
+			{Source: "GRPCRoute shop/web", Service: at(82, "")}, {Source: "TLSRoute shop/web", Service: at(83, "")},
+		},
+		Policies: []analysis.Policy{
+			{Namespace: "shop", Pods: metav1.LabelSelector{MatchLabels: app}, Egress: true},
+			{Namespace: "bank", Pods: metav1.LabelSelector{MatchLabels: app, MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "b", Operator: "Exists"}}}, Ingress: true},
+			{Namespace: "shop", Egress: true, Unjudged: "CiliumNetworkPolicy shop/opens"},
+			{Pods: metav1.LabelSelector{MatchLabels: map[string]string{"io.kubernetes.pod.namespace": "shop"}}, Egress: true, Unjudged: "CiliumClusterwideNetworkPolicy wide"},
+			{Pods: metav1.LabelSelector{MatchLabels: map[string]string{"reserved:init": ""}}, Ingress: true, Unjudged: "CiliumClusterwideNetworkPolicy wide"},
+			{Namespace: "bank", Ingress: true, Egress: true},
+			{Ingress: true, Unjudged: "GlobalNetworkPolicy security.all"}, {Egress: true, Unjudged: "GlobalNetworkPolicy some"},
+		},
 		ClusterPolicies: []analysis.ClusterPolicy{{Name: "theirs", Tier: "Baseline", Priority: 600}},
 		Monitors: []analysis.Monitor{
 			{Kind: "ServiceMonitor", Namespace: "shop", Name: "web", AllNamespaces: true, Selector: metav1.LabelSelector{MatchLabels: map[string]string{"job": "web"}}, Ports: []string{"main", "9100", "metrics"}},

@@ -146,12 +146,15 @@ func (c *collector) clusterPolicies(ctx context.Context) error {
 	return c.unstructuredPages(ctx, kind, func(o *unstructured.Unstructured) {
 		tier, _, _ := unstructured.NestedString(o.Object, "spec", "tier")
 		priority, _, _ := unstructured.NestedInt64(o.Object, "spec", "priority")
-		c.cluster.ClusterPolicies = append(c.cluster.ClusterPolicies, analysis.ClusterPolicy{Name: o.GetName(), Tier: tier, Priority: priority})
+		p := analysis.ClusterPolicy{Name: o.GetName(), Tier: tier, Priority: priority}
+		c.cluster.ClusterPolicies = append(c.cluster.ClusterPolicies, p)
 	}, client.MatchingLabelsSelector{Selector: foreign()})
 }
 
 // unstructuredPages lists objects of a kind that there need not be.
-func (c *collector) unstructuredPages(ctx context.Context, kind schema.GroupVersionKind, each func(o *unstructured.Unstructured), opts ...client.ListOption) error {
+func (c *collector) unstructuredPages(
+	ctx context.Context, kind schema.GroupVersionKind, each func(o *unstructured.Unstructured), opts ...client.ListOption,
+) error {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
 	return optional(c.pages(ctx, list, func() {

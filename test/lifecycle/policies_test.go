@@ -1,9 +1,11 @@
 package lifecycle
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -16,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/cli"
 	"github.com/networkstack/networkstack/internal/policy"
 )
 
@@ -94,6 +97,7 @@ func baselinePolicies(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkS
 	e.isolated("shop", true)
 	e.isolated("default", false)
 	e.events(networkstackv1alpha1.ReasonPoliciesEnforced, "in 1 namespaces (NetworkPolicy)")
+	e.told(ready.Status.Policies)
 
 	e.breakGlass(stack.Name, "shop cannot reach its bank")
 	e.isolated("shop", false)
@@ -139,6 +143,25 @@ func baselinePolicies(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkS
 	e.isolated("shop", true)
 	e.isolated("bank", true)
 	e.waitReady(stack.Name)
+}
+
+// told wants the plugin to tell of the stack's policies what its status tells.
+func (e *env) told(status *networkstackv1alpha1.PoliciesStatus) {
+	e.t.Helper()
+	var out, errs bytes.Buffer
+	code := cli.Run(e.t.Context(), cli.Options{
+		Name: "kubectl-networkstack", Args: []string{"policies", "-o", "json", "--kubeconfig", e.admin}, Env: os.Getenv,
+		In: strings.NewReader(""), Out: &out, Err: &errs,
+	})
+	var found struct {
+		API        networkstackv1alpha1.PolicyAPI
+		Namespaces int32
+		Findings   []networkstackv1alpha1.PolicyFinding
+	}
+	e.check(json.Unmarshal(out.Bytes(), &found))
+	if code != cli.ExitFine || found.API != status.API || found.Namespaces != status.Namespaces || len(found.Findings) != int(status.FindingsTotal) {
+		e.t.Errorf("exit code %d: %s%s; the status has %s", code, &out, &errs, toJSON(status))
+	}
 }
 
 // policiesOrphaned finds what an orphaned stack has left behind, after it was taken up again.

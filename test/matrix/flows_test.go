@@ -241,7 +241,7 @@ func (w *rendered) hook(o *unstructured.Unstructured, from map[string]any) {
 	h.namespace, _ = at["namespace"].(string)
 	h.service, _ = at["name"].(string)
 	if port, ok := at["port"].(int64); ok {
-		h.port = int32(port) //nolint:gosec // a port
+		h.port = int32(port)
 	}
 	w.hooks = append(w.hooks, h)
 }

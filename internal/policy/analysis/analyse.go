@@ -42,6 +42,17 @@ func Analyse(set *policy.Set, cluster *Cluster) Report {
 	return out
 }
 
+// Covered is how many namespaces of a cluster a set is for.
+func Covered(set *policy.Set, cluster *Cluster) int {
+	namespaces, n := selector(&set.Namespaces, true), 0
+	for _, l := range cluster.Namespaces {
+		if namespaces.Matches(labels.Set(l)) {
+			n++
+		}
+	}
+	return n
+}
+
 // clashes are the ClusterNetworkPolicies of others that have the tier and priority of one that the set is written as.
 func clashes(set *policy.Set, cluster *Cluster) []ClusterPolicy {
 	if set.API != networkstackv1alpha1.PolicyAPIClusterNetworkPolicy {
@@ -65,6 +76,11 @@ type analysis struct {
 
 // add adds a finding. What has the same name is the same, and as bad as the worst of it.
 func (a *analysis) add(f Finding) {
+	for text := range a.doubts {
+		f.Unjudged = append(f.Unjudged, text)
+	}
+	slices.Sort(f.Unjudged)
+	clear(a.doubts)
 	before := a.found[f.Name]
 	if before == nil {
 		a.found[f.Name] = &f
@@ -73,6 +89,7 @@ func (a *analysis) add(f Finding) {
 	if f.Severity == networkstackv1alpha1.SeverityDanger && before.Severity != f.Severity {
 		before.Severity, before.What = f.Severity, f.What
 	}
+	before.Unjudged = slices.Compact(slices.Sorted(slices.Values(slices.Concat(before.Unjudged, f.Unjudged))))
 	for _, o := range f.Openings {
 		before.Openings = merge(before.Openings, o)
 	}

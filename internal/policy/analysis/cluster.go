@@ -23,7 +23,7 @@ type Cluster struct {
 	// Backends are what Ingresses lead to.
 	Backends []Backend
 	Monitors []Monitor
-	// Policies are the users' NetworkPolicies.
+	// Policies are those of users, in the languages that the network plugin knows.
 	Policies []Policy
 	// ClusterPolicies are the ClusterNetworkPolicies of others.
 	ClusterPolicies []ClusterPolicy
@@ -118,6 +118,8 @@ type Webhook struct {
 	Fail bool
 	// Intercepts are the resources that it is asked about, such as "pods".
 	Intercepts []string
+	// Converts says that it converts a custom resource between versions.
+	Converts bool
 }
 
 // APIService is an aggregated API.
@@ -151,9 +153,13 @@ type ClusterPolicy struct {
 	Priority   int64
 }
 
-// Policy is a NetworkPolicy of a user.
+// Policy is a policy of a user.
 type Policy struct {
+	// Namespace is empty for one of the whole cluster.
 	Namespace       string
 	Pods            metav1.LabelSelector
 	Ingress, Egress bool
+	// Unjudged is what it is, such as "CiliumNetworkPolicy shop/web", where it is not known which pods it isolates: it may open
+	// what it speaks of, and may as well do nothing.
+	Unjudged string
 }

@@ -3,6 +3,7 @@ package analysis
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -33,7 +34,12 @@ func (a *analysis) webhooks() {
 			What:     w.Configuration + " is passed over, after a wait, for " + list(w.Intercepts),
 			Openings: opening("webhooks", networkstackv1alpha1.BaselineAllowFromAnywhere, ports),
 		}
-		if w.Fail {
+		switch {
+		case w.Converts:
+			f.Name, f.Severity = name("conversion", w.Name, s.Namespace, s.Name), danger
+			f.What = w.Configuration + " is not converted: nobody can read or write " + list(w.Intercepts) +
+				" of another version than the stored one"
+		case w.Fail:
 			f.Severity, f.What = danger, w.Configuration+" cannot be reached, and nobody can write "+list(w.Intercepts)
 		}
 		a.add(f)
@@ -116,6 +122,7 @@ func (a *analysis) dns() {
 			}
 		}
 	})
+	doubts := maps.Clone(a.doubts) // of either
 	allow := opening("dns", networkstackv1alpha1.BaselineAllowDNS, nil)
 	if len(cutService) > 0 {
 		a.add(Finding{
@@ -124,6 +131,7 @@ func (a *analysis) dns() {
 		})
 	}
 	if len(cutCache) > 0 {
+		maps.Copy(a.doubts, doubts)
 		a.add(Finding{
 			Name: "dns/cache", Severity: danger, From: some(cutCache),
 			To:   "the cache on every node (" + a.cluster.DNSCache[0].String() + ")",

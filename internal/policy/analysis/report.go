@@ -25,6 +25,8 @@ type Finding struct {
 	Openings []networkstackv1alpha1.Baseline
 	// Exempt is the namespace whose exemption would open it as well; empty when there are many.
 	Exempt string
+	// Unjudged are policies of users that may open it already: it is not known which pods they are for, or what they say.
+	Unjudged []string
 }
 
 // Message says what is cut, from where to where, and what would open it.
@@ -33,19 +35,32 @@ func (f *Finding) Message() string {
 	fmt.Fprintf(&b, "%s → %s: %s", f.From, f.To, f.What)
 	var ways []string
 	if len(f.Openings) > 0 {
-		var words, entries []string
+		var words []string
 		for i := range f.Openings {
-			words, entries = append(words, inWords(&f.Openings[i])), append(entries, entry(&f.Openings[i]))
+			words = append(words, inWords(&f.Openings[i]))
 		}
+		entries := f.Entries()
 		ways = append(ways, fmt.Sprintf("%s (spec.policies.baselines: [%s])", strings.Join(words, ", and "), strings.Join(entries, ", ")))
 	}
 	if f.Exempt != "" {
 		ways = append(ways, fmt.Sprintf("leave the namespace out (spec.policies.namespaces.exempt: [%s])", f.Exempt))
 	}
+	if len(f.Unjudged) > 0 {
+		fmt.Fprintf(&b, " (not judged, and may open it already: %s)", firstOf(f.Unjudged))
+	}
 	if len(ways) > 0 {
 		b.WriteString("; to keep it, " + strings.Join(ways, ", or "))
 	}
 	return b.String()
+}
+
+// Entries are the baselines that would open it, as they are written into the spec, each on one line.
+func (f *Finding) Entries() []string {
+	var out []string
+	for i := range f.Openings {
+		out = append(out, entry(&f.Openings[i]))
+	}
+	return out
 }
 
 // inWords says what a baseline does.
@@ -174,6 +189,10 @@ func some(set map[string]bool) string {
 	for text := range set {
 		list = append(list, text)
 	}
+	return firstOf(list)
+}
+
+func firstOf(list []string) string {
 	slices.Sort(list)
 	if len(list) > most {
 		return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)

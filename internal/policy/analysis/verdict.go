@@ -77,6 +77,8 @@ type judge struct {
 	// pods of each namespace, as places in the cluster's list.
 	pods     map[string][]int
 	services map[string]*Service
+	// doubts are policies of users that are not judged and are for pods that something was found to be denied of.
+	doubts map[string]bool
 }
 
 // selector is a LabelSelector compiled. One that cannot be read selects what is the worst: everything to deny, nothing to open.
@@ -95,6 +97,7 @@ func newJudge(set *policy.Set, cluster *Cluster) *judge {
 	j := &judge{
 		api: set.API, cluster: cluster, covered: map[string]bool{}, rules: map[policy.Direction][]rule{},
 		ranged: map[policy.Direction]bool{}, users: map[string][]userPolicy{}, pods: map[string][]int{}, services: map[string]*Service{},
+		doubts: map[string]bool{},
 	}
 	namespaces := selector(&set.Namespaces, true)
 	for name, l := range cluster.Namespaces {
@@ -151,7 +154,7 @@ func (j *judge) denies(d policy.Direction, p *Pod, other end, port policy.Port) 
 		addresses = []netip.Prefix{{}} // not known, or of no matter: no range has it
 	}
 	isolated := j.isolated(d, p)
-	return slices.ContainsFunc(addresses, func(at netip.Prefix) bool {
+	cut := slices.ContainsFunc(addresses, func(at netip.Prefix) bool {
 		denied, opened := false, false
 		for i := range j.rules[d] {
 			r := &j.rules[d][i]
@@ -168,13 +171,32 @@ func (j *judge) denies(d policy.Direction, p *Pod, other end, port policy.Port) 
 		// What a user's policy isolates is the user's affair, before as after: with tiers it is asked first, and elsewhere it adds up.
 		return denied && !opened && !isolated
 	})
+	if cut {
+		j.doubt(d, p)
+	}
+	return cut
+}
+
+// doubt notes the policies that are not judged, and may be for a pod.
+func (j *judge) doubt(d policy.Direction, p *Pod) {
+	for _, namespace := range []string{p.Namespace, ""} {
+		for i := range j.users[namespace] {
+			if u := &j.users[namespace][i]; u.Unjudged != "" && u.of(d) {
+				j.doubts[u.Unjudged] = true
+			}
+		}
+	}
+}
+
+// of says whether a policy is about a direction.
+func (u *userPolicy) of(d policy.Direction) bool {
+	return d == policy.Ingress && u.Ingress || d == policy.Egress && u.Egress
 }
 
 // isolated says whether a user's policy decides already what a pod may do.
 func (j *judge) isolated(d policy.Direction, p *Pod) bool {
-	return slices.ContainsFunc(j.users[p.Namespace], func(u userPolicy) bool {
-		return (d == policy.Ingress && u.Ingress || d == policy.Egress && u.Egress) && u.pods.Matches(labels.Set(p.Labels))
-	})
+	isolates := func(u userPolicy) bool { return u.Unjudged == "" && u.of(d) && u.pods.Matches(labels.Set(p.Labels)) }
+	return slices.ContainsFunc(j.users[p.Namespace], isolates) || slices.ContainsFunc(j.users[""], isolates)
 }
 
 func (j *judge) matches(r *rule, p *Pod, other end, at netip.Prefix, port policy.Port) bool {
