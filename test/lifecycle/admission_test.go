@@ -230,15 +230,13 @@ func keepToOperator(t *testing.T, e *env, stack string) {
 		{"a stack's status", "", func(c client.Client) error {
 			return c.Status().Patch(ctx, target.DeepCopy(), merge(`{"status":{"observedGeneration":1000}}`), client.DryRunAll)
 		}, "the operator alone writes the status", ""},
-		{"a component deleted", "", func(c client.Client) error { return c.Delete(ctx, component.DeepCopy(), client.DryRunAll) },
-			"kubectl annotate networkcomponent flannel networkstack.io/allow-edits=true", ""},
+		{"a component deleted", "", func(c client.Client) error { return c.Delete(ctx, component.DeepCopy(), client.DryRunAll) }, "", ""},
 		{"a component collected", collector, func(c client.Client) error { return c.Delete(ctx, component.DeepCopy(), client.DryRunAll) }, "", ""},
+		{"a component as the operator writes it", "system:serviceaccount:networkstack-system:networkstack-operator", func(c client.Client) error {
+			return c.Patch(ctx, component.DeepCopy(), merge(`{"spec":{"suspend":true}}`), client.DryRunAll)
+		}, "", ""},
 		{"a component's finalizer", "", func(c client.Client) error {
 			return c.Patch(ctx, component.DeepCopy(), merge(`{"metadata":{"finalizers":null,"labels":{"a":"b"}}}`), client.DryRunAll)
-		}, "", ""},
-		{"a component that is left to everybody", "", func(c client.Client) error {
-			return c.Patch(ctx, component.DeepCopy(),
-				merge(`{"metadata":{"annotations":{"networkstack.io/allow-edits":"true"}},"spec":{"suspend":true}}`), client.DryRunAll)
 		}, "", ""},
 		{"a stack whose components stay", "", func(c client.Client) error { return c.Delete(ctx, target.DeepCopy(), client.DryRunAll) }, "", ""},
 		{"a stack whose components go", "", func(c client.Client) error {
