@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -164,6 +165,10 @@ func hookLives(t *testing.T, e *env, h *hook, good, bad *networkstackv1alpha1.Ne
 		err := e.tryApply(bad)
 		return err != nil && strings.Contains(err.Error(), "spec.mtu"), "it was stored"
 	})
+	shown := kubectlApply(t, e, bad)
+	if want := `The NetworkStack "` + bad.Name + `" is invalid: spec.mtu: Invalid value: 1480: `; !strings.Contains(shown, want) || !strings.Contains(shown, "[MTU-EXCEEDS-NODES]") {
+		t.Errorf("kubectl shows %q, want %q", shown, want)
+	}
 	e.apply(good)
 	warned := good.DeepCopy()
 	warned.Spec.KubeProxy.Mode = networkstackv1alpha1.KubeProxyIPVS
@@ -192,6 +197,19 @@ func hookLives(t *testing.T, e *env, h *hook, good, bad *networkstackv1alpha1.Ne
 	e.waitCondition(bad.Name, networkstackv1alpha1.ConditionAccepted, metav1.ConditionFalse, networkstackv1alpha1.ReasonInvalid)
 	e.apply(good)
 	e.waitReady(good.Name)
+}
+
+// kubectlApply is what kubectl prints when it applies a stack.
+func kubectlApply(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) string {
+	t.Helper()
+	obj, err := operator.StackObject(stack)
+	e.check(err)
+	data, err := obj.MarshalJSON()
+	e.check(err)
+	cmd := exec.CommandContext(t.Context(), e.cp.Binaries().Kubectl, "--kubeconfig", e.admin, "apply", "--server-side", "--force-conflicts", "-f", "-")
+	cmd.Stdin = bytes.NewReader(data)
+	out, _ := cmd.CombinedOutput() // what is refused is an error
+	return string(out)
 }
 
 // serial is that of the certificate which the webhook serves with; empty when it serves none.
