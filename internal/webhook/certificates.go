@@ -74,7 +74,8 @@ func (c *Certificates) wanted() []networkstackv1alpha1.Certificate {
 	return []networkstackv1alpha1.Certificate{
 		{SecretName: authoritySecret, CommonName: "NetworkStack webhook CA", Validity: metav1.Duration{Duration: authorityValidity}},
 		{
-			SecretName: servingSecret, CASecretName: authoritySecret, CommonName: service, DNSNames: []string{name, name + ".cluster.local"},
+			SecretName: servingSecret, CASecretName: authoritySecret, CommonName: service,
+			DNSNames: []string{name, name + ".cluster.local"},
 			Usages:   []networkstackv1alpha1.CertificateUsage{networkstackv1alpha1.UsageServerAuth},
 			Validity: metav1.Duration{Duration: servingValidity},
 		},

@@ -38,7 +38,7 @@ type Handler struct {
 }
 
 // Handle answers one review.
-func (h *Handler) Handle(ctx context.Context, req admission.Request) admission.Response { //nolint:gocritic // the interface's
+func (h *Handler) Handle(ctx context.Context, req admission.Request) admission.Response {
 	response, result := h.answer(ctx, &req)
 	reviews.WithLabelValues(string(req.Operation), result).Inc()
 	return response

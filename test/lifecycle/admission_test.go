@@ -40,7 +40,7 @@ func newHook(t *testing.T) *hook {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	return &hook{port: l.Addr().(*net.TCPAddr).Port} //nolint:errcheck,forcetypeassert // it is one
+	return &hook{port: l.Addr().(*net.TCPAddr).Port}
 }
 
 func (h *hook) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(h.port)) }
@@ -58,7 +58,7 @@ func (h *hook) install(e *env, only string) {
 		case "ValidatingWebhookConfiguration":
 			hooks, _, err := unstructured.NestedSlice(o.Object, "webhooks")
 			e.check(err)
-			config := hooks[0].(map[string]any) //nolint:errcheck,forcetypeassert // config/webhook has it
+			config := hooks[0].(map[string]any)
 			e.check(unstructured.SetNestedField(config, int64(h.port), "clientConfig", "service", "port"))
 			// Tests have more time than people.
 			e.check(unstructured.SetNestedField(config, int64(30), "timeoutSeconds"))
@@ -215,12 +215,12 @@ func kubectlApply(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack
 // serial is that of the certificate which the webhook serves with; empty when it serves none.
 func (h *hook) serial(t *testing.T) string {
 	t.Helper()
-	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", h.address()) //nolint:gosec // looked at alone
+	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", h.address())
 	if err != nil {
 		return ""
 	}
 	defer conn.Close()
-	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.String() //nolint:errcheck,forcetypeassert // it is one
+	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.String()
 }
 
 // keepToOperator tries what config/admission refuses, and what it must not.
