@@ -170,6 +170,9 @@ func hookLives(t *testing.T, e *env, h *hook, good, bad *networkstackv1alpha1.Ne
 		t.Errorf("kubectl shows %q, want %q", shown, want)
 	}
 	e.apply(good)
+	second := good.DeepCopy()
+	second.Name = "second"
+	e.mentions(h.judge(e, second).err, `NetworkStack "`+good.Name+`" is older and takes effect`)
 	warned := good.DeepCopy()
 	warned.Spec.KubeProxy.Mode = networkstackv1alpha1.KubeProxyIPVS
 	h.judge(e, warned).passedWith(t, "[PROXY-IPVS-DEPRECATED]")
