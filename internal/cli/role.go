@@ -61,8 +61,8 @@ Exit codes: 0 written, 1 a stack is refused, 2 the command could not do its work
 const (
 	// operatorAccount is what the installation manifests call the operator's account.
 	operatorAccount = "networkstack-operator"
-	// narrowRole is the name of what is written. It is no name, and has no label, of what the operator is installed with, so that that
-	// can be told from it.
+	// narrowRole is the name of what is written. Neither it nor the labels are those of what the operator is installed with, which can
+	// be deleted by its own.
 	narrowRole = "networkstack-narrow"
 	// webhookConfiguration is what config/webhook calls it.
 	webhookConfiguration = "networkstack-webhook"
@@ -110,7 +110,8 @@ func (a *app) writeRole(n *needs, o *roleOptions) error {
 	}
 	group := rbacv1.GroupName + "/v1"
 	meta := func(namespace string) metav1.ObjectMeta {
-		return metav1.ObjectMeta{Name: narrowRole, Namespace: namespace, Labels: map[string]string{"app.kubernetes.io/name": "networkstack"}}
+		labels := map[string]string{"app.kubernetes.io/name": "networkstack"}
+		return metav1.ObjectMeta{Name: narrowRole, Namespace: namespace, Labels: labels}
 	}
 	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: o.world.namespace, Name: o.account}}
 	objects := []any{
@@ -122,7 +123,8 @@ func (a *app) writeRole(n *needs, o *roleOptions) error {
 		&rbacv1.Role{
 			TypeMeta: metav1.TypeMeta{APIVersion: group, Kind: "Role"}, ObjectMeta: meta(o.world.namespace),
 			Rules: []rbacv1.PolicyRule{{
-				APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "create", "update", "patch"},
+				APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"},
+				Verbs: []string{"get", "create", "update", "patch"},
 			}},
 		},
 		&rbacv1.RoleBinding{
@@ -170,11 +172,11 @@ func extras(stack *networkstackv1alpha1.NetworkStack) ([]rbacv1.PolicyRule, erro
 		}
 		out = append(out, rules...)
 		// What policies could cut is looked for in these as well.
-		out = append(out,
-			rbacv1.PolicyRule{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"ingresses"}, Verbs: []string{"get", "list", "watch"}},
-			rbacv1.PolicyRule{APIGroups: []string{"monitoring.coreos.com"}, Resources: []string{"servicemonitors"}, Verbs: []string{"get", "list", "watch"}},
-			rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName},
-				Resources: []string{"roles", "rolebindings", "clusterroles", "clusterrolebindings"}, Verbs: []string{"get", "list", "watch"}})
+		reads := func(group string, resources ...string) rbacv1.PolicyRule {
+			return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: resources, Verbs: []string{"get", "list", "watch"}}
+		}
+		out = append(out, reads("networking.k8s.io", "ingresses"), reads("monitoring.coreos.com", "servicemonitors"),
+			reads(rbacv1.GroupName, "roles", "rolebindings", "clusterroles", "clusterrolebindings"))
 	}
 	if stack.Spec.Mesh != nil {
 		// Namespaces are enrolled by their labels.

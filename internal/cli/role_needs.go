@@ -164,11 +164,12 @@ func (n *needs) grant(u *unstructured.Unstructured) error {
 }
 
 // grantsAnything says whether who holds a rule can give themselves any other.
-func grantsAnything(r rbacv1.PolicyRule) bool { //nolint:gocritic // slices.ContainsFunc wants it so
+func grantsAnything(r rbacv1.PolicyRule) bool {
 	has := func(list []string, values ...string) bool {
 		return slices.ContainsFunc(list, func(v string) bool { return v == "*" || slices.Contains(values, v) })
 	}
-	return has(r.APIGroups, rbacv1.GroupName) && has(r.Resources, "roles", "clusterroles") && len(r.ResourceNames) == 0 && has(r.Verbs, "escalate", "bind")
+	return has(r.APIGroups, rbacv1.GroupName) && has(r.Resources, "roles", "clusterroles") && len(r.ResourceNames) == 0 &&
+		has(r.Verbs, "escalate", "bind")
 }
 
 // createdByName are kinds of which the mere making of one is power over others' objects.
@@ -188,7 +189,9 @@ func (n *needs) rules() ([]rbacv1.PolicyRule, error) {
 		return nil, err
 	}
 	rule := func(r schema.GroupResource, names []string, verbs ...string) {
-		out = append(out, rbacv1.PolicyRule{APIGroups: []string{r.Group}, Resources: []string{r.Resource}, ResourceNames: names, Verbs: verbs})
+		out = append(out, rbacv1.PolicyRule{
+			APIGroups: []string{r.Group}, Resources: []string{r.Resource}, ResourceNames: names, Verbs: verbs,
+		})
 	}
 	order := func(a, b schema.GroupResource) int {
 		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Resource, b.Resource))

@@ -36,7 +36,9 @@ func (r *Reconciler) Warm(ctx context.Context) error {
 }
 
 // knowledge is what a stack is to be composed from, or what is missing of it.
-func (r *Reconciler) knowledge(ctx context.Context, stack *networkstackv1alpha1.NetworkStack) (in compose.Input, missing string, err error) {
+func (r *Reconciler) knowledge(ctx context.Context, stack *networkstackv1alpha1.NetworkStack) (
+	in compose.Input, missing string, err error,
+) {
 	in = compose.Input{Stack: stack, OperatorImage: r.OperatorImage, OperatorNamespace: r.OperatorNamespace}
 	if in.OtherStack, err = r.olderStack(ctx, stack); err != nil || in.OtherStack != "" {
 		return in, "", err

@@ -74,7 +74,8 @@ func (c *Certificates) wanted() []networkstackv1alpha1.Certificate {
 	return []networkstackv1alpha1.Certificate{
 		{SecretName: authoritySecret, CommonName: "NetworkStack webhook CA", Validity: metav1.Duration{Duration: authorityValidity}},
 		{
-			SecretName: servingSecret, CASecretName: authoritySecret, CommonName: service, DNSNames: []string{name, name + ".cluster.local"},
+			SecretName: servingSecret, CASecretName: authoritySecret, CommonName: service,
+			DNSNames: []string{name, name + ".cluster.local"},
 			Usages:   []networkstackv1alpha1.CertificateUsage{networkstackv1alpha1.UsageServerAuth},
 			Validity: metav1.Duration{Duration: servingValidity},
 		},
@@ -103,16 +104,22 @@ func (c *Certificates) ensure(ctx context.Context) (reconcile.Result, error) {
 	if err := c.trust(ctx, &live, out.Bundles[authoritySecret]); err != nil {
 		return reconcile.Result{}, err
 	}
-	return reconcile.Result{RequeueAfter: untilNext(out.Certificates, time.Now())}, nil
+	now := time.Now()
+	if c.Keeper.Now != nil {
+		now = c.Keeper.Now()
+	}
+	return reconcile.Result{RequeueAfter: untilNext(out.Certificates, now)}, nil
 }
 
-// untilNext is how long until the first of the certificates is to be renewed.
+// untilNext is how long until the first of the certificates is to be renewed. A Secret of somebody else's says nothing of when.
 func untilNext(list []networkstackv1alpha1.CertificateStatus, now time.Time) time.Duration {
-	next := day // a Secret of somebody else's says nothing of when it changes
+	next := authorityValidity
 	for i := range list {
-		if at := list[i].RenewAt; at != nil && at.Sub(now) < next {
-			next = at.Sub(now)
+		wait := day
+		if at := list[i].RenewAt; at != nil {
+			wait = at.Sub(now)
 		}
+		next = min(next, wait)
 	}
 	return max(next, time.Second)
 }

@@ -38,7 +38,7 @@ type Handler struct {
 }
 
 // Handle answers one review.
-func (h *Handler) Handle(ctx context.Context, req admission.Request) admission.Response { //nolint:gocritic // the interface's
+func (h *Handler) Handle(ctx context.Context, req admission.Request) admission.Response {
 	response, result := h.answer(ctx, &req)
 	reviews.WithLabelValues(string(req.Operation), result).Inc()
 	return response
@@ -105,7 +105,10 @@ func denied(req *admission.Request, findings []compose.Finding) admission.Respon
 	response := admission.Denied("")
 	causes := make([]metav1.StatusCause, 0, len(findings))
 	for _, f := range findings {
-		causes = append(causes, metav1.StatusCause{Type: metav1.CauseTypeFieldValueInvalid, Field: f.Field, Message: f.Message})
+		// kubectl shows these in place of the message, as "field: message".
+		causes = append(causes, metav1.StatusCause{
+			Type: metav1.CauseTypeFieldValueInvalid, Field: f.Field, Message: strings.TrimPrefix(f.String(), f.Field+": "),
+		})
 	}
 	response.Result = &metav1.Status{
 		Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid, Message: strings.Join(lines(findings), "\n"),

@@ -94,7 +94,8 @@ func TestHandler(t *testing.T) {
 				if got.Result.Message != tc.refused || got.Result.Reason != metav1.StatusReasonInvalid || got.Result.Details.Name != "cluster" {
 					t.Errorf("result %+v, want %q", got.Result, tc.refused)
 				}
-				if n := strings.Count(tc.refused, "\n") + 1; len(got.Result.Details.Causes) != n || got.Result.Details.Causes[0].Field != "spec.mtu" {
+				if n := strings.Count(tc.refused, "\n") + 1; len(got.Result.Details.Causes) != n || got.Result.Details.Causes[0].Field != "spec.mtu" ||
+					got.Result.Details.Causes[0].Message != "too large [A]" {
 					t.Errorf("causes %+v", got.Result.Details.Causes)
 				}
 			}
@@ -141,7 +142,7 @@ func TestUntilNext(t *testing.T) {
 	}{
 		{"somebody else's", []networkstackv1alpha1.CertificateStatus{{}}, day},
 		{"the first", []networkstackv1alpha1.CertificateStatus{at(2 * time.Hour), at(time.Hour)}, time.Hour},
-		{"long from now", []networkstackv1alpha1.CertificateStatus{at(60 * day)}, day},
+		{"long from now", []networkstackv1alpha1.CertificateStatus{at(60 * day)}, 60 * day},
 		{"overdue", []networkstackv1alpha1.CertificateStatus{at(-time.Hour)}, time.Second},
 	} {
 		if got := untilNext(tc.list, now); got != tc.want {

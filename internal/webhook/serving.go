@@ -32,6 +32,10 @@ var errNoCertificate = errors.New("the Secret of the webhook's certificate holds
 func (s *Serving) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	ctx, cancel := context.WithTimeout(hello.Context(), handshake)
 	defer cancel()
+	return s.current(ctx)
+}
+
+func (s *Serving) current(ctx context.Context) (*tls.Certificate, error) {
 	var secret corev1.Secret
 	err := s.Reader.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: servingSecret}, &secret)
 	s.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -39,7 +40,7 @@ func newHook(t *testing.T) *hook {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	return &hook{port: l.Addr().(*net.TCPAddr).Port} //nolint:errcheck,forcetypeassert // it is one
+	return &hook{port: l.Addr().(*net.TCPAddr).Port}
 }
 
 func (h *hook) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(h.port)) }
@@ -57,7 +58,7 @@ func (h *hook) install(e *env, only string) {
 		case "ValidatingWebhookConfiguration":
 			hooks, _, err := unstructured.NestedSlice(o.Object, "webhooks")
 			e.check(err)
-			config := hooks[0].(map[string]any) //nolint:errcheck,forcetypeassert // config/webhook has it
+			config := hooks[0].(map[string]any)
 			e.check(unstructured.SetNestedField(config, int64(h.port), "clientConfig", "service", "port"))
 			// Tests have more time than people.
 			e.check(unstructured.SetNestedField(config, int64(30), "timeoutSeconds"))
@@ -164,7 +165,14 @@ func hookLives(t *testing.T, e *env, h *hook, good, bad *networkstackv1alpha1.Ne
 		err := e.tryApply(bad)
 		return err != nil && strings.Contains(err.Error(), "spec.mtu"), "it was stored"
 	})
+	shown := kubectlApply(t, e, bad)
+	if want := `The NetworkStack "` + bad.Name + `" is invalid: spec.mtu: Invalid value: 1480: `; !strings.Contains(shown, want) || !strings.Contains(shown, "[MTU-EXCEEDS-NODES]") {
+		t.Errorf("kubectl shows %q, want %q", shown, want)
+	}
 	e.apply(good)
+	second := good.DeepCopy()
+	second.Name = "second"
+	e.mentions(h.judge(e, second).err, `NetworkStack "`+good.Name+`" is older and takes effect`)
 	warned := good.DeepCopy()
 	warned.Spec.KubeProxy.Mode = networkstackv1alpha1.KubeProxyIPVS
 	h.judge(e, warned).passedWith(t, "[PROXY-IPVS-DEPRECATED]")
@@ -194,15 +202,28 @@ func hookLives(t *testing.T, e *env, h *hook, good, bad *networkstackv1alpha1.Ne
 	e.waitReady(good.Name)
 }
 
+// kubectlApply is what kubectl prints when it applies a stack.
+func kubectlApply(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) string {
+	t.Helper()
+	obj, err := operator.StackObject(stack)
+	e.check(err)
+	data, err := obj.MarshalJSON()
+	e.check(err)
+	cmd := exec.CommandContext(t.Context(), e.cp.Binaries().Kubectl, "--kubeconfig", e.admin, "apply", "--server-side", "--force-conflicts", "-f", "-")
+	cmd.Stdin = bytes.NewReader(data)
+	out, _ := cmd.CombinedOutput() // what is refused is an error
+	return string(out)
+}
+
 // serial is that of the certificate which the webhook serves with; empty when it serves none.
 func (h *hook) serial(t *testing.T) string {
 	t.Helper()
-	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", h.address()) //nolint:gosec // looked at alone
+	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", h.address())
 	if err != nil {
 		return ""
 	}
 	defer conn.Close()
-	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.String() //nolint:errcheck,forcetypeassert // it is one
+	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.String()
 }
 
 // keepToOperator tries what config/admission refuses, and what it must not.
@@ -230,15 +251,13 @@ func keepToOperator(t *testing.T, e *env, stack string) {
 		{"a stack's status", "", func(c client.Client) error {
 			return c.Status().Patch(ctx, target.DeepCopy(), merge(`{"status":{"observedGeneration":1000}}`), client.DryRunAll)
 		}, "the operator alone writes the status", ""},
-		{"a component deleted", "", func(c client.Client) error { return c.Delete(ctx, component.DeepCopy(), client.DryRunAll) },
-			"kubectl annotate networkcomponent flannel networkstack.io/allow-edits=true", ""},
+		{"a component deleted", "", func(c client.Client) error { return c.Delete(ctx, component.DeepCopy(), client.DryRunAll) }, "", ""},
 		{"a component collected", collector, func(c client.Client) error { return c.Delete(ctx, component.DeepCopy(), client.DryRunAll) }, "", ""},
+		{"a component as the operator writes it", "system:serviceaccount:networkstack-system:networkstack-operator", func(c client.Client) error {
+			return c.Patch(ctx, component.DeepCopy(), merge(`{"spec":{"suspend":true}}`), client.DryRunAll)
+		}, "", ""},
 		{"a component's finalizer", "", func(c client.Client) error {
 			return c.Patch(ctx, component.DeepCopy(), merge(`{"metadata":{"finalizers":null,"labels":{"a":"b"}}}`), client.DryRunAll)
-		}, "", ""},
-		{"a component that is left to everybody", "", func(c client.Client) error {
-			return c.Patch(ctx, component.DeepCopy(),
-				merge(`{"metadata":{"annotations":{"networkstack.io/allow-edits":"true"}},"spec":{"suspend":true}}`), client.DryRunAll)
 		}, "", ""},
 		{"a stack whose components stay", "", func(c client.Client) error { return c.Delete(ctx, target.DeepCopy(), client.DryRunAll) }, "", ""},
 		{"a stack whose components go", "", func(c client.Client) error {

@@ -137,7 +137,7 @@ func checkWebhook(t *testing.T, objects []*unstructured.Unstructured, namespace,
 				t.Errorf("the operator's own writes are judged: %s", text)
 			}
 			hooks, _, _ := unstructured.NestedSlice(o.Object, "webhooks")
-			got, _, _ := unstructured.NestedString(hooks[0].(map[string]any), "clientConfig", "service", "namespace") //nolint:errcheck,forcetypeassert // a test
+			got, _, _ := unstructured.NestedString(hooks[0].(map[string]any), "clientConfig", "service", "namespace")
 			if got != namespace {
 				t.Errorf("the Service is looked for in %s", got)
 			}
@@ -147,7 +147,7 @@ func checkWebhook(t *testing.T, objects []*unstructured.Unstructured, namespace,
 			}
 		case "Deployment":
 			containers, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
-			args, _, _ := unstructured.NestedStringSlice(containers[0].(map[string]any), "args") //nolint:errcheck,forcetypeassert // a test
+			args, _, _ := unstructured.NestedStringSlice(containers[0].(map[string]any), "args")
 			listens := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "--webhook-bind-address") })
 			if (listens >= 0) != (address != "") || listens >= 0 && args[listens] != "--webhook-bind-address="+address {
 				t.Errorf("arguments: %v", args)
