@@ -67,7 +67,8 @@ func (m Metric) Desc() *prometheus.Desc { return prometheus.NewDesc(m.Name, m.He
 func All() []Metric {
 	all := []Metric{
 		BuildInfo, StackCondition, StackSuspended, ComponentCondition, ComponentInfo, ComponentFailedAttempts, ComponentPods,
-		CertificateExpiration, CertificateRenewal, Operations, OperationDuration, Drifts, DriftCorrection, ContestedFields, PoolCapacity, PoolAllocated,
+		CertificateExpiration, CertificateRenewal, Operations, OperationDuration, Drifts, DriftCorrection, ContestedFields,
+		PoolCapacity, PoolAllocated,
 		PolicyNamespaces, PolicyNamespacesPending, PolicyObjects, PolicyPulled, PolicyCorrections, PolicyWrites,
 	}
 	slices.SortFunc(all, func(a, b Metric) int { return strings.Compare(a.Name, b.Name) })
