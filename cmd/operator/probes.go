@@ -12,7 +12,7 @@ import (
 )
 
 // addProbes says what the probes mean. The process is alive while it answers: nothing in the cluster makes it better to start it
-// again. It is ready when it has read what it works from, whether it leads or waits to take over.
+// again. It is ready when it has got through to the API server and filled the caches that it begins with, whether it leads or not.
 func addProbes(mgr ctrl.Manager) error {
 	filled := &cachesFilled{}
 	if err := mgr.Add(filled); err != nil {

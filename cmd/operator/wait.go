@@ -51,7 +51,9 @@ func answerProbes(ctx context.Context, addr string) (stop func(), err error) {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasPrefix(r.URL.Path, "/readyz") {
 				http.Error(w, "the API server does not answer", http.StatusServiceUnavailable)
+				return
 			}
+			w.WriteHeader(http.StatusOK)
 		}),
 		ReadHeaderTimeout: time.Second,
 	}

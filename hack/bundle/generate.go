@@ -26,7 +26,10 @@ const (
 	dockerfile = "bundle.Dockerfile"
 	csvFile    = bundleDir + "/manifests/networkstack.clusterserviceversion.yaml"
 	container  = "operator"
-	channel    = "alpha"
+	// channel is named as the Operator Framework's conventions have it: candidate, fast or stable, and the major version.
+	channel = "candidate-v0"
+
+	scorecardDir = "tests/scorecard/"
 )
 
 type options struct {
@@ -62,6 +65,14 @@ func generate(root string, o options) (map[string][]byte, error) {
 	for _, r := range in.userRoles() {
 		contents[path.Join(bundleDir, "manifests", r.GetName()+"_clusterrole.yaml")] = r.Object
 	}
+	tests, err := operator.Build(filepath.Join(root, "config", "scorecard"))
+	if err != nil {
+		return nil, err
+	}
+	if len(tests) != 1 {
+		return nil, fmt.Errorf("config/scorecard has %d objects", len(tests))
+	}
+	contents[path.Join(bundleDir, scorecardDir, "config.yaml")] = tests[0].Object
 	files := map[string][]byte{dockerfile: dockerfileFor(annotations)}
 	for name, content := range contents {
 		if files[name], err = yaml.Marshal(content); err != nil {
@@ -290,8 +301,15 @@ func (in *input) describe() error {
 					return fmt.Errorf("%s: an entry of %s is not an object", name, field)
 				}
 				fieldPath, _ := d["path"].(string)
-				if d["description"], err = descriptionOf(schema, part+"."+fieldPath); err != nil {
+				about, err := fieldOf(schema, part+"."+fieldPath)
+				if err != nil {
 					return fmt.Errorf("%s: %w", name, err)
+				}
+				d["description"] = oneLine(about["description"])
+				if d["x-descriptors"] == nil && part == "spec" {
+					if input := inputFor(about); len(input) > 0 {
+						d["x-descriptors"] = input
+					}
 				}
 			}
 		}
@@ -319,16 +337,35 @@ func (in *input) schema(name, version string) (map[string]any, error) {
 	return nil, fmt.Errorf("there is no definition %s with version %s", name, version)
 }
 
-// descriptionOf is what a schema says about a field, given as names with dots between.
-func descriptionOf(schema map[string]any, fieldPath string) (string, error) {
+// fieldOf is the schema of a field, given as names with dots between.
+func fieldOf(schema map[string]any, fieldPath string) (map[string]any, error) {
 	for name := range strings.SplitSeq(fieldPath, ".") {
 		next, found, err := unstructured.NestedMap(schema, "properties", name)
 		if err != nil || !found {
-			return "", fmt.Errorf("the definition has no field %s", fieldPath)
+			return nil, fmt.Errorf("the definition has no field %s", fieldPath)
 		}
 		schema = next
 	}
-	return oneLine(schema["description"]), nil
+	return schema, nil
+}
+
+// inputFor is what a console offers to set a field with: a choice, a switch, or a number.
+func inputFor(schema map[string]any) []any {
+	const ui = "urn:alm:descriptor:com.tectonic.ui:"
+	var out []any
+	if choices, ok := schema["enum"].([]any); ok {
+		for _, c := range choices {
+			out = append(out, fmt.Sprint(ui, "select:", c))
+		}
+		return out
+	}
+	switch schema["type"] {
+	case "boolean":
+		return []any{ui + "booleanSwitch"}
+	case "integer":
+		return []any{ui + "number"}
+	}
+	return nil
 }
 
 func oneLine(description any) string {
@@ -352,6 +389,8 @@ func bundleAnnotations() map[string]string {
 		"operators.operatorframework.io.bundle.package.v1":         "networkstack",
 		"operators.operatorframework.io.bundle.channels.v1":        channel,
 		"operators.operatorframework.io.bundle.channel.default.v1": channel,
+		"operators.operatorframework.io.test.mediatype.v1":         "scorecard+v1",
+		"operators.operatorframework.io.test.config.v1":            scorecardDir,
 	}
 }
 
@@ -362,6 +401,6 @@ func dockerfileFor(annotations map[string]string) []byte {
 	for _, name := range slices.Sorted(maps.Keys(annotations)) {
 		fmt.Fprintf(&b, "LABEL %s=%s\n", name, annotations[name])
 	}
-	b.WriteString("\nCOPY bundle/manifests /manifests/\nCOPY bundle/metadata /metadata/\n")
+	b.WriteString("\nCOPY bundle/manifests /manifests/\nCOPY bundle/metadata /metadata/\nCOPY bundle/tests/scorecard /tests/scorecard/\n")
 	return []byte(b.String())
 }

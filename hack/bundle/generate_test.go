@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -95,14 +96,72 @@ func TestSamplesBeginWithTheUsualOne(t *testing.T) {
 	}
 }
 
-func TestDescriptionOfUnknownField(t *testing.T) {
+func TestFieldOf(t *testing.T) {
 	t.Parallel()
 	schema := map[string]any{"properties": map[string]any{"spec": map[string]any{"description": "two\nlines"}}}
-	if got, err := descriptionOf(schema, "spec"); got != "two lines" || err != nil {
-		t.Errorf("descriptionOf(spec) = %q, %v", got, err)
+	if got, err := fieldOf(schema, "spec"); err != nil || oneLine(got["description"]) != "two lines" {
+		t.Errorf("fieldOf(spec) = %q, %v", got, err)
 	}
-	if _, err := descriptionOf(schema, "spec.gone"); err == nil {
+	if _, err := fieldOf(schema, "spec.gone"); err == nil {
 		t.Error("a descriptor for a field that does not exist was accepted")
+	}
+}
+
+func TestInputFor(t *testing.T) {
+	t.Parallel()
+	for want, schema := range map[string]map[string]any{
+		"[urn:alm:descriptor:com.tectonic.ui:select:A urn:alm:descriptor:com.tectonic.ui:select:B]": {"type": "string", "enum": []any{"A", "B"}},
+		"[urn:alm:descriptor:com.tectonic.ui:booleanSwitch]":                                        {"type": "boolean"},
+		"[urn:alm:descriptor:com.tectonic.ui:number]":                                               {"type": "integer"},
+		"[]": {"type": "object"},
+	} {
+		if got := fmt.Sprint(inputFor(schema)); got != want {
+			t.Errorf("%v: %s, want %s", schema, got, want)
+		}
+	}
+}
+
+// TestDescriptors wants a descriptor for every field at the top of a spec or a status that a console can show.
+func TestDescriptors(t *testing.T) {
+	t.Parallel()
+	in, err := load(filepath.Join(root, "config", "manifests"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := in.complete(root, options{version: "9.8.7", image: "operator:v9.8.7"}); err != nil {
+		t.Fatal(err)
+	}
+	// Of NetworkStacks alone: the operator writes NetworkComponents, and most of their fields are no use to people.
+	const name = "networkstacks.networkstack.io"
+	schema, err := in.schema(name, "v1alpha1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	owned, _, err := unstructured.NestedSlice(in.csv.Object, "spec", "customresourcedefinitions", "owned")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range owned {
+		entry := entry.(map[string]any)
+		if entry["name"] != name {
+			continue
+		}
+		for field, part := range map[string]string{"specDescriptors": "spec", "statusDescriptors": "status"} {
+			about, err := fieldOf(schema, part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			described := map[string]bool{"observedGeneration": true, "summary": true} // for programs, and for kubectl get
+			for _, d := range entry[field].([]any) {
+				top, _, _ := strings.Cut(d.(map[string]any)["path"].(string), ".")
+				described[top] = true
+			}
+			for top := range about["properties"].(map[string]any) {
+				if !described[top] {
+					t.Errorf("%s has no descriptor for %s.%s", name, part, top)
+				}
+			}
+		}
 	}
 }
 

@@ -101,8 +101,10 @@ func dashboard() ([]byte, error) {
 	var panels []any
 	y := 0
 	for _, r := range rows {
-		panels = append(panels, map[string]any{"type": "row", "title": r.title, "collapsed": false, "panels": []any{}, "id": len(panels) + 1,
-			"gridPos": map[string]any{"x": 0, "y": y, "w": width * columns, "h": 1}})
+		panels = append(panels, map[string]any{
+			"type": "row", "title": r.title, "collapsed": false, "panels": []any{}, "id": len(panels) + 1,
+			"gridPos": map[string]any{"x": 0, "y": y, "w": width * columns, "h": 1},
+		})
 		y++
 		for i, g := range r.graphs {
 			kind := cmp.Or(g.kind, "timeseries")
@@ -114,9 +116,11 @@ func dashboard() ([]byte, error) {
 				}
 				targets = append(targets, target)
 			}
-			panels = append(panels, map[string]any{"type": kind, "title": g.title, "id": len(panels) + 1, "datasource": source, "targets": targets,
+			panels = append(panels, map[string]any{
+				"type": kind, "title": g.title, "id": len(panels) + 1, "datasource": source, "targets": targets,
 				"gridPos":     map[string]any{"x": i % columns * width, "y": y + i/columns*height, "w": width, "h": height},
-				"fieldConfig": map[string]any{"defaults": map[string]any{"unit": cmp.Or(g.unit, "short")}, "overrides": []any{}}})
+				"fieldConfig": map[string]any{"defaults": map[string]any{"unit": cmp.Or(g.unit, "short")}, "overrides": []any{}},
+			})
 		}
 		y += (len(r.graphs) + columns - 1) / columns * height
 	}
@@ -131,8 +135,8 @@ func dashboard() ([]byte, error) {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
 	err := e.Encode(map[string]any{
-		"title": "NetworkStack / Operator", "uid": "networkstack-operator", "tags": []string{"networkstack"}, "schemaVersion": dashboardSchema,
-		"timezone": "browser", "refresh": "30s", "panels": panels, "time": map[string]any{"from": "now-1h", "to": "now"},
+		"title": "NetworkStack / Operator", "uid": "networkstack-operator", "tags": []string{"networkstack"},
+		"schemaVersion": dashboardSchema, "timezone": "browser", "refresh": "30s", "panels": panels, "time": map[string]any{"from": "now-1h", "to": "now"},
 		"templating": map[string]any{"list": []any{variable("datasource", "datasource", "prometheus"), job}},
 	})
 	return []byte(out.String()), err

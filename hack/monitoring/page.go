@@ -29,7 +29,8 @@ They are off until ` + "`--metrics-bind-address`" + ` says where to serve them (
 of the Helm chart; then ` + "`/metrics`" + ` has all of the below. How they are scraped, and the alerts and the dashboard that are made
 of them, is in [operations.md](operations.md).
 
-What is told of objects, of pools and of policies, only the operator that leads tells: in expressions, take the ` + "`max`" + ` or the ` + "`sum`" + `
+What is told of objects, of pools and of policies, only the operator that leads tells: in expressions, take the ` +
+	"`max`" + ` or the ` + "`sum`" + `
 without ` + "`instance`" + ` and ` + "`pod`" + `, so that another leader goes on where the last one stopped.
 
 ## The operator's own
@@ -49,7 +50,8 @@ const pageInherited = `
 ## Of the libraries it is built with
 
 Those of the controllers, their queues and their requests have the names that every operator built with controller-runtime has. To
-tell this operator's from others', join them with its build: ` + "`… and on (job, instance) networkstack_build_info`" + `. Go's runtime has more
+tell this operator's from others', join them with its build: ` + "`… and on (job, instance) networkstack_build_info`" +
+	`. Go's runtime has more
 beside these, all of which begin with ` + "`go_`" + `.
 
 | Metric | Labels | |

@@ -55,7 +55,8 @@ var (
 		Name: "networkstack_component_info", Type: Gauge,
 		Help: "Always 1; the labels say what is installed. The version is empty before the first installation.",
 		Labels: []Label{
-			component, {"type", "Types of components"}, {"chart", "Names of charts"}, {"version", "One for each component: that of its release"},
+			component, {"type", "Types of components"}, {"chart", "Names of charts"},
+			{"version", "One for each component: that of its release"},
 		},
 	}
 	ComponentFailedAttempts = Metric{
@@ -123,7 +124,8 @@ var (
 		Name: "networkstack_policy_namespaces_pending", Type: Gauge, Help: "Namespaces that are covered and not as they are wanted yet.",
 	}
 	PolicyObjects = Metric{
-		Name: "networkstack_policy_objects", Type: Gauge, Help: "Objects of baseline policies.", Labels: []Label{{"effect", "`allow`, `deny`"}},
+		Name: "networkstack_policy_objects", Type: Gauge, Help: "Objects of baseline policies.",
+		Labels: []Label{{"effect", "`allow`, `deny`"}},
 	}
 	PolicyPulled = Metric{
 		Name: "networkstack_policy_pulled", Type: Gauge, Help: "1 while what denies is removed by the break-glass annotation, else 0.",

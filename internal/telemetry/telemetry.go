@@ -67,7 +67,8 @@ func (m Metric) Desc() *prometheus.Desc { return prometheus.NewDesc(m.Name, m.He
 func All() []Metric {
 	all := []Metric{
 		BuildInfo, StackCondition, StackSuspended, ComponentCondition, ComponentInfo, ComponentFailedAttempts, ComponentPods,
-		CertificateExpiration, CertificateRenewal, Operations, OperationDuration, Drifts, DriftCorrection, ContestedFields, PoolCapacity, PoolAllocated,
+		CertificateExpiration, CertificateRenewal, Operations, OperationDuration, Drifts, DriftCorrection, ContestedFields,
+		PoolCapacity, PoolAllocated,
 		PolicyNamespaces, PolicyNamespacesPending, PolicyObjects, PolicyPulled, PolicyCorrections, PolicyWrites,
 		WebhookReviews, WebhookCertificateExpiration,
 	}

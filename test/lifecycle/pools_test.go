@@ -3,9 +3,7 @@ package lifecycle
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -46,6 +44,7 @@ func TestPools(t *testing.T) {
 	}}
 	e.apply(stack)
 	e.waitReady(stack.Name)
+	metricsAsDocumented(t, e, "http://"+metricsAddress+"/metrics")
 	for _, step := range []struct {
 		name string
 		run  func(*testing.T, *env, *networkstackv1alpha1.NetworkStack)
@@ -75,21 +74,8 @@ networkstack_ippool_capacity{family="IPv4",pool="default",unit="NodeRanges"} 16`
 
 // scrape is what a server says of pools; its error, when it says nothing.
 func scrape(ctx context.Context, url string) string {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return err.Error()
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err.Error()
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err.Error()
-	}
 	var out []string
-	for _, line := range strings.Split(string(body), "\n") {
+	for line := range strings.SplitSeq(scraped(ctx, url), "\n") {
 		if strings.HasPrefix(line, "networkstack_ippool_") {
 			out = append(out, line)
 		}
