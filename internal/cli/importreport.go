@@ -78,7 +78,7 @@ func (a *app) importReport(out io.Writer, r *importer.Result, components []impor
 	if len(components) > 0 {
 		fmt.Fprintln(out, p.paint(bold, "If it is applied"))
 	}
-	changing, restarting := 0, 0
+	changing, restarting, unknown := 0, 0, 0
 	for i := range components {
 		c := &components[i]
 		line := fmt.Sprintf("%s: %s stay as they are", c.Name, plural(c.Same, "object"))
@@ -91,7 +91,9 @@ func (a *app) importReport(out io.Writer, r *importer.Result, components []impor
 			line += fmt.Sprintf(", %d would change; no pod is replaced", len(c.Changes))
 		}
 		fmt.Fprintf(out, "  %s\n", line)
-		if !c.exact() {
+		if c.Problem != "" {
+			unknown++
+		} else if !c.exact() {
 			changing++
 		}
 		if c.Restarts {
@@ -123,10 +125,17 @@ func (a *app) importReport(out io.Writer, r *importer.Result, components []impor
 	switch {
 	case o.noCompare:
 		fmt.Fprintf(out, "%s to be decided, %s unexpressed; what would change was not looked at\n", plural(decide, "thing"), plural(unexpressed, "thing"))
-	case decide+unexpressed+changing == 0:
+	case decide+unexpressed+changing+unknown == 0 && len(components) > 0:
 		fmt.Fprintln(out, "nothing would change, and nothing is left unexpressed")
 	default:
-		fmt.Fprintf(out, "%s to be decided, %s unexpressed; %s would change, pods of %d are replaced\n",
-			plural(decide, "thing"), plural(unexpressed, "thing"), plural(changing, "component"), restarting)
+		more := ""
+		if restarting > 0 {
+			more += fmt.Sprintf(", pods of %d are replaced", restarting)
+		}
+		if unknown > 0 {
+			more += fmt.Sprintf(", and %d cannot be told", unknown)
+		}
+		fmt.Fprintf(out, "%s to be decided, %s unexpressed; %s would change%s\n",
+			plural(decide, "thing"), plural(unexpressed, "thing"), plural(changing, "component"), more)
 	}
 }

@@ -218,7 +218,27 @@ func (s *state) ciliumServices(b *valuesBuilder) {
 	b.set("kubeProxyReplacementHealthzBindAddr",
 		netip.AddrPortFrom(netip.MustParseAddr(bindAll(s.primary())), kubeProxyHealthPort).String(),
 		"load balancers ask the port of kube-proxy for a node's health")
-	b.set("socketLB.hostNamespaceOnly", true, "keeps pods' connections visible to service meshes; harmless without one")
+	if !s.keepsSocketLB() {
+		b.set(socketLBKey, true, "keeps pods' connections visible to service meshes; harmless without one")
+	}
+}
+
+// socketLBKey is where Cilium's chart is told to leave pods' connections alone.
+const socketLBKey = "socketLB.hostNamespaceOnly"
+
+// keepsSocketLB says whether a Cilium that was there before goes on without a word about it, for its chart tells what is off from what
+// is not said.
+func (s *state) keepsSocketLB() bool {
+	if s.mesh.typ != "" {
+		return false
+	}
+	if previous, known := s.existing[nameCilium]; known {
+		values, err := ParseValues(previous.DerivedValues)
+		_, said := lookup(values, socketLBKey)
+		return err == nil && ReplacesKubeProxy(&previous) && !said
+	}
+	ours, others := s.installed(string(networkstackv1alpha1.CNICilium))
+	return ours == nil && len(others) > 0
 }
 
 // ipsecSecret is the Secret with the user's own IPsec keys; empty when the operator is to make one.

@@ -79,7 +79,7 @@ var networkWords = regexp.MustCompile(
 	`(?i)(^|[-_ ])(ingress|gateway|mesh|cni|dns|metallb|load-?balancer|contour|envoy|proxy|multus|whereabouts|sriov|submariner|vpn|egress|bgp)`)
 
 // notAddons are charts that the network is made of, with what is set in their place.
-var notAddons = []string{"cilium", "tigera-operator", "flannel", "aws-vpc-cni", "kube-proxy", "multus"}
+var notAddons = []string{"cilium", "flannel", "aws-vpc-cni", "kube-proxy", "multus"}
 
 var (
 	labelForm   = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
@@ -129,8 +129,14 @@ func (i *importing) addons() {
 	if len(elsewhere) > 0 {
 		i.remark(Remark{
 			Severity: Note, Field: "spec.addons", Object: "Helm releases " + strings.Join(elsewhere, ", "),
-			What: "add-ons keep their releases, and the names of their objects; " + strings.Join(fields, " and ") +
-				" would install the like under names of its own, beside what is there",
+			What: "add-ons keep their releases, and the names of their objects; " + strings.Join(fields, ", ") +
+				" would install the like under names of their own, beside what is there",
+		})
+	}
+	if len(i.spec.Addons) > 0 {
+		i.remark(Remark{
+			Severity: Note, Field: "spec.addons", What: "the operator takes over what it may write, and charts may hold objects that it may not",
+			Remedy: "docs/security.md says how it is granted what add-ons take",
 		})
 	}
 	for n, c := range made {
@@ -158,7 +164,7 @@ func (i *importing) addonOf(r *Release) (c *chartOf, why string) {
 	switch {
 	case i.Leave[r.ID()] != "":
 		return nil, i.Leave[r.ID()]
-	case slices.Contains(notAddons, r.Chart.Name):
+	case slices.Contains(notAddons, r.Chart.Name) || slices.Contains(calicoCharts, r.Chart.Name):
 		return nil, "is a chart that the network is made of, and nothing was found that it has installed"
 	case c == nil && i.looksLikeNetwork(r):
 		return nil, "looks like a part of the network, and nobody has said where its chart comes from"

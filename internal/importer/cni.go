@@ -206,7 +206,7 @@ func (i *importing) ciliumPools(v map[string]any) {
 		if word(v, strings.ToLower(f.family)+".enabled") != "true" {
 			continue
 		}
-		list, _ := at(v, strings.Split("ipam.operator.clusterPool"+f.family+"PodCIDRList", ".")).([]any)
+		list, _ := at(v, split("ipam.operator.clusterPool"+f.family+"PodCIDRList")).([]any)
 		for _, c := range list {
 			text := fmt.Sprint(c)
 			if p, err := netip.ParsePrefix(text); err == nil {
@@ -214,7 +214,7 @@ func (i *importing) ciliumPools(v map[string]any) {
 			}
 			pool.CIDRs = append(pool.CIDRs, text)
 		}
-		if n, ok := at(v, strings.Split("ipam.operator.clusterPool"+f.family+"MaskSize", ".")).(int64); ok && int32(n) != f.usual {
+		if n, ok := at(v, split("ipam.operator.clusterPool"+f.family+"MaskSize")).(int64); ok && int32(n) != f.usual {
 			size := int32(n)
 			*f.size = &size
 		}

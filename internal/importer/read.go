@@ -38,7 +38,11 @@ func Read(ctx context.Context, config *rest.Config) (releases []Release, objects
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	objects, more, err := readObjects(ctx, heads)
+	served, err := kube.Discovery().ServerGroups()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	objects, more, err := readObjects(ctx, heads, served)
 	return releases, objects, append(remarks, more...), err
 }
 
@@ -154,10 +158,14 @@ func gvr(group, version, resource string) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: group, Version: version, Resource: resource}
 }
 
-func readObjects(ctx context.Context, heads metadata.Interface) ([]Objects, []Remark, error) {
+func readObjects(ctx context.Context, heads metadata.Interface, served *metav1.APIGroupList) ([]Objects, []Remark, error) {
 	var out []Objects
 	var remarks []Remark
 	for _, r := range resources {
+		// Who may not list a kind is told so, whether there is such a kind or not.
+		if !slices.ContainsFunc(served.Groups, func(g metav1.APIGroup) bool { return g.Name == r.resource.Group }) {
+			continue
+		}
 		list, err := heads.Resource(r.resource).List(ctx, metav1.ListOptions{Limit: pageSize})
 		switch {
 		case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):

@@ -11,6 +11,7 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/compose"
 )
 
@@ -43,9 +44,12 @@ func at(values map[string]any, path []string) any {
 	return v
 }
 
+// split takes a dot-separated path apart.
+func split(path string) []string { return strings.Split(path, ".") }
+
 // word is the value at a dot-separated path as text; empty when there is none.
 func word(values map[string]any, path string) string {
-	v := at(values, strings.Split(path, "."))
+	v := at(values, split(path))
 	if v == nil {
 		return ""
 	}
@@ -167,7 +171,8 @@ func (s *settling) settle() {
 		conflicts = nil
 		added := false
 		for _, c := range open {
-			if by := controlledBy(c, release); by != "" && !s.allowed(c) {
+			unsayable := c.want == nil && zero(c.have) == nil
+			if by := controlledBy(c, release); unsayable || by != "" && !s.allowed(c) {
 				conflicts = append(conflicts, c)
 				continue
 			}
@@ -178,6 +183,9 @@ func (s *settling) settle() {
 		}
 	}
 	s.trim(len(conflicts))
+	if s.spec.CNI.Type == networkstackv1alpha1.CNICilium && s.field == cniField {
+		s.promote()
+	}
 	for _, c := range conflicts {
 		s.remark(Remark{
 			Severity: Unexpressed, Field: s.field, Object: "Helm release " + s.described.release.ID(),
@@ -273,7 +281,7 @@ func (s *settling) open() ([]change, *compose.Release) {
 	result := s.composed()
 	releases := result.Releases
 	if len(result.Errors) > 0 {
-		releases = result.Inspect
+		releases = result.Sketch
 	}
 	n := slices.IndexFunc(releases, func(r compose.Release) bool {
 		return r.Spec.ReleaseName == s.described.release.Name && r.Spec.Namespace == s.described.release.Namespace
@@ -293,8 +301,7 @@ func (s *settling) open() ([]change, *compose.Release) {
 	}), r
 }
 
-// isZero says whether a value says no more than that it is not there. A null would say so too, but is lost on the way: kubectl apply
-// takes one for an order to remove.
+// isZero says whether a value says no more than that it is not there. A null would say so too, but the API server drops it.
 func isZero(v any) bool { return v == false || v == "" || v == int64(0) }
 
 // zero is the value that stands for none where another one is derived; nil when there is nothing like it.
@@ -320,6 +327,9 @@ func sameCompatibility(c change, r *Release) bool {
 func (s *settling) trim(conflicts int) {
 	for _, path := range slices.Backward(slices.Clone(s.corrections)) {
 		v := at(s.values, path)
+		if v == nil {
+			continue
+		}
 		drop(s.values, path)
 		s.write()
 		if open, release := s.open(); release != nil && len(open) <= conflicts {

@@ -250,6 +250,10 @@ func (s *session) compareOne(i *resource.Info, note func(ObjectReport, *ownershi
 		return objectError("get", o.Object, err)
 	}
 	wanted, err := s.completed(i, live, u)
+	if apierrors.IsInvalid(err) && isJob(o.Object.GVK.GroupKind()) {
+		// What the API server adds to a Job cannot be left out again: it is asked what applying makes of it.
+		wanted, err = s.appliedDry(i, u)
+	}
 	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
 		o.Problem, wanted = problemOf(err), u
 	} else if err != nil {
@@ -297,6 +301,18 @@ func (s *session) completed(i *resource.Info, live, rendered *unstructured.Unstr
 	}
 	return s.objects(i.Mapping, i.Namespace).Patch(s.ctx, i.Name, types.JSONPatchType, patch, metav1.PatchOptions{
 		FieldManager: s.engine.opts.FieldManager, DryRun: []string{metav1.DryRunAll},
+	})
+}
+
+// appliedDry is a live object as applying what is rendered would leave it.
+func (s *session) appliedDry(i *resource.Info, rendered *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	data, err := json.Marshal(rendered.Object)
+	if err != nil {
+		return nil, err
+	}
+	force := true
+	return s.objects(i.Mapping, i.Namespace).Patch(s.ctx, i.Name, types.ApplyPatchType, data, metav1.PatchOptions{
+		FieldManager: s.engine.opts.FieldManager, Force: &force, DryRun: []string{metav1.DryRunAll},
 	})
 }
 

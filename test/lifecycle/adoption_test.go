@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/cli"
 	"github.com/networkstack/networkstack/test/controlplane"
 	"github.com/networkstack/networkstack/test/preinstalled"
 )
@@ -59,6 +60,9 @@ func TestAdoption(t *testing.T) {
 		return out
 	}
 	untouched := touched()
+	if report := e.imports(cli.ExitFine); !report.Exact {
+		t.Errorf("import finds: %s", toJSON(report))
+	}
 	e.startOperator()
 
 	stack := &networkstackv1alpha1.NetworkStack{ObjectMeta: metav1.ObjectMeta{Name: "default"}}

@@ -15,6 +15,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -46,8 +47,11 @@ func TestImport(t *testing.T) {
 	t.Parallel()
 	charts := testcharts.UpstreamDir(t, "cilium", "1.20.0")
 	testcharts.UpstreamDir(t, "traefik", "41.3.0")
-	e := newCluster(t, controlplane.Options{ServiceCIDRs: []string{"10.96.0.0/16"}}, "--charts", charts)
+	e := bareCluster(t, controlplane.Options{ServiceCIDRs: []string{"10.96.0.0/16"}}, "--charts", charts)
 	e.nodesTellNothing()
+	if out := e.callPlugin(cli.ExitTrouble, "import"); !strings.Contains(out, "error: there is no network plugin, no kube-proxy and no CoreDNS") {
+		t.Errorf("import of an empty cluster says: %s", out)
+	}
 	kubeadm := preinstalled.Manifest("kube-proxy", e.kubernetesVersion()) + "---\n" + preinstalled.Manifest("coredns", "")
 	e.check(preinstalled.Create(t.Context(), e.client, "kubeadm", kubeadm))
 	e.helm("install", "cilium", filepath.Join(charts, "cilium-1.20.0.tgz"), "-n", "kube-system",
@@ -80,6 +84,13 @@ func TestImport(t *testing.T) {
 	objects = append(objects, e.definitions()...)
 	before, pods := e.asTheyAre(objects), e.podsAsTheyAre()
 
+	e.importsWithoutSecrets(charts)
+	if diff := cmp.Diff(before, e.asTheyAre(objects)); diff != "" {
+		t.Fatalf("import itself changed something: %s", diff)
+	}
+
+	e.check(operator.Install(t.Context(), e.cp.RESTConfig()))
+	e.check(operator.Kubeconfig(t.Context(), e.admin, e.account))
 	e.mayInstallAnyChart()
 	e.startOperator()
 	e.check(e.kubectl("apply", "--server-side", "-f", file))
@@ -106,6 +117,37 @@ func TestImport(t *testing.T) {
 		t.Errorf("import where there is a stack says: %s", out)
 	}
 	e.callPlugin(cli.ExitFine, "diff", file, "--charts", charts)
+}
+
+// importsWithoutSecrets imports as somebody who may read all but Secrets, and may write nothing.
+func (e *env) importsWithoutSecrets(charts string) {
+	e.t.Helper()
+	const name = "import-reader"
+	read := []string{"get", "list"}
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"nodes", "services", "configmaps", "namespaces"}, Verbs: read},
+		{APIGroups: []string{"apps", "networking.k8s.io", "discovery.k8s.io", "apiextensions.k8s.io", "admissionregistration.k8s.io",
+			"rbac.authorization.k8s.io", "cilium.io", "metallb.io"}, Resources: []string{"*"}, Verbs: read},
+	}}
+	e.check(e.client.Create(e.t.Context(), role))
+	e.check(e.client.Create(e.t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name}, RoleRef: rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "ClusterRole", Name: name},
+		Subjects: []rbacv1.Subject{{APIGroup: "rbac.authorization.k8s.io", Kind: "User", Name: name}},
+	}))
+	out := e.callPlugin(cli.ExitFound, "import", "--as", name, "--charts", charts)
+	for _, want := range []string{
+		"Helm's releases may not be read, so nothing that Helm has installed is described",
+		"is of Helm release kube-system/cilium, whose record could not be read: External leaves it in place",
+		"kube-proxy: it could not be compared: ",
+	} {
+		if !strings.Contains(out, want) {
+			e.t.Errorf("import without the permission to read Secrets does not say %q:\n%s", want, out)
+		}
+	}
+	e.t.Logf("without the permission to read Secrets:\n%s", out)
+	if out := e.callPlugin(cli.ExitTrouble, "import", "--as", "nobody"); !strings.Contains(out, "forbidden") {
+		e.t.Errorf("import by somebody who may do nothing says: %s", out)
+	}
 }
 
 // callPlugin calls kubectl networkstack against the cluster, and gives what it prints.
