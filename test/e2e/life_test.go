@@ -178,6 +178,9 @@ func proxyModes(e *environment) {
 		e.within(losses[:1], time.Second)
 		e.within(losses[1:], 15*time.Second)
 		packets(e)
+		losses = e.during("kube-proxy killed, "+mode, e.crashProxies)
+		e.within(losses, 10*time.Second)
+		packets(e)
 		losses = e.during("kube-proxy restarted, "+mode, func() {
 			e.kubectl("rollout", "restart", "-n", "kube-system", "daemonset/kube-proxy")
 			e.kubectl("rollout", "status", "-n", "kube-system", "daemonset/kube-proxy", "--timeout=2m")
@@ -185,6 +188,22 @@ func proxyModes(e *environment) {
 		e.within(losses, 10*time.Second)
 		packets(e)
 	}
+}
+
+// crashProxies kills every kube-proxy, and waits until another one runs in its container's place.
+func (e *environment) crashProxies() {
+	e.Helper()
+	for _, n := range e.cluster.Nodes {
+		before, err := n.Run(e.Context(), "pidof", "kube-proxy")
+		e.check(err)
+		_, err = n.Run(e.Context(), "kill", "-9", strings.TrimSpace(before))
+		e.check(err)
+		e.eventually("another kube-proxy on "+n.Name, func() error {
+			_, err := n.Run(e.Context(), "pidof", "kube-proxy")
+			return err
+		})
+	}
+	e.waitReady()
 }
 
 // nodeKilled cuts a node's power and turns it on again.
@@ -202,7 +221,7 @@ func nodeKilled(e *environment) {
 			return nil
 		}
 	}
-	n.Kill()
+	e.check(n.Kill())
 	e.Logf("not ready %.1f s after the node was killed", e.eventually("the node to be missed", state(false)).Seconds())
 	e.check(n.Start(e.Context()))
 	e.Logf("ready %.1f s after the node was started", e.eventually("the node to be ready", state(true)).Seconds())

@@ -116,8 +116,7 @@ func (n *Node) launch(ctx context.Context, input []byte) error {
 		close(done)
 	}(n.done)
 	if err := n.connect(); err != nil {
-		n.Kill()
-		return err
+		return errors.Join(err, n.Kill())
 	}
 	if _, err := stdin.Write(input); err != nil {
 		return err
@@ -189,10 +188,10 @@ func (n *Node) Run(ctx context.Context, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// Kill ends the node as a power cut does.
-func (n *Node) Kill() {
+// Kill ends the node as a power cut does: its files stay, and nothing else does.
+func (n *Node) Kill() error {
 	if n.process == nil {
-		return
+		return nil
 	}
 	_ = n.process.Process.Kill()
 	<-n.done
@@ -201,6 +200,11 @@ func (n *Node) Kill() {
 	if port, err := netlink.LinkByName(n.port()); err == nil {
 		_ = netlink.LinkDel(port)
 	}
+	groups, err := filepath.Glob(filepath.Join("/sys/fs/cgroup", "*", n.cluster.group, n.Name))
+	for _, group := range groups {
+		err = errors.Join(err, removeGroup(context.Background(), group))
+	}
+	return err
 }
 
 // shutdown ends containerd, and with it the node, in an orderly way.

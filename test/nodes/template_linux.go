@@ -216,7 +216,7 @@ func chown(path string, info fs.FileInfo) error {
 }
 
 // importImages lets a containerd, without a kubelet, take in archives, and leaves its directory for others to clone.
-func (c *Cluster) importImages(ctx context.Context, state string, archives []string) error {
+func (c *Cluster) importImages(ctx context.Context, state string, archives []string) (err error) {
 	binds := map[string]string{}
 	for _, archive := range archives {
 		binds["/archives/"+filepath.Base(filepath.Dir(archive))] = filepath.Dir(archive)
@@ -225,7 +225,7 @@ func (c *Cluster) importImages(ctx context.Context, state string, archives []str
 	if err := n.start(ctx, false); err != nil {
 		return err
 	}
-	defer n.Kill()
+	defer func() { err = errors.Join(err, n.Kill()) }()
 	if err := until(ctx, time.Minute, func() error {
 		_, err := n.Run(ctx, "ctr", "version")
 		return err
