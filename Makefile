@@ -168,8 +168,8 @@ bench-operator: ## Measure the operator as a process: drift, idling, memory, man
 	$(if $(PERF_ARGS),go run ./test/perf $(PERF_ARGS),go run ./test/perf drift && go run ./test/perf idle && go run ./test/perf memory && go run ./test/perf scale && go run ./test/perf full && go run ./test/perf policies)
 
 .PHONY: e2e
-e2e: ## End-to-end tests on real nodes: do not exist yet.
-	@echo "There are no end-to-end tests on real nodes yet. make test covers a real control plane with simulated nodes." >&2; exit 1
+e2e: ## Test with packets on real nodes, in namespaces of this machine: needs root, and twenty minutes the first time (docs/e2e.md).
+	NETWORKSTACK_E2E=1 go test -v -count=1 -vet=off -timeout 60m $(TEST_FLAGS) ./test/e2e
 
 ##@ Build
 

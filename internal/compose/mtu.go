@@ -257,8 +257,13 @@ func (s *state) warnOfChangedMTU(path *field.Path) {
 		return
 	}
 	until := "they do with less than they could"
-	if before > s.mtu.pod {
+	switch {
+	case before > s.mtu.pod:
 		until = "their packets of more than that may be lost"
+	case s.cni == networkstackv1alpha1.CNIFlannel:
+		// The bridge plugin gives it an MTU when it makes it, and never again.
+		until += fmt.Sprintf(", and nodes let no pod have more in one piece than their bridge cni0 did before: "+
+			"ip link set dev cni0 mtu %d on each, or restart it", s.mtu.pod)
 	}
 	s.warn(ruleMTUChanged, path, "new pods get %d, and those that are there keep %d until they are re-created; until then %s", s.mtu.pod, before, until)
 }

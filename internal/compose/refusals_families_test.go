@@ -53,7 +53,7 @@ func familyFindings() []finding {
 		}},
 		{name: "11 Flannel loses a family", in: installedAs(flannel(dual, nodeMTUs(1500, 1500, 1500)), nodeMTUs(1500, 1500, 1500)), warnings: []string{
 			"spec.ipPools: pods that run have IPv6 addresses, which are no longer wanted, until they are re-created [FAMILY-CHANGED]",
-			"spec.mtu: new pods get 1450, and those that are there keep 1430 until they are re-created; until then they do with less than they could [MTU-CHANGED]",
+			"spec.mtu: new pods get 1450, and those that are there keep 1430 until they are re-created; until then they do with less than they could, and nodes let no pod have more in one piece than their bridge cni0 did before: ip link set dev cni0 mtu 1450 on each, or restart it [MTU-CHANGED]",
 		}},
 		{name: "11 no family comes or goes", in: installedAs(flannel(dual, nodeMTUs(1500, 1500, 1500)), dual, nodeMTUs(1500, 1500, 1500))},
 		{name: "18 a Service range too large for an old API server", in: cilium(cluster(func(s *facts.Snapshot) { s.KubernetesVersion = "v1.33.4" }), pinned(PinnedFacts{ServiceCIDRs: []string{"10.96.0.0/11"}})), errors: []string{
@@ -202,7 +202,7 @@ func mtuFindings() []finding {
 			"spec.mtu: new pods get 1420, and those that are there keep 1450 until they are re-created; until then their packets of more than that may be lost [MTU-CHANGED]",
 		}},
 		{name: "22 Flannel without encapsulation", in: changed(CNIFlannel, nil, encapsulation(EncapsulationNone)), warnings: []string{
-			"spec.mtu: new pods get 1500, and those that are there keep 1450 until they are re-created; until then they do with less than they could [MTU-CHANGED]",
+			"spec.mtu: new pods get 1500, and those that are there keep 1450 until they are re-created; until then they do with less than they could, and nodes let no pod have more in one piece than their bridge cni0 did before: ip link set dev cni0 mtu 1500 on each, or restart it [MTU-CHANGED]",
 		}},
 		{name: "22 Flannel as it was", in: changed(CNIFlannel, nil)},
 		{name: "22 Flannel that has found it out", in: changed(CNIFlannel, nodeMTUs(0, 0, 0))},

@@ -325,7 +325,7 @@ var (
 	ruleMTUChanged = warns(AreaMTU, Rule{
 		ID:     "MTU-CHANGED",
 		When:   "Pods are to get another MTU than those of the installed network plugin have, and it is not Cilium.",
-		Remedy: "Re-create the pods after the roll-out, node by node; raise the MTU of the nodes' network before, and lower it after.",
+		Remedy: "Re-create the pods after the roll-out, node by node; raise the MTU of the nodes' network before, and lower it after. With Flannel, raise that of the bridge cni0 on each node, too, or restart the nodes.",
 		Source: "Calico, Flannel, Weave Net and the AWS VPC CNI give an interface its MTU when a pod starts; Cilium's agents change those that there are.",
 	})
 	ruleMTUFlannelIPv6 = warns(AreaMTU, Rule{

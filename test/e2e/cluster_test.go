@@ -35,7 +35,7 @@ const (
 	operatorNamespace = "networkstack-system"
 	probeNamespace    = "default"
 	// patience is how long anything may take on a machine that is busy with other things.
-	patience = 1 * time.Minute
+	patience = 2 * time.Minute
 )
 
 // environment is a cluster with what tests do to it.
@@ -215,6 +215,12 @@ type probe struct{ name, node, address, address6 string }
 // makeProbes puts so many pods on every node, and a Service and one with a port of the nodes in front of them.
 func (e *environment) makeProbes(each int) {
 	e.Helper()
+	e.makePods(each)
+	e.makeServices()
+}
+
+func (e *environment) makePods(each int) {
+	e.Helper()
 	zero := int64(0)
 	for _, n := range e.cluster.Nodes {
 		for i := range each {
@@ -232,6 +238,10 @@ func (e *environment) makeProbes(each int) {
 			}))
 		}
 	}
+}
+
+func (e *environment) makeServices() {
+	e.Helper()
 	for name, kind := range map[string]corev1.ServiceType{"web": corev1.ServiceTypeClusterIP, "door": corev1.ServiceTypeNodePort} {
 		e.check(e.client.Create(e.Context(), &corev1.Service{
 			ObjectMeta: metav1.ObjectMeta{Namespace: probeNamespace, Name: name},

@@ -124,13 +124,14 @@ func (e *environment) agents() *appsv1.DaemonSet {
 	return agents
 }
 
-// replaceProbes makes all pods anew.
+// replaceProbes makes all pods anew, and waits until Services lead to them from every node.
 func (e *environment) replaceProbes() {
 	e.Helper()
 	e.kubectl("delete", "pods", "-n", probeNamespace, "-l", "app=probe", "--wait")
-	e.kubectl("delete", "services", "-n", probeNamespace, "web", "door")
-	e.makeProbes(2)
-	e.probes()
+	e.makePods(2)
+	for _, p := range e.probes() {
+		e.eventually("the Service", func() error { return e.once(p.name, "get", e.service("web")) })
+	}
 }
 
 // backends goes from VXLAN to plain routes and back.
@@ -138,6 +139,11 @@ func backends(e *environment) {
 	losses := e.during("VXLAN to host-gw", func() { e.change(manifest{encapsulation: "None"}) })
 	e.within(losses, 15*time.Second)
 	e.routesBy("eth0")
+	// As the operator's warning says: the bridge that pods are on keeps its MTU when pods get a larger one.
+	for _, n := range e.cluster.Nodes {
+		_, err := n.Run(e.Context(), "ip", "link", "set", "dev", "cni0", "mtu", "1500")
+		e.check(err)
+	}
 	e.replaceProbes()
 	if mtu := e.mtu(); mtu != 1500 {
 		e.Errorf("without encapsulation pods get an MTU of %d", mtu)
@@ -178,6 +184,9 @@ func proxyModes(e *environment) {
 		e.within(losses[:1], time.Second)
 		e.within(losses[1:], 15*time.Second)
 		packets(e)
+		losses = e.during("kube-proxy killed, "+mode, e.crashProxies)
+		e.within(losses, 10*time.Second)
+		packets(e)
 		losses = e.during("kube-proxy restarted, "+mode, func() {
 			e.kubectl("rollout", "restart", "-n", "kube-system", "daemonset/kube-proxy")
 			e.kubectl("rollout", "status", "-n", "kube-system", "daemonset/kube-proxy", "--timeout=2m")
@@ -185,6 +194,22 @@ func proxyModes(e *environment) {
 		e.within(losses, 10*time.Second)
 		packets(e)
 	}
+}
+
+// crashProxies kills every kube-proxy, and waits until another one runs in its container's place.
+func (e *environment) crashProxies() {
+	e.Helper()
+	for _, n := range e.cluster.Nodes {
+		before, err := n.Run(e.Context(), "pidof", "kube-proxy")
+		e.check(err)
+		_, err = n.Run(e.Context(), "kill", "-9", strings.TrimSpace(before))
+		e.check(err)
+		e.eventually("another kube-proxy on "+n.Name, func() error {
+			_, err := n.Run(e.Context(), "pidof", "kube-proxy")
+			return err
+		})
+	}
+	e.waitReady()
 }
 
 // nodeKilled cuts a node's power and turns it on again.
@@ -202,7 +227,7 @@ func nodeKilled(e *environment) {
 			return nil
 		}
 	}
-	n.Kill()
+	e.check(n.Kill())
 	e.Logf("not ready %.1f s after the node was killed", e.eventually("the node to be missed", state(false)).Seconds())
 	e.check(n.Start(e.Context()))
 	e.Logf("ready %.1f s after the node was started", e.eventually("the node to be ready", state(true)).Seconds())

@@ -136,7 +136,7 @@ func (c *Cluster) makeSwitch() error {
 func (c *Cluster) Stop() error {
 	var errs []error
 	for _, n := range c.Nodes {
-		n.Kill()
+		errs = append(errs, n.Kill())
 	}
 	if c.ControlPlane != nil {
 		errs = append(errs, c.ControlPlane.Stop())

@@ -33,7 +33,7 @@ func debianTree(ctx context.Context, cache string, progress io.Writer) (string, 
 		suite = defaultSuite
 	}
 	tree := filepath.Join(cache, "debian-"+suite+"-"+digest(packages...))
-	if _, err := os.Stat(filepath.Join(tree, "usr/sbin/runc")); err == nil {
+	if _, err := os.Stat(filepath.Join(tree, "usr", "sbin", "runc")); err == nil {
 		return tree, nil
 	}
 	mirror, err := mirrorOf(ctx)
@@ -67,8 +67,8 @@ func debianTree(ctx context.Context, cache string, progress io.Writer) (string, 
 	if err := run("dpkg-deb", "-x", archives[0], "tool"); err != nil {
 		return "", err
 	}
-	if err := run("env", "DEBOOTSTRAP_DIR="+filepath.Join(work, "tool/usr/share/debootstrap"),
-		filepath.Join(work, "tool/usr/sbin/debootstrap"), "--variant=minbase", "--include="+strings.Join(packages, ","),
+	if err := run("env", "DEBOOTSTRAP_DIR="+filepath.Join(work, "tool", "usr", "share", "debootstrap"),
+		filepath.Join(work, "tool", "usr", "sbin", "debootstrap"), "--variant=minbase", "--include="+strings.Join(packages, ","),
 		suite, filepath.Join(work, "tree"), mirror); err != nil {
 		return "", err
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"debug/elf"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -31,31 +30,31 @@ func (s fileSet) program(path, source string) { s[path] = file{source: source, m
 // fromTree adds files of a tree with all that they need: links on the way, and libraries.
 func (s fileSet) fromTree(tree string, paths ...string) error {
 	for _, wanted := range paths {
-		real, err := s.resolve(tree, wanted)
+		at, err := s.resolve(tree, wanted)
 		if err != nil {
 			return err
 		}
-		if _, ok := s[real]; ok {
+		if _, ok := s[at]; ok {
 			continue
 		}
-		info, err := os.Stat(filepath.Join(tree, real))
+		info, err := os.Stat(filepath.Join(tree, at))
 		if err != nil {
 			return err
 		}
 		if info.IsDir() {
-			entries, err := os.ReadDir(filepath.Join(tree, real))
+			entries, err := os.ReadDir(filepath.Join(tree, at))
 			if err != nil {
 				return err
 			}
 			for _, entry := range entries {
-				if err := s.fromTree(tree, path.Join(real, entry.Name())); err != nil {
+				if err := s.fromTree(tree, path.Join(at, entry.Name())); err != nil {
 					return err
 				}
 			}
 			continue
 		}
-		s[real] = file{source: filepath.Join(tree, real), mode: int64(info.Mode().Perm())}
-		needed, err := libraries(tree, filepath.Join(tree, real))
+		s[at] = file{source: filepath.Join(tree, at), mode: int64(info.Mode().Perm())}
+		needed, err := libraries(tree, filepath.Join(tree, at))
 		if err != nil {
 			return err
 		}
@@ -99,13 +98,9 @@ func (s fileSet) resolve(tree, wanted string) (string, error) {
 
 // libraries are those that a program or library names, and its loader; none for what is no such file.
 func libraries(tree, path string) ([]string, error) {
-	binary, err := elf.Open(path)
-	if err != nil {
-		var format *elf.FormatError
-		if errors.As(err, &format) || errors.Is(err, fs.ErrPermission) {
-			return nil, nil
-		}
-		return nil, nil //nolint:nilerr // shorter than a header
+	binary, _ := elf.Open(path)
+	if binary == nil { // a script, or a text
+		return nil, nil
 	}
 	defer func() { _ = binary.Close() }()
 	var needed []string
@@ -123,7 +118,7 @@ func libraries(tree, path string) ([]string, error) {
 		return nil, err
 	}
 	for _, name := range names {
-		found, err := filepath.Glob(filepath.Join(tree, "usr/lib/*-linux-gnu*", name))
+		found, err := filepath.Glob(filepath.Join(tree, "usr", "lib", "*-linux-gnu*", name))
 		if err != nil || len(found) == 0 {
 			return nil, fmt.Errorf("%s needs the library %s, which is not in %s", path, name, tree)
 		}

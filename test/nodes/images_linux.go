@@ -79,7 +79,7 @@ var withIPTables = []string{
 func upstreamImages(p programs, tree, root string) ([]image, error) {
 	base := func() (fileSet, error) {
 		s := fileSet{}
-		plugins, err := filepath.Glob(filepath.Join(tree, "usr/lib/*-linux-gnu/xtables"))
+		plugins, err := filepath.Glob(filepath.Join(tree, "usr", "lib", "*-linux-gnu", "xtables"))
 		if err != nil || len(plugins) != 1 {
 			return nil, fmt.Errorf("no extensions of iptables in %s: %w", tree, err)
 		}
@@ -134,7 +134,7 @@ func upstreamImages(p programs, tree, root string) ([]image, error) {
 
 // ownImages are the operator's, as its Dockerfile makes it, and that of the tests' pods.
 func ownImages(p programs, root string) ([]image, error) {
-	values, err := readValues(filepath.Join(root, "charts/networkstack/Chart.yaml"))
+	values, err := readValues(filepath.Join(root, "charts", "networkstack", "Chart.yaml"))
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +217,8 @@ func buildPrograms(ctx context.Context, root, dir string, progress io.Writer) (p
 	}
 	for pkg, path := range map[string]*string{"./test/nodes/node": &p.node, "./test/nodes/probe": &p.probe, "./cmd/operator": &p.operator} {
 		*path = filepath.Join(dir, filepath.Base(pkg))
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version=v0.0.0-e2e", "-o", *path, pkg)
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",
+			"-ldflags", "-s -w -X main.version=v0.0.0-e2e", "-o", *path, pkg)
 		cmd.Dir = root
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {

@@ -206,7 +206,7 @@ func tryKernel() []string {
 // lockFile waits for the lock.
 func lockFile(ctx context.Context, f *os.File, progress io.Writer) error {
 	for said := false; ; said = true {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a file descriptor
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil || !errors.Is(err, syscall.EWOULDBLOCK) {
 			return err
 		}
@@ -224,7 +224,7 @@ func lockFile(ctx context.Context, f *os.File, progress io.Writer) error {
 // cleanUp removes what runs have left: control groups and directories. Their processes, mounts and networks went with their
 // namespaces. The caller has the lock, so no run is under way.
 func cleanUp(ctx context.Context, cache string, progress io.Writer) error {
-	groups, err := filepath.Glob(filepath.Join("/sys/fs/cgroup", "*", groupPrefix+"*"))
+	groups, err := filepath.Glob("/sys/fs/cgroup/*/" + groupPrefix + "*")
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func (n *Node) Log(name string) string {
 	if name == n.Name {
 		return filepath.Join(n.dir(), "node.log")
 	}
-	return filepath.Join(n.dir(), "upper/var/log", name+".log")
+	return filepath.Join(n.dir(), "upper", "var", "log", name+".log")
 }
 
 // Start starts the node, for the first time or, after [Node.Kill], on what it had: as a machine that is turned on again.
@@ -116,8 +116,7 @@ func (n *Node) launch(ctx context.Context, input []byte) error {
 		close(done)
 	}(n.done)
 	if err := n.connect(); err != nil {
-		n.Kill()
-		return err
+		return errors.Join(err, n.Kill())
 	}
 	if _, err := stdin.Write(input); err != nil {
 		return err
@@ -155,12 +154,15 @@ func (n *Node) addKubelet(conf *config) error {
 		"containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
 		"resolvConf":               "/etc/resolv.conf", "clusterDNS": []string{"10.96.0.10"}, "clusterDomain": "cluster.local",
 		"evictionHard": map[string]string{
-			"memory.available": "50Mi", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%",
+			"memory.available": "50Mi",
+			"nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%",
 		},
 		"imageGCHighThresholdPercent": 100,
-		"authentication":              map[string]any{"anonymous": map[string]any{"enabled": true}, "webhook": map[string]any{"enabled": false}},
-		"authorization":               map[string]any{"mode": "AlwaysAllow"},
-		"nodeStatusUpdateFrequency":   "3s",
+		"authentication": map[string]any{
+			"anonymous": map[string]any{"enabled": true}, "webhook": map[string]any{"enabled": false},
+		},
+		"authorization":             map[string]any{"mode": "AlwaysAllow"},
+		"nodeStatusUpdateFrequency": "3s",
 	})
 	if err != nil {
 		return err
@@ -189,10 +191,10 @@ func (n *Node) Run(ctx context.Context, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// Kill ends the node as a power cut does.
-func (n *Node) Kill() {
+// Kill ends the node as a power cut does: its files stay, and nothing else does.
+func (n *Node) Kill() error {
 	if n.process == nil {
-		return
+		return nil
 	}
 	_ = n.process.Process.Kill()
 	<-n.done
@@ -201,6 +203,11 @@ func (n *Node) Kill() {
 	if port, err := netlink.LinkByName(n.port()); err == nil {
 		_ = netlink.LinkDel(port)
 	}
+	groups, err := filepath.Glob("/sys/fs/cgroup/*/" + n.cluster.group + "/" + n.Name)
+	for _, group := range groups {
+		err = errors.Join(err, removeGroup(context.Background(), group))
+	}
+	return err
 }
 
 // shutdown ends containerd, and with it the node, in an orderly way.

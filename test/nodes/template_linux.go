@@ -154,7 +154,7 @@ func (p prepared) writeExtra(b programs) error {
 	if has&(1<<sysResource) == 0 {
 		runtimeName = "/usr/local/bin/runc-without"
 	}
-	return os.WriteFile(filepath.Join(p.Extra, "etc/containerd/config.toml"), fmt.Appendf(nil, containerdConfig, runtimeName), 0o644)
+	return os.WriteFile(filepath.Join(p.Extra, "etc", "containerd", "config.toml"), fmt.Appendf(nil, containerdConfig, runtimeName), 0o644)
 }
 
 func linkOrCopy(source, target string) error {
@@ -165,7 +165,7 @@ func linkOrCopy(source, target string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(target, content, 0o755) //nolint:gosec // programs
+	return os.WriteFile(target, content, 0o755)
 }
 
 // cloneTemplate makes another directory of containerd's. What never changes there is linked: everything but its databases.
@@ -216,7 +216,7 @@ func chown(path string, info fs.FileInfo) error {
 }
 
 // importImages lets a containerd, without a kubelet, take in archives, and leaves its directory for others to clone.
-func (c *Cluster) importImages(ctx context.Context, state string, archives []string) error {
+func (c *Cluster) importImages(ctx context.Context, state string, archives []string) (err error) {
 	binds := map[string]string{}
 	for _, archive := range archives {
 		binds["/archives/"+filepath.Base(filepath.Dir(archive))] = filepath.Dir(archive)
@@ -225,7 +225,7 @@ func (c *Cluster) importImages(ctx context.Context, state string, archives []str
 	if err := n.start(ctx, false); err != nil {
 		return err
 	}
-	defer n.Kill()
+	defer func() { err = errors.Join(err, n.Kill()) }()
 	if err := until(ctx, time.Minute, func() error {
 		_, err := n.Run(ctx, "ctr", "version")
 		return err
@@ -233,7 +233,7 @@ func (c *Cluster) importImages(ctx context.Context, state string, archives []str
 		return err
 	}
 	for _, archive := range archives {
-		path := filepath.Join("/archives", filepath.Base(filepath.Dir(archive)), filepath.Base(archive))
+		path := "/archives/" + filepath.Base(filepath.Dir(archive)) + "/" + filepath.Base(archive)
 		if _, err := n.Run(ctx, "ctr", "-n", "k8s.io", "images", "import", "--local", "--no-unpack=false", path); err != nil {
 			return err
 		}
@@ -246,7 +246,9 @@ func (c *Cluster) template(ctx context.Context) (string, error) {
 	p := c.prepared
 	if len(p.Archives) > 0 {
 		half := p.Template + ".new"
-		if err := errors.Join(os.RemoveAll(half), os.MkdirAll(filepath.Join(half, "containerd"), 0o755), os.MkdirAll(filepath.Join(half, "kubelet"), 0o755)); err != nil {
+		if err := errors.Join(
+			os.RemoveAll(half), os.MkdirAll(filepath.Join(half, "containerd"), 0o755), os.MkdirAll(filepath.Join(half, "kubelet"), 0o755),
+		); err != nil {
 			return "", err
 		}
 		if err := c.importImages(ctx, half, p.Archives); err != nil {

@@ -22,8 +22,8 @@ func runc(args []string) error {
 			}
 		}
 	}
-	const real = "/usr/sbin/runc"
-	return unix.Exec(real, append([]string{real}, args...), os.Environ())
+	const original = "/usr/sbin/runc"
+	return unix.Exec(original, append([]string{original}, args...), os.Environ())
 }
 
 func reduce(path string) error {

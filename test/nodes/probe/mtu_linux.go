@@ -34,7 +34,7 @@ func probeMTU(target, size string) (string, error) {
 	}
 	var failed error
 	if err := raw.Control(func(fd uintptr) {
-		failed = unix.SetsockoptInt(int(fd), level, option, unix.IP_PMTUDISC_PROBE) //nolint:gosec // a file descriptor
+		failed = unix.SetsockoptInt(int(fd), level, option, unix.IP_PMTUDISC_PROBE)
 	}); err != nil || failed != nil {
 		return "", fmt.Errorf("forbidding fragments: %w, %w", err, failed)
 	}

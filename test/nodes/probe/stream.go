@@ -125,11 +125,12 @@ func streamUDP(target string, interval time.Duration, ended <-chan struct{}) (*L
 		// What is still under way gets its time.
 		<-time.After(time.Second)
 		mu.Lock()
-		defer mu.Unlock()
 		if len(sent) > 0 {
 			loss.gap(time.Now())
 		}
-		return loss, nil
+		result := *loss
+		mu.Unlock()
+		return &result, nil
 	}
 }
 
