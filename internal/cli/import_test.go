@@ -31,7 +31,7 @@ func TestImportCalledWrongly(t *testing.T) {
 		{"an add-on without a repository", "write NAMESPACE/NAME=REPOSITORY", []string{"--addon", "edge/gateway=charts.example.com"}},
 		{"an add-on without a namespace", "write NAMESPACE/NAME=REPOSITORY", []string{"--addon", "gateway=https://charts.example.com"}},
 		{"an add-on without anything", "must be formatted as key=value", []string{"--addon", "gateway"}},
-		{"a directory of charts that there is not", "--charts nowhere: there is no such directory", []string{"--charts", "nowhere"}},
+		{"a directory of charts that there is not", "--charts: nowhere: there is no such directory or bundle", []string{"--charts", "nowhere"}},
 		{"no cluster", "there is no kubeconfig that names a cluster", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
