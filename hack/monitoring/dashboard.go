@@ -136,7 +136,8 @@ func dashboard() ([]byte, error) {
 	e.SetIndent("", " ")
 	err := e.Encode(map[string]any{
 		"title": "NetworkStack / Operator", "uid": "networkstack-operator", "tags": []string{"networkstack"},
-		"schemaVersion": dashboardSchema, "timezone": "browser", "refresh": "30s", "panels": panels, "time": map[string]any{"from": "now-1h", "to": "now"},
+		"schemaVersion": dashboardSchema, "timezone": "browser", "refresh": "30s", "panels": panels,
+		"time":       map[string]any{"from": "now-1h", "to": "now"},
 		"templating": map[string]any{"list": []any{variable("datasource", "datasource", "prometheus"), job}},
 	})
 	return []byte(out.String()), err
