@@ -40,8 +40,8 @@ func (a *app) chartsCommand() *cobra.Command {
 
 All of it is found by composing and rendering the stacks as the operator does.`,
 		Example: a.examples(`
-# Copy the images of a stack to a registry of one's own
-{} charts list stack.yaml -o images | xargs -I{image} crane copy {image} registry.example.com/mirror/{image}
+# The images of a stack, an image in each line
+{} charts list stack.yaml -o images
 # One file with all charts, for a site without a network
 {} charts bundle stack.yaml --to charts.tar.gz`),
 		Args: func(_ *cobra.Command, args []string) error {

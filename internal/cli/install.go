@@ -12,6 +12,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
@@ -38,6 +39,10 @@ type installOptions struct {
 
 func (a *app) installCommand() *cobra.Command {
 	o := installOptions{kube: newKubeFlags()}
+	o.kube.WrapConfigFn = func(c *rest.Config) *rest.Config {
+		c.WarningHandler = rest.NewWarningWriter(a.Err, rest.WarningWriterOptions{Deduplicate: true})
+		return c
+	}
 	namespace := defaultNamespace
 	o.kube.Namespace = &namespace
 	cmd := &cobra.Command{
@@ -131,8 +136,15 @@ func (a *app) install(ctx context.Context, o *installOptions) error {
 	if err != nil {
 		return err
 	}
-	version := operatorChart.Metadata.Version
-	if reasons := refuseInstall(current, others, namespace, version, o.takeOver, a.display); len(reasons) > 0 {
+	level, err := c.enforced(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	reasons := refuseInstall(current, others, namespace, operatorChart.Metadata.Version, o.takeOver, a.display)
+	if mode, given := values["mode"]; given || current == nil {
+		reasons = append(reasons, refuseLevel(namespace, level, mode)...)
+	}
+	if len(reasons) > 0 {
 		for _, r := range reasons {
 			a.note("refused: %s", r)
 		}
@@ -263,6 +275,16 @@ func refuseInstall(current *release.OperatorRecord, others []otherOperator, name
 			"use the plugin of its version", current.Version, version))
 	}
 	return out
+}
+
+// refuseLevel says that a namespace would not let the operator's pod in; level is the Pod Security level that it enforces.
+func refuseLevel(namespace, level string, mode any) []string {
+	if mode == modeOrdinary || level == "" || level == levelPrivileged {
+		return nil
+	}
+	return []string{fmt.Sprintf("the namespace %s enforces the Pod Security level %s, which the mode Bootstrap is not fit for: "+
+		"--mode Ordinary is, where the network works without the operator; or \"kubectl label --overwrite namespace %s %s=%s\"",
+		namespace, level, namespace, enforceLabel, levelPrivileged)}
 }
 
 // newer says whether a version is newer than another one.

@@ -102,7 +102,9 @@ func TestRefuseInstall(t *testing.T) {
 		}
 		return r
 	}
-	deployment := func(namespace, release string) []otherOperator { return []otherOperator{{namespace, "networkstack-operator", release}} }
+	deployment := func(namespace, release string) []otherOperator {
+		return []otherOperator{{namespace, "networkstack-operator", release}}
+	}
 	const own = "system/networkstack"
 	for _, tc := range []struct {
 		name     string
@@ -130,6 +132,19 @@ func TestRefuseInstall(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			contains(t, refuseInstall(tc.current, tc.others, "system", tc.version, tc.takeOver, "kubectl networkstack"), tc.want...)
 		})
+	}
+}
+
+func TestRefuseLevel(t *testing.T) {
+	for _, tc := range []struct {
+		level   string
+		mode    any
+		refused bool
+	}{{"", nil, false}, {"privileged", nil, false}, {"baseline", nil, true}, {"restricted", "Bootstrap", true}, {"restricted", "Ordinary", false}} {
+		got := refuseLevel("network", tc.level, tc.mode)
+		if (len(got) > 0) != tc.refused || tc.refused && !strings.Contains(got[0], "label --overwrite namespace network pod-security.kubernetes.io/enforce=privileged") {
+			t.Errorf("%+v: %q", tc, got)
+		}
 	}
 }
 
