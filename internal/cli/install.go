@@ -48,8 +48,9 @@ func (a *app) installCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "install",
 		Short: "Installs the operator into a cluster, or upgrades it",
-		Long: `Installs the operator of this program's version into the cluster of the current kubeconfig, or upgrades the one that is there, with its
-definitions. It is a Helm release as Helm's own tool makes them, of the chart that this program carries. The network is not touched.
+		Long: `Installs the operator of this program's version into the cluster of the current kubeconfig, or upgrades the one
+that is there, with its definitions. It is a Helm release as Helm's own tool makes them, of the chart that this program carries.
+The network is not touched.
 
 The namespace is made where there is none, with the Pod Security level that the mode needs. The values of an earlier installation go on
 to hold, unless --reset-values forgets them.
@@ -240,7 +241,9 @@ type otherOperator struct {
 }
 
 // refuseInstall says why the operator cannot be installed over what is there, each with what to do.
-func refuseInstall(current *release.OperatorRecord, others []otherOperator, namespace, version string, takeOver bool, display string) []string {
+func refuseInstall(
+	current *release.OperatorRecord, others []otherOperator, namespace, version string, takeOver bool, display string,
+) []string {
 	var out []string
 	for _, d := range others {
 		switch own := namespace + "/" + operatorRelease; {
@@ -308,8 +311,8 @@ func (a *app) uninstallCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "uninstall",
 		Short: "Removes the operator from a cluster, and says what stays",
-		Long: `Removes the operator from the cluster of the current kubeconfig. The network stays as it is, and so do the definitions, NetworkStacks and
-NetworkComponents: nobody looks after them any more, until an operator is installed again.
+		Long: `Removes the operator from the cluster of the current kubeconfig. The network stays as it is, and so do the
+definitions, NetworkStacks and NetworkComponents: nobody looks after them any more, until an operator is installed again.
 
 To remove the network as well, delete the NetworkStack first, with deletionPolicy Delete: only a running operator can carry that out.
 
@@ -385,7 +388,9 @@ func (a *app) uninstall(ctx context.Context, o *uninstallOptions) error {
 }
 
 // refuseUninstall says why the operator is not to be removed, each with what to do.
-func refuseUninstall(current *release.OperatorRecord, stacks []networkstackv1alpha1.NetworkStack, namespace string, yes, takeOver bool) []string {
+func refuseUninstall(
+	current *release.OperatorRecord, stacks []networkstackv1alpha1.NetworkStack, namespace string, yes, takeOver bool,
+) []string {
 	var out []string
 	switch {
 	case current.Chart != operatorRelease:
