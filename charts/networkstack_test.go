@@ -160,6 +160,36 @@ func TestOperatorChartVersion(t *testing.T) {
 	}
 }
 
+// TestChartBundleByKustomize holds the component that mounts a bundle against the chart's values that do.
+func TestChartBundleByKustomize(t *testing.T) {
+	config, err := filepath.Abs("../config")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	// Kustomize takes no absolute paths.
+	if config, err = filepath.Rel(dir, config); err != nil {
+		t.Fatal(err)
+	}
+	overlay := "resources: [" + config + "/default]\ncomponents: [" + config + "/components/chart-bundle]\n"
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(overlay), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	built, err := operator.Build(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(built, func(o *unstructured.Unstructured) bool { return o.GetKind() == "Deployment" })
+	rendered := mustRender(t, `{charts: {hostPath: {path: /opt/networkstack, type: Directory}}, chartBundle: charts.tar.gz}`)
+	want := podOf(t, rendered).Spec
+	got := podOf(t, map[string]*unstructured.Unstructured{"Deployment networkstack-operator": built[i]}).Spec
+	slices.Sort(want.Containers[0].Args)
+	slices.Sort(got.Containers[0].Args)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-chart +kustomize):\n%s", diff)
+	}
+}
+
 // TestOperatorChartIsNotCarried keeps the binary from carrying what installs it.
 func TestOperatorChartIsNotCarried(t *testing.T) {
 	if _, err := fs.Stat(charts.FS, "networkstack"); err == nil {

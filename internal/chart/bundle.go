@@ -326,12 +326,17 @@ func (l *Loader) fromBundle(name string, info fs.FileInfo, ref Ref) (*Chart, err
 func (l *Loader) openBundle(name string, info fs.FileInfo) (*Bundle, error) {
 	l.bundlesMu.Lock()
 	defer l.bundlesMu.Unlock()
-	if b := l.bundles[name]; b != nil && os.SameFile(b.info, info) && b.info.ModTime().Equal(info.ModTime()) && b.info.Size() == info.Size() {
+	if b := l.bundles[name]; b != nil && sameFile(b.info, info) {
 		return b.bundle, b.err
 	}
 	b, err := ReadBundle(name)
 	l.bundles[name] = &openedBundle{info: info, bundle: b, err: err}
 	return b, err
+}
+
+// sameFile says whether a file is the one that it was, with the same content as far as that shows.
+func sameFile(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
 // bundleReason is what is wrong with a bundle, in one line.

@@ -40,8 +40,8 @@ func (a *app) chartsCommand() *cobra.Command {
 
 All of it is found by composing and rendering the stacks as the operator does.`,
 		Example: a.examples(`
-# Copy the images of a stack to a registry of one's own
-{} charts list stack.yaml -o images | xargs -I{image} crane copy {image} registry.example.com/mirror/{image}
+# The images of a stack, an image in each line
+{} charts list stack.yaml -o images
 # One file with all charts, for a site without a network
 {} charts bundle stack.yaml --to charts.tar.gz`),
 		Args: func(_ *cobra.Command, args []string) error {
@@ -160,8 +160,11 @@ func (n *supplies) table(a *app) error {
 	fmt.Fprintln(w, "CHART\tVERSION\tCOMPONENTS\tREPOSITORY\tDIGEST\tSIZE")
 	for _, c := range n.Charts {
 		repository, size := "(in the operator)", "-"
-		if c.Repository != "" {
+		switch {
+		case c.Repository != "":
 			repository = c.Repository
+		case c.archive != nil:
+			repository = "(an archive of --charts)"
 		}
 		if c.Size > 0 {
 			size = sizeText(c.Size)
@@ -327,6 +330,8 @@ func (c *collector) pulls(r compose.Release, rendered *component, registry strin
 
 // ownImages says of the components whose images their own operator chooses when it runs where these are listed.
 var ownImages = map[string]string{
+	string(networkstackv1alpha1.IngressEnvoyGateway): "its controller runs a proxy for each Gateway, of an image that it knows by itself " +
+		"(docker.io/envoyproxy/envoy, with the tag of its release), unless an EnvoyProxy names one",
 	string(networkstackv1alpha1.CNICalico): "its operator runs images that no object names: its own image lists them when it is run with --print-images=list",
 }
 

@@ -20,8 +20,8 @@ func (a *app) chartsPullCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pull FILE... --to DIR",
 		Short: "Fetches the chart archives of NetworkStacks into a directory",
-		Long: `Fetches the archives of all charts that the NetworkStacks in files need into a directory, which --charts of the operator and of this
-program read. Charts that the operator carries are not among them.
+		Long: `Fetches the archives of all charts that the NetworkStacks in files need into a directory, which --charts of the
+operator and of this program read. Charts that the operator carries are not among them.
 
 An archive whose digest is not the one that the catalogue or the stack names is not written, and neither is one in whose place
 another archive is. One that fails does not keep the others from being fetched.
@@ -45,9 +45,9 @@ func (a *app) chartsBundleCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bundle FILE... --to FILE",
 		Short: "Writes the charts of NetworkStacks into one archive",
-		Long: `Writes the archives of all charts that the NetworkStacks in files need into one archive, with an index of versions and digests and the
-list of images, for sites without a network. --charts of the operator and of this program read the bundle itself; unpacked, it is
-a directory that they read as well.
+		Long: `Writes the archives of all charts that the NetworkStacks in files need into one archive, with an index of
+versions and digests and the list of images, for sites without a network. --charts of the operator and of this program read the
+bundle itself; unpacked, it is a directory that they read as well.
 
 The same charts and images give the same bytes. Nothing is written when a chart cannot be had, or is not the one that is pinned; all
 that is missing is said.

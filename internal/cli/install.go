@@ -12,6 +12,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
@@ -38,13 +39,18 @@ type installOptions struct {
 
 func (a *app) installCommand() *cobra.Command {
 	o := installOptions{kube: newKubeFlags()}
+	o.kube.WrapConfigFn = func(c *rest.Config) *rest.Config {
+		c.WarningHandler = rest.NewWarningWriter(a.Err, rest.WarningWriterOptions{Deduplicate: true})
+		return c
+	}
 	namespace := defaultNamespace
 	o.kube.Namespace = &namespace
 	cmd := &cobra.Command{
 		Use:   "install",
 		Short: "Installs the operator into a cluster, or upgrades it",
-		Long: `Installs the operator of this program's version into the cluster of the current kubeconfig, or upgrades the one that is there, with its
-definitions. It is a Helm release as Helm's own tool makes them, of the chart that this program carries. The network is not touched.
+		Long: `Installs the operator of this program's version into the cluster of the current kubeconfig, or upgrades the one
+that is there, with its definitions. It is a Helm release as Helm's own tool makes them, of the chart that this program carries.
+The network is not touched.
 
 The namespace is made where there is none, with the Pod Security level that the mode needs. The values of an earlier installation go on
 to hold, unless --reset-values forgets them.
@@ -131,8 +137,15 @@ func (a *app) install(ctx context.Context, o *installOptions) error {
 	if err != nil {
 		return err
 	}
-	version := operatorChart.Metadata.Version
-	if reasons := refuseInstall(current, others, namespace, version, o.takeOver, a.display); len(reasons) > 0 {
+	level, err := c.enforced(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	reasons := refuseInstall(current, others, namespace, operatorChart.Metadata.Version, o.takeOver, a.display)
+	if mode, given := values["mode"]; given || current == nil {
+		reasons = append(reasons, refuseLevel(namespace, level, mode)...)
+	}
+	if len(reasons) > 0 {
 		for _, r := range reasons {
 			a.note("refused: %s", r)
 		}
@@ -228,7 +241,9 @@ type otherOperator struct {
 }
 
 // refuseInstall says why the operator cannot be installed over what is there, each with what to do.
-func refuseInstall(current *release.OperatorRecord, others []otherOperator, namespace, version string, takeOver bool, display string) []string {
+func refuseInstall(
+	current *release.OperatorRecord, others []otherOperator, namespace, version string, takeOver bool, display string,
+) []string {
 	var out []string
 	for _, d := range others {
 		switch own := namespace + "/" + operatorRelease; {
@@ -265,6 +280,16 @@ func refuseInstall(current *release.OperatorRecord, others []otherOperator, name
 	return out
 }
 
+// refuseLevel says that a namespace would not let the operator's pod in; level is the Pod Security level that it enforces.
+func refuseLevel(namespace, level string, mode any) []string {
+	if mode == modeOrdinary || level == "" || level == levelPrivileged {
+		return nil
+	}
+	return []string{fmt.Sprintf("the namespace %s enforces the Pod Security level %s, which the mode Bootstrap is not fit for: "+
+		"--mode Ordinary is, where the network works without the operator; or \"kubectl label --overwrite namespace %s %s=%s\"",
+		namespace, level, namespace, enforceLabel, levelPrivileged)}
+}
+
 // newer says whether a version is newer than another one.
 func newer(a, b string) bool {
 	va, errA := semver.NewVersion(a)
@@ -286,8 +311,8 @@ func (a *app) uninstallCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "uninstall",
 		Short: "Removes the operator from a cluster, and says what stays",
-		Long: `Removes the operator from the cluster of the current kubeconfig. The network stays as it is, and so do the definitions, NetworkStacks and
-NetworkComponents: nobody looks after them any more, until an operator is installed again.
+		Long: `Removes the operator from the cluster of the current kubeconfig. The network stays as it is, and so do the
+definitions, NetworkStacks and NetworkComponents: nobody looks after them any more, until an operator is installed again.
 
 To remove the network as well, delete the NetworkStack first, with deletionPolicy Delete: only a running operator can carry that out.
 
@@ -363,7 +388,9 @@ func (a *app) uninstall(ctx context.Context, o *uninstallOptions) error {
 }
 
 // refuseUninstall says why the operator is not to be removed, each with what to do.
-func refuseUninstall(current *release.OperatorRecord, stacks []networkstackv1alpha1.NetworkStack, namespace string, yes, takeOver bool) []string {
+func refuseUninstall(
+	current *release.OperatorRecord, stacks []networkstackv1alpha1.NetworkStack, namespace string, yes, takeOver bool,
+) []string {
 	var out []string
 	switch {
 	case current.Chart != operatorRelease:

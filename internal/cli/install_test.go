@@ -135,6 +135,19 @@ func TestRefuseInstall(t *testing.T) {
 	}
 }
 
+func TestRefuseLevel(t *testing.T) {
+	for _, tc := range []struct {
+		level   string
+		mode    any
+		refused bool
+	}{{"", nil, false}, {"privileged", nil, false}, {"baseline", nil, true}, {"restricted", "Bootstrap", true}, {"restricted", "Ordinary", false}} {
+		got := refuseLevel("network", tc.level, tc.mode)
+		if (len(got) > 0) != tc.refused || tc.refused && !strings.Contains(got[0], "label --overwrite namespace network pod-security.kubernetes.io/enforce=privileged") {
+			t.Errorf("%+v: %q", tc, got)
+		}
+	}
+}
+
 func TestRefuseUninstall(t *testing.T) {
 	ours := &release.OperatorRecord{Chart: "networkstack", Ours: true}
 	helms := &release.OperatorRecord{Chart: "networkstack"}

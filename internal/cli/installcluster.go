@@ -44,6 +44,24 @@ func (c *statusClient) stacks(ctx context.Context) ([]networkstackv1alpha1.Netwo
 	return list.Items, nil
 }
 
+// What Pod Security goes by.
+const (
+	enforceLabel    = "pod-security.kubernetes.io/enforce"
+	levelPrivileged = "privileged"
+)
+
+// enforced is the Pod Security level that a namespace enforces by its labels.
+func (c *statusClient) enforced(ctx context.Context, namespace string) (string, error) {
+	var ns corev1.Namespace
+	if err := c.client.Get(ctx, client.ObjectKey{Name: namespace}, &ns); err != nil {
+		if apierrors.IsNotFound(err) {
+			return "", nil
+		}
+		return "", statusError(c.host, err)
+	}
+	return ns.Labels[enforceLabel], nil
+}
+
 // ensureNamespace makes the namespace where there is none. One that is there is left as it is.
 func (c *statusClient) ensureNamespace(ctx context.Context, ns *corev1.Namespace) error {
 	err := c.client.Get(ctx, client.ObjectKeyFromObject(ns), &corev1.Namespace{})
@@ -55,7 +73,7 @@ func (c *statusClient) ensureNamespace(ctx context.Context, ns *corev1.Namespace
 
 // namespaceFor is the operator's namespace, with the Pod Security level that its mode needs.
 func namespaceFor(name string, values map[string]any) *corev1.Namespace {
-	level := "privileged" // the network of the host
+	level := levelPrivileged // the network of the host
 	if mode, _ := values["mode"].(string); mode == modeOrdinary {
 		level = "restricted"
 	}

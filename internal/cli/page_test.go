@@ -23,20 +23,31 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	views, err := filepath.Abs("testdata/status")
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Chdir(t.TempDir())
-	block := regexp.MustCompile("(?s)(?:<!-- file: ([a-z.]+) -->\n)?```([a-z]*)\n(.*?)```")
+	block := regexp.MustCompile("(?s)(?:<!-- (?:file: ([a-z.]+)|view: ([a-z0-9-]+)) -->\n)?```([a-z]*)\n(.*?)```")
 	commands := 0
 	got := block.ReplaceAllStringFunc(string(text), func(b string) string {
 		m := block.FindStringSubmatch(b)
 		switch {
 		case m[1] != "":
-			if err := os.WriteFile(m[1], []byte(m[3]), 0o600); err != nil {
+			if err := os.WriteFile(m[1], []byte(m[4]), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			return b
-		case m[2] == "console":
+		case m[2] != "":
+			// What a cluster takes to be shown is what TestStatusView holds the command to.
+			view, err := os.ReadFile(filepath.Join(views, m[2]+".txt"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return "<!-- view: " + m[2] + " -->\n```text\n" + string(view) + "```"
+		case m[3] == "console":
 			s := shell{t: t}
-			for _, line := range strings.Split(m[3], "\n") {
+			for _, line := range strings.Split(m[4], "\n") {
 				if command, ok := strings.CutPrefix(line, "$ "); ok {
 					s.run(command)
 					commands++

@@ -107,10 +107,10 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 func (a *app) root() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kubectl-networkstack",
-		Short: "Checks, renders, compares and explains NetworkStacks",
-		Long: `Checks, renders, compares and explains NetworkStacks, with the code that the operator itself runs.
+		Short: "Checks, renders, compares, explains and follows NetworkStacks",
+		Long: `Checks, renders, compares, explains and follows NetworkStacks, with the code that the operator itself runs.
 
-Nothing is changed in any cluster. A command that needs no cluster asks none.`,
+Only install and uninstall change anything in a cluster. A command that needs no cluster asks none.`,
 		Example: a.examples(`
 # Check files, as in CI or before a commit
 {} validate network/
@@ -119,7 +119,9 @@ Nothing is changed in any cluster. A command that needs no cluster asks none.`,
 # What would change there
 {} diff stack.yaml
 # Why an effective value is what it is
-{} explain stack.yaml spec.mtu`),
+{} explain stack.yaml spec.mtu
+# How an installation gets on
+{} status --watch`),
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: a.display},
 		Version:       a.Version,
 		SilenceUsage:  true,

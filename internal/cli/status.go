@@ -27,8 +27,8 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [NAME]",
 		Short: "Shows how a NetworkStack is in a cluster, and follows it",
-		Long: `Shows how the NetworkStack of a cluster is: what is waited for, its components with phase, version and roll-out by node, what drifted and
-who did it, address pools, baseline policies, and conditions.
+		Long: `Shows how the NetworkStack of a cluster is: what is waited for, its components with phase, version and roll-out by node,
+what drifted and who did it, address pools, baseline policies, and conditions.
 
 With --watch it is followed: on a terminal the view is drawn anew in its place, until Ctrl-C; anywhere else there is a line for each
 change. --wait follows it until it is Ready, or for as long as --timeout says.

@@ -30,7 +30,7 @@ func before(d time.Duration) *metav1.Time { return ptr.To(metav1.NewTime(noon.Ad
 // seen builds what is observed, of a stack in YAML.
 func seen(t *testing.T, text string) *observed {
 	t.Helper()
-	o := &observed{stack: &api.NetworkStack{}, nodes: []observedNode{{"n1", true}, {"n2", true}, {"n3", false}}}
+	o := &observed{stack: &api.NetworkStack{}, nodes: []observedNode{{"n1", true}, {"n2", true}, {"n3", true}}}
 	o.stack.Name, o.stack.Generation = "cluster", 3
 	if err := yaml.UnmarshalStrict([]byte(text), &o.stack.Status); err != nil {
 		t.Fatal(err)
@@ -89,6 +89,10 @@ warnings: ["spec.mtu: a"]`)
 		{"cilium", "kube-system/cilium", "n2", agentStarting, noon.Add(-12 * time.Second), ""},
 		{"cilium", "kube-system/cilium", "n3", agentFailing, noon.Add(-3 * time.Minute), "cilium-agent: CrashLoopBackOff"},
 		{"cilium", "kube-system/cilium", "n4", agentMissing, noon.Add(-time.Second), "the old one ends"},
+	}
+	o.nodes[2].ready = false
+	for i := range 37 {
+		o.nodes = append(o.nodes, observedNode{fmt.Sprintf("n%d", i+4), true})
 	}
 	for i := range 36 {
 		o.pods = append(o.pods, agentPod{"cilium", "kube-system/cilium", fmt.Sprintf("old%d", i), agentOld, time.Time{}, ""})

@@ -145,8 +145,8 @@ func RenderOperator(ctx context.Context, name, namespace string, chrt *chart.Cha
 	memory := driver.NewMemory()
 	memory.SetNamespace(namespace)
 	in := action.NewInstall(&action.Configuration{
-		Capabilities: chartutil.DefaultCapabilities, Releases: storage.Init(memory), KubeClient: &kubefake.PrintingKubeClient{Out: io.Discard},
-		Log: func(string, ...any) {},
+		Capabilities: chartutil.DefaultCapabilities, Releases: storage.Init(memory),
+		KubeClient: &kubefake.PrintingKubeClient{Out: io.Discard}, Log: func(string, ...any) {},
 	})
 	in.ReleaseName, in.Namespace, in.DryRun, in.DryRunOption, in.ClientOnly = name, namespace, true, "client", true
 	// The chart wants a version that it is fit for, and comes to the same with each of them.

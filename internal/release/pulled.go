@@ -77,10 +77,10 @@ func (s imageSearch) value(key string, v any) {
 			s.value(key, below)
 		}
 	case string:
-		switch {
-		case key == "image" || key == "reference":
+		switch key {
+		case "image", "reference":
 			s.add(v)
-		case key == "args" || key == "command" || key == "value":
+		case "args", "command", "value":
 			s.argument(v)
 		}
 	}
@@ -116,7 +116,8 @@ func (s imageSearch) argument(text string) {
 	}
 }
 
-// configuration looks into the ConfigMaps that injectors read: in each, the values of the chart are under a key.
+// configuration looks into ConfigMaps: for images that a configuration names whole, and for those of injectors, for which the values of
+// the chart are under a key.
 func (s imageSearch) configuration(u *unstructured.Unstructured) {
 	data, _, err := unstructured.NestedStringMap(u.Object, "data")
 	if err != nil {
@@ -124,11 +125,34 @@ func (s imageSearch) configuration(u *unstructured.Unstructured) {
 	}
 	for key, text := range data {
 		var values map[string]any
-		if key != "values" || json.Unmarshal([]byte(text), &values) != nil && yaml.Unmarshal([]byte(text), &values) != nil {
+		if !strings.Contains(text, "image") && key != "values" ||
+			json.Unmarshal([]byte(text), &values) != nil && yaml.Unmarshal([]byte(text), &values) != nil {
+			continue
+		}
+		if key != "values" {
+			s.named("", values)
 			continue
 		}
 		s.istio(values)
 		s.linkerd(values)
+	}
+}
+
+// named looks for images in a configuration, which may speak of other images as well: only a whole reference counts.
+func (s imageSearch) named(key string, v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, below := range v {
+			s.named(k, below)
+		}
+	case []any:
+		for _, below := range v {
+			s.named(key, below)
+		}
+	case string:
+		if key == "image" && fullReference.MatchString(v) {
+			s.argument(v)
+		}
 	}
 }
 

@@ -1,14 +1,20 @@
 package lifecycle
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -17,13 +23,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/cli"
 	"github.com/networkstack/networkstack/test/controlplane"
 	"github.com/networkstack/networkstack/test/endstate"
 	"github.com/networkstack/networkstack/test/operator"
 )
 
-// TestInstalledByHelm installs the operator by its own chart, with Helm's own tool, and runs it with exactly the permissions that the
-// chart has. The pods of its Deployment are simulated.
+// TestInstalledByHelm installs the operator by its own chart, with Helm's own tool and with the plugin, and runs it with exactly the
+// permissions that the chart has. The pods of its Deployment are simulated. The plugin follows what happens.
 func TestInstalledByHelm(t *testing.T) {
 	t.Parallel()
 	e := bareCluster(t, controlplane.Options{})
@@ -47,8 +54,28 @@ func TestInstalledByHelm(t *testing.T) {
 	e.startOperator()
 	stack := smallStack(t)
 	stack.Spec.DeletionPolicy = networkstackv1alpha1.DeletionDelete
+	e.plugin(cli.ExitTrouble, "status")
 	e.apply(stack)
+	followed := e.plugin(cli.ExitFine, "status", "--wait", "--timeout", patience.String())
+	lines := strings.Split(strings.TrimSpace(followed), "\n")
+	if last := lines[len(lines)-1]; !strings.HasSuffix(last, "NetworkStack "+stack.Name+": Ready") || strings.ContainsRune(followed, '\x1b') || len(lines) < 5 {
+		t.Errorf("followed until Ready:\n%s", followed)
+	}
 	e.waitReady(stack.Name)
+	var report struct {
+		Ready      bool
+		Components []struct{ Name, Phase string }
+	}
+	e.check(json.Unmarshal([]byte(e.plugin(cli.ExitFine, "status", stack.Name, "-o", "json")), &report))
+	if !report.Ready || len(report.Components) == 0 || report.Components[0].Phase != "Ready" {
+		t.Errorf("%+v", report)
+	}
+	e.watchedOnTerminal(stack.Name)
+
+	// What Helm installed is Helm's, until it is handed over.
+	if out := e.plugin(cli.ExitFound, "install", "--mode", "Ordinary"); !strings.Contains(out, "not made by this command") {
+		t.Errorf("refused: %s", out)
+	}
 
 	// The network is there: an ordinary pod will do, under the strictest of the Pod Security Standards.
 	namespace := &corev1.Namespace{}
@@ -63,11 +90,28 @@ func TestInstalledByHelm(t *testing.T) {
 		err := e.client.Get(ctx, client.ObjectKey{Namespace: operator.Namespace, Name: "networkstack-operator"}, &budget)
 		return err == nil && budget.Status.CurrentHealthy == 2 && budget.Status.DisruptionsAllowed == 1, toJSON(budget.Status)
 	})
+	e.plugin(cli.ExitFine, "install", "--mode", "Ordinary", "--take-over", "--wait")
+	e.operatorRuns(2, false)
+	e.plugin(cli.ExitFine, "install") // it is the plugin's now, and keeps its values
+	e.operatorRuns(2, false)
+	if out := e.plugin(cli.ExitFound, "uninstall"); !strings.Contains(out, "there is the NetworkStack "+stack.Name) || !strings.Contains(out, "deletionPolicy Delete") {
+		t.Errorf("refused: %s", out)
+	}
 
 	e.check(e.client.Delete(t.Context(), stack))
 	e.gone(stack)
 	e.check(e.process.Stop())
 	e.process = nil
+	if out := e.plugin(cli.ExitFine, "uninstall", "--wait"); !strings.Contains(out, "the definitions of NetworkStacks") {
+		t.Errorf("what stays: %s", out)
+	}
+	e.plugin(cli.ExitTrouble, "uninstall")
+	// Definitions that were left are no hindrance, and Helm's own tool can go on with what the plugin made.
+	if out := e.plugin(cli.ExitFound, "install"); !strings.Contains(out, "enforces the Pod Security level restricted") {
+		t.Errorf("refused: %s", out)
+	}
+	e.plugin(cli.ExitFine, "install", "--mode", "Ordinary", "--image", "registry.example.com/networkstack-operator:v9", "-o", "json")
+	e.operatorRuns(2, false)
 	e.helm("uninstall", "networkstack", "-n", operator.Namespace)
 	if left := e.helm("ls", "-A", "-a", "-q"); strings.TrimSpace(left) != "" {
 		t.Errorf("releases are left: %s", left)
@@ -89,6 +133,73 @@ func TestInstalledByHelm(t *testing.T) {
 		return slices.Equal(left, want), strings.Join(left, ", ")
 	})
 	installedFromOneFile(t, e, before)
+}
+
+// plugin calls kubectl networkstack, wants its exit code, and gives all that it prints.
+func (e *env) plugin(code int, args ...string) string {
+	e.t.Helper()
+	var out bytes.Buffer
+	got := cli.Run(e.t.Context(), cli.Options{
+		Name: "kubectl-networkstack", Args: append(args, "--kubeconfig", e.admin), Env: func(string) string { return "" }, In: strings.NewReader(""), Out: &out, Err: &out,
+	})
+	if got != code {
+		e.t.Fatalf("%v exits with %d, not %d:\n%s", args, got, code, &out)
+	}
+	return out.String()
+}
+
+// watchedOnTerminal follows a stack that is Ready on a terminal, and interrupts that.
+func (e *env) watchedOnTerminal(name string) {
+	e.t.Helper()
+	master, slave := terminal(e.t)
+	ctx, interrupt := context.WithCancel(e.t.Context())
+	defer interrupt()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- cli.Run(ctx, cli.Options{
+			Name: "kubectl-networkstack", Args: []string{"status", "--watch", "--kubeconfig", e.admin}, Env: func(string) string { return "" },
+			In: strings.NewReader(""), Out: slave, Err: slave,
+		})
+	}()
+	shown := &operator.Log{}
+	go func() { _, _ = io.Copy(shown, master) }() // ends when the terminal is closed
+	e.eventually("the view to be drawn", func(context.Context) (bool, string) {
+		return strings.Contains(shown.String(), "NetworkStack "+name) && strings.Contains(shown.String(), "flannel"), shown.String()
+	})
+	interrupt()
+	if code := <-ended; code != cli.ExitFine {
+		e.t.Errorf("exits with %d", code)
+	}
+	const enter, leave = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+	e.eventually("the terminal to be given back", func(context.Context) (bool, string) {
+		text := shown.String()
+		_, after, left := strings.Cut(text, leave)
+		return strings.HasPrefix(text, enter) && left && strings.Contains(after, "Conditions") && !strings.Contains(after, "\x1b[?"), text
+	})
+}
+
+// terminal opens a terminal: what is written to the slave is read from the master.
+func terminal(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { master.Close() })
+	fd := int(master.Fd())
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err = errors.Join(err, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 50, Col: 100}); err != nil {
+		t.Fatal(err)
+	}
+	slave, err = os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { slave.Close() })
+	return master, slave
 }
 
 // olderDefinitions is a copy of the chart whose definition of the NetworkStack lacks the field suspend.
