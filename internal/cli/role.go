@@ -27,8 +27,8 @@ func (a *app) roleCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "role FILE...",
 		Short: "Writes the permissions that the operator needs for given NetworkStacks alone",
-		Long: `Writes a ClusterRole, a Role for the leader's lease and their bindings, which are enough for the operator to install, keep and remove
-what the NetworkStacks in files come to, and no more. They take the place of the wide roles that it is installed with.
+		Long: `Writes a ClusterRole, a Role for the leader's lease and their bindings, which are enough for the operator to install, keep and
+remove what the NetworkStacks in files come to, and no more. They take the place of the wide roles that it is installed with.
 
 What is written follows from what the charts render to: only those kinds, changed and deleted only by those names, and what the
 components' own roles grant, for nobody may grant what they do not hold. Before a change of a NetworkStack, give the file as it is and the
