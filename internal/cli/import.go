@@ -37,8 +37,8 @@ func (a *app) importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import",
 		Short: "Writes the NetworkStack that describes a cluster",
-		Long: `Reads the network that the cluster of the current kubeconfig has, with its Helm releases and what kubeadm made, and writes the
-NetworkStack that describes it. Applied, that stack takes over what is there.
+		Long: `Reads the network that the cluster of the current kubeconfig has, with its Helm releases and what kubeadm made, and
+writes the NetworkStack that describes it. Applied, that stack takes over what is there.
 
 The stack is composed and compared with the cluster before it is shown, as "diff" does it: the report says for every component what
 would change, and what of the cluster the stack does not say. Nothing is changed. The API server is asked by dry run, for which it wants
@@ -231,7 +231,8 @@ func (w *world) imports(ctx context.Context, in importer.Input, o *importOptions
 			continue
 		}
 		r.Remarks = slices.DeleteFunc(r.Remarks, func(m importer.Remark) bool {
-			return m.Unless != "" && slices.ContainsFunc(components, func(c importedComponent) bool { return c.Release == m.Unless && c.exact() })
+			unchanged := func(c importedComponent) bool { return c.Release == m.Unless && c.exact() }
+			return m.Unless != "" && slices.ContainsFunc(components, unchanged)
 		})
 		return r, components, nil
 	}

@@ -118,7 +118,8 @@ func (i *importing) addons() {
 		made = append(made, c)
 		byChart[r.Chart.Name] = append(byChart[r.Chart.Name], r.Name)
 		i.origin(field, "Helm release %s: chart %s %s", r.ID(), r.Chart.Name, r.Chart.Version)
-		i.describe(r, field, func() *networkstackv1alpha1.ComponentSettings { return &i.spec.Addons[at].ComponentSettings }, "addon-"+r.Name)
+		settings := func() *networkstackv1alpha1.ComponentSettings { return &i.spec.Addons[at].ComponentSettings }
+		i.describe(r, field, settings)
 		if c.of != "" {
 			elsewhere = append(elsewhere, r.Name)
 			if !slices.Contains(fields, c.of) {
@@ -191,11 +192,14 @@ func (i *importing) leave(r *Release, why string) {
 		i.Others = append(i.Others, r.ID())
 		return
 	}
+	remedy := ""
+	if strings.HasPrefix(why, "looks like") {
+		remedy = fmt.Sprintf("--addon %s=REPOSITORY makes it an add-on", r.ID())
+	}
 	i.remark(Remark{
-		Severity: Unexpressed, Field: "spec.addons", Object: "Helm release " + r.ID(),
+		Severity: Unexpressed, Field: "spec.addons", Object: "Helm release " + r.ID(), Remedy: remedy,
 		What: fmt.Sprintf("Helm release %s (chart %s %s) %s: it goes on as it is, and the stack says nothing of it",
 			r.ID(), r.Chart.Name, r.Chart.Version, why),
-		Remedy: cmp.Or(map[bool]string{true: fmt.Sprintf("--addon %s=REPOSITORY makes it an add-on", r.ID())}[strings.HasPrefix(why, "looks like")]),
 	})
 }
 

@@ -55,7 +55,8 @@ func (i *importing) cni() {
 		i.spec.CNI.Type = networkstackv1alpha1.CNIAWSVPC
 		i.origin(cniField, "%s, kept by %s", a.Workload(), a.Manager)
 	case a.Kept:
-		i.external(a, fmt.Sprintf("is kept by %s, which would undo every change", a.Manager), "remove it there first, if the stack is to have it")
+		i.external(a, fmt.Sprintf("is kept by %s, which would undo every change", a.Manager),
+			"remove it there first, if the stack is to have it")
 	case a.Type == facts.InstalledFlannel:
 		i.flannel(a)
 	case a.Type == facts.InstalledCilium && a.ReleaseName != "":
@@ -99,13 +100,13 @@ func (i *importing) byHelm(a *facts.Installed, typ networkstackv1alpha1.CNIType)
 	}
 	i.spec.CNI.Type, i.spec.CNI.Version = typ, r.Chart.Version
 	i.origin(cniField, "Helm release %s: chart %s %s", r.ID(), r.Chart.Name, r.Chart.Version)
-	i.describe(r, cniField, func() *networkstackv1alpha1.ComponentSettings { return &i.spec.CNI.ComponentSettings }, "")
+	i.describe(r, cniField, func() *networkstackv1alpha1.ComponentSettings { return &i.spec.CNI.ComponentSettings })
 	return r
 }
 
-// describe notes that a release is a component of the stack. Without a component's name it is the one with the same release.
-func (i *importing) describe(r *Release, field string, settings func() *networkstackv1alpha1.ComponentSettings, component string) {
-	i.described = append(i.described, described{release: r, field: field, settings: settings, component: component})
+// describe notes that a release is a component of the stack.
+func (i *importing) describe(r *Release, field string, settings func() *networkstackv1alpha1.ComponentSettings) {
+	i.described = append(i.described, described{release: r, field: field, settings: settings})
 }
 
 func (i *importing) flannel(a *facts.Installed) {
@@ -214,8 +215,8 @@ func (i *importing) ciliumPools(v map[string]any) {
 			}
 			pool.CIDRs = append(pool.CIDRs, text)
 		}
-		if n, ok := at(v, split("ipam.operator.clusterPool"+f.family+"MaskSize")).(int64); ok && int32(n) != f.usual {
-			size := int32(n)
+		if n, ok := at(v, split("ipam.operator.clusterPool"+f.family+"MaskSize")).(int64); ok && n != int64(f.usual) {
+			size := int32(n) //nolint:gosec // the API server refuses what is no prefix length
 			*f.size = &size
 		}
 		nat = nat && word(v, "enable"+f.family+"Masquerade") != "false"

@@ -124,8 +124,6 @@ type described struct {
 	release  *Release
 	field    string
 	settings func() *networkstackv1alpha1.ComponentSettings
-	// component of the composed stack.
-	component string
 }
 
 // Nothing says that there is nothing to describe.

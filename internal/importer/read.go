@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 
-	"helm.sh/helm/v3/pkg/storage/driver"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/networkstack/networkstack/internal/ownership"
+	"github.com/networkstack/networkstack/internal/release"
 )
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -104,7 +104,7 @@ func readReleases(ctx context.Context, kube kubernetes.Interface, heads metadata
 			}
 			continue
 		}
-		rel, err := driver.NewSecrets(kube.CoreV1().Secrets(spaces[id])).Get(d.name)
+		rel, err := release.ReadRecord(kube.CoreV1().Secrets(spaces[id]), d.name)
 		if err != nil || rel.Chart == nil || rel.Chart.Metadata == nil {
 			remarks = append(remarks, Remark{
 				Severity: Unexpressed, Object: "Helm release " + id,

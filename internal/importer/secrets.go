@@ -75,7 +75,8 @@ func (i *importing) secrets() {
 		}
 		i.remark(Remark{
 			Severity: Decide, Field: d.field + ".valuesFrom", Object: "Helm release " + d.release.ID(),
-			What:   "of its values, " + strings.Join(names, ", ") + " " + what + ", and the stack refers to Secret " + i.OperatorNamespace + "/" + secret + " for that",
+			What: "of its values, " + strings.Join(names, ", ") + " " + what +
+				", and the stack refers to Secret " + i.OperatorNamespace + "/" + secret + " for that",
 			Remedy: "apply the Secret, which --secrets FILE writes, before the stack",
 		})
 		if refused := i.refusedFrom(d, moved); len(refused) > 0 {

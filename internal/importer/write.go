@@ -104,8 +104,8 @@ func remove(m *yaml.Node, key string) {
 func first(m *yaml.Node, key string) {
 	for i := 2; i+1 < len(m.Content); i += 2 {
 		if m.Content[i].Value == key {
-			pair := []*yaml.Node{m.Content[i], m.Content[i+1]}
-			m.Content = append(pair, slices.Delete(m.Content, i, i+2)...)
+			k, v := m.Content[i], m.Content[i+1]
+			m.Content = slices.Insert(slices.Delete(m.Content, i, i+2), 0, k, v)
 			return
 		}
 	}

@@ -27,6 +27,11 @@ var (
 	secretsGVR = coreV1.WithResource("secrets")
 )
 
+// ReadRecord reads one revision of a release, by the name of the Secret that Helm keeps it in.
+func ReadRecord(secrets corev1client.SecretInterface, name string) (*helmrelease.Release, error) {
+	return driver.NewSecrets(secrets).Get(name)
+}
+
 // records is Helm's storage of one release for the length of one action: Helm's own Secrets, with
 // three differences. The history is read once per action instead of once per question. Records
 // hold the chart without its templates and files, which nothing reads back and which make large
