@@ -44,9 +44,10 @@ func makeGroup(group string) error {
 	return nil
 }
 
-// removeGroup removes a group and those below it; the last processes in it may be about to end.
-func removeGroup(ctx context.Context, group string) error {
-	return until(ctx, 30*time.Second, func() error {
+// removeGroup removes a group and those below it; the last processes in it may be about to end. What has died is buried even when
+// its owner has no more time, hence no context.
+func removeGroup(group string) error {
+	for begin := time.Now(); ; <-time.After(50 * time.Millisecond) {
 		var dirs []string
 		err := filepath.WalkDir(group, func(path string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.IsDir() {
@@ -63,8 +64,10 @@ func removeGroup(ctx context.Context, group string) error {
 				err = errors.Join(err, failed)
 			}
 		}
-		return err
-	})
+		if err == nil || time.Since(begin) > 30*time.Second {
+			return err
+		}
+	}
 }
 
 // until tries something until it succeeds.

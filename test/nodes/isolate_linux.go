@@ -116,7 +116,7 @@ func outside(run func() int) (int, error) {
 	if err := lockFile(ctx, lock, os.Stderr); err != nil {
 		return 0, err
 	}
-	if err := cleanUp(ctx, cache, os.Stderr); err != nil {
+	if err := cleanUp(cache, os.Stderr); err != nil {
 		return 0, err
 	}
 	dir, err := os.MkdirTemp(cache, runPrefix)
@@ -139,7 +139,7 @@ func outside(run func() int) (int, error) {
 		return 0, err
 	}()
 	begin := time.Now()
-	err = errors.Join(err, cleanUp(context.WithoutCancel(ctx), cache, os.Stderr))
+	err = errors.Join(err, cleanUp(cache, os.Stderr))
 	fmt.Fprintf(os.Stderr, "cleaned up in %.1f s\n", time.Since(begin).Seconds())
 	return code, err
 }
@@ -223,13 +223,13 @@ func lockFile(ctx context.Context, f *os.File, progress io.Writer) error {
 
 // cleanUp removes what runs have left: control groups and directories. Their processes, mounts and networks went with their
 // namespaces. The caller has the lock, so no run is under way.
-func cleanUp(ctx context.Context, cache string, progress io.Writer) error {
+func cleanUp(cache string, progress io.Writer) error {
 	groups, err := filepath.Glob("/sys/fs/cgroup/*/" + groupPrefix + "*")
 	if err != nil {
 		return err
 	}
 	for _, group := range groups {
-		if err := removeGroup(ctx, group); err != nil {
+		if err := removeGroup(group); err != nil {
 			return err
 		}
 	}

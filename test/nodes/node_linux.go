@@ -205,7 +205,7 @@ func (n *Node) Kill() error {
 	}
 	groups, err := filepath.Glob("/sys/fs/cgroup/*/" + n.cluster.group + "/" + n.Name)
 	for _, group := range groups {
-		err = errors.Join(err, removeGroup(context.Background(), group))
+		err = errors.Join(err, removeGroup(group))
 	}
 	return err
 }

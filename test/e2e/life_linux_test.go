@@ -261,19 +261,40 @@ func orphaned(e *environment) {
 	packets(e)
 }
 
-// deleted deletes the NetworkStack and the network with it.
+// deleted deletes the NetworkStack and the network with it: every object of its components. What the agents made on the nodes is
+// nobody's to remove, so pods that run keep what they have.
 func deleted(e *environment) {
 	begin := time.Now()
 	e.kubectl("delete", "networkstack", "cluster", "--wait")
 	e.gone(&networkstackv1alpha1.NetworkStack{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}})
 	e.Logf("gone after %.1f s", time.Since(begin).Seconds())
-	for _, n := range e.cluster.Nodes {
-		for _, args := range [][]string{
-			{"ip", "-br", "link"}, {"ip", "route"}, {"ls", "/etc/cni/net.d", "/opt/cni/bin"}, {"iptables-save"}, {"nft", "list", "tables"},
-		} {
-			out, err := n.Run(e.Context(), args...)
-			e.Logf("%s %v: %v\n%s", n.Name, args, err, out)
+	for namespace, names := range map[string][]string{
+		"kube-flannel": {"kube-flannel-ds"}, "kube-system": {"kube-proxy", "networkstack-node-agent"},
+	} {
+		for _, name := range names {
+			e.gone(&appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}})
 		}
-		break
 	}
+	e.gone(&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "coredns"}})
+	e.eventually("the agents' pods to be gone", func() error {
+		pods := &corev1.PodList{}
+		if err := e.client.List(e.Context(), pods, client.InNamespace("kube-flannel")); err != nil {
+			return err
+		}
+		if len(pods.Items) > 0 {
+			return fmt.Errorf("%d are there", len(pods.Items))
+		}
+		return nil
+	})
+	components := &networkstackv1alpha1.NetworkComponentList{}
+	e.check(e.client.List(e.Context(), components))
+	if len(components.Items) > 0 {
+		e.Errorf("%d NetworkComponents are left", len(components.Items))
+	}
+	for _, n := range e.cluster.Nodes {
+		links, err := n.Run(e.Context(), "ip", "-br", "link")
+		e.check(err)
+		e.Logf("%s keeps %d links", n.Name, strings.Count(links, "\n"))
+	}
+	e.waitForOperator()
 }
