@@ -45,7 +45,7 @@ var walks = [][]string{
 		"docs/install.md", "docs/troubleshooting.md", "docs/user-guide.md", "docs/adoption.md", "docs/gitops.md", "docs/security.md",
 		"docs/operations.md", "docs/runbooks/*.md",
 	},
-	{"CONTRIBUTING.md", "docs/benchmarks.md"},
+	{"CONTRIBUTING.md", "docs/benchmarks.md", "docs/e2e.md"},
 }
 
 // pagesOf are the pages of a walk.
@@ -131,8 +131,15 @@ func tools(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	if _, err := operator.Binary(ctx, dir); err != nil {
-		t.Fatal(err)
+	build := exec.CommandContext(ctx, "make", "build")
+	build.Dir = operator.Root()
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("make build: %v\n%s", err, out)
+	}
+	for _, name := range []string{"networkstack-operator", "kubectl-networkstack"} {
+		if err := os.Symlink(filepath.Join(operator.Root(), "bin", name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }
@@ -141,7 +148,7 @@ func tools(t *testing.T) string {
 type reader struct {
 	t     *testing.T
 	tools string
-	// files has what the pages call files.
+	// files is a directory for what the pages write.
 	files string
 	// env is the shell's, with what commands exported.
 	env []string
@@ -168,7 +175,7 @@ func newReader(t *testing.T, tools string) *reader {
 		}
 	}
 	r.env = append(r.env, "PATH="+tools+string(os.PathListSeparator)+os.Getenv("PATH"), "KUBECONFIG="+filepath.Join(r.files, "none"),
-		"NETWORKSTACK_CACHE="+cache(t, tools))
+		"NETWORKSTACK_CACHE="+cache(t, tools), "PROJECT="+operator.Root())
 	t.Cleanup(func() {
 		r.leave()
 		if t.Failed() { // a page that was left half-way may have a named cluster running
@@ -248,8 +255,8 @@ func (r *reader) read(b Block) {
 		return
 	}
 	dir := operator.Root()
-	if b.Copy {
-		dir = copyOfTree(r.t)
+	if b.Scratch {
+		dir = r.files
 	}
 	for _, first := range b.First {
 		if out, err := r.run(r.t.Context(), dir, first); err != nil {
@@ -477,30 +484,4 @@ func (r *reader) pod(ctx context.Context, cp *controlplane.ControlPlane) error {
 		}
 	}
 	return nil
-}
-
-// copyOfTree is the project as git would hand it out, with what is changed here.
-func copyOfTree(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-	cmd.Dir = operator.Root()
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00") {
-		data, err := os.ReadFile(filepath.Join(operator.Root(), name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		to := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(to, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
 }

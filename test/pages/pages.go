@@ -6,7 +6,7 @@
 //	<!-- test: cluster -->                from here on, on a new cluster
 //	<!-- test: first COMMAND -->          what a reader would have done before
 //	<!-- test: run -->                    what it prints is that of another cluster: not compared
-//	<!-- test: copy -->                   run in a copy of the tree, since it changes files of the project
+//	<!-- test: scratch -->                run in a directory of its own rather than in the project, which $PROJECT names
 //	<!-- test: skip REASON -->            not run, and why
 //	<!-- test: printed by COMMAND -->     lines that the command, which stands further below, prints
 package pages
@@ -34,8 +34,8 @@ type Block struct {
 	First []string
 	// Uncompared says that what it prints is not compared.
 	Uncompared bool
-	// Copy says that it runs in a copy of the tree.
-	Copy bool
+	// Scratch says that it runs in a directory of its own.
+	Scratch bool
 	// PrintedBy is the beginning of the command whose output it has lines of.
 	PrintedBy string
 	// Skip is why it is not run.
@@ -101,8 +101,8 @@ func (b *Block) direct(kind, what string) error {
 		b.Cluster = true
 	case word == "run" && rest == "":
 		b.Uncompared = true
-	case word == "copy" && rest == "":
-		b.Copy = true
+	case word == "scratch" && rest == "":
+		b.Scratch = true
 	case word == "first" && rest != "":
 		b.First = append(b.First, rest)
 	case word == "printed" && strings.HasPrefix(rest, "by "):
