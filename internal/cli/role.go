@@ -27,7 +27,7 @@ func (a *app) roleCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "role FILE...",
 		Short: "Writes the permissions that the operator needs for given NetworkStacks alone",
-		Long: `Writes a ClusterRole, a Role for the leader's lease and their bindings, which are enough for the operator to install, keep and
+		Long: `Writes a ClusterRole, a Role for the leader's lease and their bindings, enough for the operator to install, keep and
 remove what the NetworkStacks in files come to, and no more. They take the place of the wide roles that it is installed with.
 
 What is written follows from what the charts render to: only those kinds, changed and deleted only by those names, and what the
