@@ -92,7 +92,8 @@ func NeedsFound(in Input, i facts.Installed) bool {
 	if p := in.Stack.Spec.KubeProxy; p != nil && i.Type == facts.InstalledKubeProxy {
 		wanted = p.Mode != networkstackv1alpha1.KubeProxyReplaced && p.Mode != networkstackv1alpha1.KubeProxyUnmanaged
 	}
-	if !wanted || stickyValues[name] == nil || i.Kept {
+	goneBy := stickyValues[name] != nil || i.Type == facts.InstalledCilium && i.Component == ""
+	if !wanted || !goneBy || i.Kept {
 		return false
 	}
 	if i.Component == "" {

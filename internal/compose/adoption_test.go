@@ -262,6 +262,34 @@ func TestAdoptedRelease(t *testing.T) {
 	}
 }
 
+// TestAdoptedCiliumKeepsSocketLB: the chart tells what was never said from what is off, and either way its agents would start again.
+func TestAdoptedCiliumKeepsSocketLB(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		found *facts.Found
+		want  any
+	}{
+		"not known":  {nil, nil},
+		"never said": {&facts.Found{}, nil},
+		"said":       {&facts.Found{Data: map[string]string{facts.CiliumSocketLBKey: "true"}}, true},
+	} {
+		in := cilium(mode(KubeProxyReplaced), withoutKubeProxy, adopt, cluster(func(s *facts.Snapshot) {
+			s.Installed = append(s.Installed, facts.Installed{
+				Type: facts.InstalledCilium, Namespace: "kube-system", Name: "cilium", Image: "quay.io/cilium/cilium:v1.20.0", Found: tc.found,
+				Manager: "Helm release kube-system/cilium", Source: "Helm release kube-system/cilium", ReleaseName: "cilium", ReleaseNamespace: "kube-system",
+			})
+		}))
+		_, release := composed(t, in, "cilium")
+		values, err := ParseValues(release.Spec.DerivedValues)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := lookup(values, "socketLB.hostNamespaceOnly"); got != tc.want {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+}
+
 func TestNeedsFound(t *testing.T) {
 	proxy := func(in *Input) { in.Stack.Spec.KubeProxy = &KubeProxySpec{Mode: KubeProxyIPTables} }
 	existing := func(in *Input) { in.Existing = map[string]NetworkComponentSpec{"kube-proxy": {}} }
@@ -280,7 +308,9 @@ func TestNeedsFound(t *testing.T) {
 		{"ours, and its component lost", flannel(proxy), facts.Installed{Type: facts.InstalledKubeProxy, Component: "kube-proxy", Layout: "kubeadm"}, true},
 		{"ours, never taken over", flannel(proxy), facts.Installed{Type: facts.InstalledKubeProxy, Component: "kube-proxy"}, false},
 		{"another plugin", cilium(), facts.Installed{Type: facts.InstalledFlannel}, false},
-		{"a plugin without a layout", cilium(), facts.Installed{Type: facts.InstalledCilium}, false},
+		{"Cilium, for what it says", cilium(), facts.Installed{Type: facts.InstalledCilium}, true},
+		{"Cilium of ours", cilium(), facts.Installed{Type: facts.InstalledCilium, Component: "cilium"}, false},
+		{"a plugin without a layout", calico(), facts.Installed{Type: facts.InstalledCalico}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := NeedsFound(tc.in, tc.i); got != tc.want {

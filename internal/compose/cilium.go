@@ -226,8 +226,8 @@ func (s *state) ciliumServices(b *valuesBuilder) {
 // socketLBKey is where Cilium's chart is told to leave pods' connections alone.
 const socketLBKey = "socketLB.hostNamespaceOnly"
 
-// keepsSocketLB says whether a Cilium that was there before goes on without a word about it, for its chart tells what is off from what
-// is not said.
+// keepsSocketLB says whether a Cilium that was there before goes on without a word about it, as it did, for its chart tells what is off
+// from what is not said.
 func (s *state) keepsSocketLB() bool {
 	if s.mesh.typ != "" {
 		return false
@@ -238,7 +238,13 @@ func (s *state) keepsSocketLB() bool {
 		return err == nil && ReplacesKubeProxy(&previous) && !said
 	}
 	ours, others := s.installed(string(networkstackv1alpha1.CNICilium))
-	return ours == nil && len(others) > 0
+	return ours == nil && slices.ContainsFunc(others, func(i *facts.Installed) bool {
+		if i.Found == nil {
+			return true
+		}
+		_, said := i.Found.Data[facts.CiliumSocketLBKey]
+		return !said
+	})
 }
 
 // ipsecSecret is the Secret with the user's own IPsec keys; empty when the operator is to make one.
