@@ -17,6 +17,9 @@ func TestExamine(t *testing.T) {
 	ds.Spec.Template.Spec.Tolerations = []corev1.Toleration{{Operator: "Exists"}}
 	ds.Spec.UpdateStrategy.Type = appsv1.OnDeleteDaemonSetStrategyType
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "kube-proxy"}, Data: map[string]string{"config.conf": "x"}}
+	cilium := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "cilium-config"}, Data: map[string]string{
+		CiliumSocketLBKey: "true", "cluster-name": "a",
+	}}
 	ours := cm.DeepCopy()
 	ours.Labels = map[string]string{networkstackv1alpha1.ComponentLabel: "kube-proxy"}
 	for _, tc := range []struct {
@@ -32,7 +35,9 @@ func TestExamine(t *testing.T) {
 		{"without its configuration", fake.NewClientBuilder().WithObjects(ds), InstalledKubeProxy, &Found{
 			Tolerations: ds.Spec.Template.Spec.Tolerations, UpdateStrategy: ds.Spec.UpdateStrategy}},
 		{"gone meanwhile", fake.NewClientBuilder(), InstalledKubeProxy, nil},
-		{"of an agent that is not known", fake.NewClientBuilder().WithObjects(ds, cm), InstalledCilium, nil},
+		{"of Cilium what somebody goes by", fake.NewClientBuilder().WithObjects(ds, cilium), InstalledCilium, &Found{
+			Data: map[string]string{CiliumSocketLBKey: "true"}, Tolerations: ds.Spec.Template.Spec.Tolerations, UpdateStrategy: ds.Spec.UpdateStrategy}},
+		{"of an agent that is not known", fake.NewClientBuilder().WithObjects(ds, cm), InstalledCalico, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			i := &Installed{Type: tc.is, Namespace: "kube-system", Name: "kube-proxy"}
