@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -14,6 +13,8 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"github.com/networkstack/networkstack/test/operator"
 )
 
 func TestOnLoopback(t *testing.T) {
@@ -71,7 +72,7 @@ func TestEndpoints(t *testing.T) {
 	} {
 		last := ""
 		err := wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-			last = get(ctx, want.url)
+			last = operator.Answer(ctx, want.url)
 			return strings.Contains(last, want.text), nil
 		})
 		if err != nil {
@@ -97,23 +98,6 @@ func freePort(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return ":" + port
-}
-
-func get(ctx context.Context, url string) string {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return err.Error()
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err.Error()
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err.Error()
-	}
-	return string(body)
 }
 
 // TestProfilesAreOff holds unless somebody asks for them.

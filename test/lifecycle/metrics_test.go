@@ -3,8 +3,6 @@ package lifecycle
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -28,7 +26,7 @@ func metricsAsDocumented(t *testing.T, e *env, url string) {
 	}
 	page := string(data)
 	e.eventually("what is told of objects", func(ctx context.Context) (bool, string) {
-		text := scraped(ctx, url)
+		text := operator.Answer(ctx, url)
 		for _, want := range []string{
 			`networkstack_build_info{goversion="` + runtime.Version() + `",version="dev"} 1`,
 			`networkstack_stack_condition{stack="cluster",status="True",type="Ready"} 1`,
@@ -48,7 +46,7 @@ func metricsAsDocumented(t *testing.T, e *env, url string) {
 		return true, ""
 	})
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(scraped(t.Context(), url)))
+	families, err := parser.TextToMetricFamilies(strings.NewReader(operator.Answer(t.Context(), url)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,22 +70,4 @@ func metricsAsDocumented(t *testing.T, e *env, url string) {
 	if own < 10 {
 		t.Errorf("only %d metrics of its own", own)
 	}
-}
-
-// scraped is all that a server says, or its error.
-func scraped(ctx context.Context, url string) string {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return err.Error()
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err.Error()
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err.Error()
-	}
-	return string(body)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/test/controlplane"
 	"github.com/networkstack/networkstack/test/effort"
+	"github.com/networkstack/networkstack/test/operator"
 	"github.com/networkstack/networkstack/test/testcharts"
 )
 
@@ -75,7 +76,7 @@ networkstack_ippool_capacity{family="IPv4",pool="default",unit="NodeRanges"} 16`
 // scrape is what a server says of pools; its error, when it says nothing.
 func scrape(ctx context.Context, url string) string {
 	var out []string
-	for line := range strings.SplitSeq(scraped(ctx, url), "\n") {
+	for line := range strings.SplitSeq(operator.Answer(ctx, url), "\n") {
 		if strings.HasPrefix(line, "networkstack_ippool_") {
 			out = append(out, line)
 		}

@@ -16,6 +16,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"sigs.k8s.io/yaml"
+
+	"github.com/networkstack/networkstack/test/nodes/nodeconfig"
 )
 
 // Node is a set of namespaces in which a kubelet, containerd and pods run.
@@ -28,21 +30,6 @@ type Node struct {
 	binds   map[string]string
 	process *exec.Cmd
 	done    chan struct{}
-}
-
-// config is the node program's Config, spelt for JSON.
-type config struct {
-	Name      string            `json:"name"`
-	Layers    []string          `json:"layers"`
-	Dir       string            `json:"dir"`
-	State     string            `json:"state"`
-	Group     string            `json:"group"`
-	Addresses []string          `json:"addresses"`
-	Gateways  []string          `json:"gateways"`
-	MTU       int               `json:"mtu"`
-	Binds     map[string]string `json:"binds"`
-	Files     map[string]string `json:"files"`
-	Kubelet   []string          `json:"kubelet"`
 }
 
 // Address is the node's own, of IPv4.
@@ -70,7 +57,7 @@ func (n *Node) start(ctx context.Context, kubelet bool) error {
 	if err := errors.Join(makeGroup(group), os.MkdirAll(n.dir(), 0o755)); err != nil {
 		return err
 	}
-	conf := config{
+	conf := nodeconfig.Config{
 		Name: n.Name, Layers: []string{c.prepared.Extra, c.prepared.Tree}, Dir: n.dir(), State: n.state, Group: group, MTU: UnderlayMTU,
 		Addresses: []string{n.Address() + "/24", n.AddressIPv6() + "/64"}, Gateways: []string{gatewayIPv4, gatewayIPv6}, Binds: n.binds,
 		Files: map[string]string{
@@ -143,7 +130,7 @@ func (n *Node) connect() error {
 func (n *Node) port() string { return "port-" + strconv.Itoa(n.number) }
 
 // addKubelet adds what makes it a node of the cluster.
-func (n *Node) addKubelet(conf *config) error {
+func (n *Node) addKubelet(conf *nodeconfig.Config) error {
 	kubeconfig, err := n.cluster.ControlPlane.NodeKubeconfig(n.Name)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,4 +91,22 @@ func (p *Process) Stop() error {
 		p.Kill()
 		return fmt.Errorf("the operator did not stop within %s", stopGrace)
 	}
+}
+
+// Answer is all that a server of the operator's, such as that of metrics, says to a request, or the error.
+func Answer(ctx context.Context, url string) string {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err.Error()
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err.Error()
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return string(body)
 }

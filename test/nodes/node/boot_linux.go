@@ -13,6 +13,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/networkstack/networkstack/test/nodes/nodeconfig"
 )
 
 // hierarchies are the cgroup hierarchies of version 1 that this process is in, by the names they are mounted with.
@@ -33,7 +35,7 @@ func hierarchies() ([]string, error) {
 
 // enterGroups moves this process into the node's groups, then makes them the roots of what it sees, and begins anew: a namespace
 // of cgroups belongs to one thread until then.
-func enterGroups(c Config, content []byte) error {
+func enterGroups(c nodeconfig.Config, content []byte) error {
 	names, err := hierarchies()
 	if err != nil {
 		return err
@@ -53,10 +55,10 @@ func enterGroups(c Config, content []byte) error {
 	})
 }
 
-func boot(c Config) error {
+func boot(c nodeconfig.Config) error {
 	for _, step := range []struct {
 		what string
-		do   func(Config) error
+		do   func(nodeconfig.Config) error
 	}{{"root", makeRoot}, {"files", writeFiles}, {"sysctls", shadowSysctls}, {"network", configureNetwork}} {
 		if err := step.do(c); err != nil {
 			return fmt.Errorf("%s of the node: %w", step.what, err)
@@ -81,7 +83,7 @@ func (m mount) do() error {
 	return nil
 }
 
-func makeRoot(c Config) error {
+func makeRoot(c nodeconfig.Config) error {
 	names, err := hierarchies()
 	if err != nil {
 		return err
@@ -166,7 +168,7 @@ func makeDevices(root string) error {
 	return nil
 }
 
-func writeFiles(c Config) error {
+func writeFiles(c nodeconfig.Config) error {
 	for path, content := range c.Files {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
@@ -187,7 +189,7 @@ var shadowed = map[string]string{
 	"kernel/keys/root_maxkeys": "1000000", "kernel/keys/root_maxbytes": "25000000",
 }
 
-func shadowSysctls(Config) error {
+func shadowSysctls(nodeconfig.Config) error {
 	for name, value := range shadowed {
 		file := "/run/sysctl/" + name
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -203,7 +205,7 @@ func shadowSysctls(Config) error {
 	return nil
 }
 
-func configureNetwork(c Config) error {
+func configureNetwork(c nodeconfig.Config) error {
 	for name, value := range map[string]string{
 		"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1",
 		// Duplicates are not looked for: an address can be used at once.
@@ -248,7 +250,7 @@ func configureNetwork(c Config) error {
 
 // runPrograms starts what a node consists of, and buries the dead: orphans of the node's processes come to its first one. It
 // returns when one of its own has ended.
-func runPrograms(c Config) error {
+func runPrograms(c nodeconfig.Config) error {
 	own := map[int]string{}
 	start := func(name string, args ...string) error {
 		log, err := os.OpenFile("/var/log/"+name+".log", os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)

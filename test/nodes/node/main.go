@@ -10,29 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-)
 
-// Config is what the harness tells a node on its standard input.
-type Config struct {
-	Name string `json:"name"`
-	// Layers are the directories that the root file system is laid from, the topmost first; Dir has what this node writes.
-	Layers []string `json:"layers"`
-	Dir    string   `json:"dir"`
-	// State is a directory of a file system that overlays can be laid on: containerd's and the kubelet's.
-	State string `json:"state"`
-	// Group is the path of the node's group below every hierarchy of cgroups.
-	Group     string   `json:"group"`
-	Addresses []string `json:"addresses"`
-	Gateways  []string `json:"gateways"`
-	// MTU is that of the interface eth0.
-	MTU int `json:"mtu"`
-	// Binds are directories to be found in the node, by their paths there.
-	Binds map[string]string `json:"binds"`
-	// Files are written into the node's root.
-	Files map[string]string `json:"files"`
-	// Kubelet are its arguments; without any, containerd runs alone.
-	Kubelet []string `json:"kubelet"`
-}
+	"github.com/networkstack/networkstack/test/nodes/nodeconfig"
+)
 
 // configEnv carries the Config from the first stage to the second, which is the same process after exec.
 const configEnv = "NETWORKSTACK_NODE"
@@ -68,8 +48,8 @@ func run() error {
 	return errors.New("usage: node init < config, or as runc")
 }
 
-func parse(content []byte) (Config, error) {
-	var c Config
+func parse(content []byte) (nodeconfig.Config, error) {
+	var c nodeconfig.Config
 	if err := json.Unmarshal(content, &c); err != nil {
 		return c, fmt.Errorf("configuration of the node: %w", err)
 	}
