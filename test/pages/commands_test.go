@@ -465,6 +465,9 @@ func (r *reader) pod(ctx context.Context, cp *controlplane.ControlPlane) error {
 		case running && process == nil:
 			kubeconfig := filepath.Join(cp.Dir(), "operator.kubeconfig")
 			if err := operator.Kubeconfig(ctx, cp.Kubeconfig(), kubeconfig); err != nil {
+				if ctx.Err() != nil {
+					return nil // the page goes on to the next cluster
+				}
 				return err
 			}
 			log, err := os.Create(filepath.Join(cp.Dir(), "operator.log"))
