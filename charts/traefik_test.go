@@ -87,7 +87,7 @@ ports:
     http: {redirections: {entryPoint: {to: websecure, scheme: https, permanent: true}}}
   websecure:
     proxyProtocol: {trustedIPs: [192.0.2.0/24, 198.51.100.0/24]}
-    transport: {respondingTimeouts: {readTimeout: 30s}}
+    transport: {respondingTimeouts: {readTimeout: 30s}, lifeCycle: {requestAcceptGraceTimeout: 10s}}
 service: {annotations: {a: b}, spec: {type: NodePort, externalTrafficPolicy: Local}}
 resources: {requests: {cpu: 100m}}
 metrics: {prometheus: null}
@@ -97,7 +97,8 @@ additionalArguments: ["--api.insecure=false"]`)
 	for _, want := range []string{
 		"--accesslog.format=json", "--providers.kubernetesingress.ingressclass=public", "--providers.kubernetesingress.namespaces=a,b",
 		"--entrypoints.web.http.redirections.entrypoint.permanent=true", "--entrypoints.websecure.proxyprotocol.trustedips=192.0.2.0/24,198.51.100.0/24",
-		"--entrypoints.websecure.transport.respondingtimeouts.readtimeout=30s", "--providers.file.directory=/configuration", "--api.insecure=false",
+		"--entrypoints.websecure.transport.respondingtimeouts.readtimeout=30s",
+		"--entrypoints.websecure.transport.lifecycle.requestacceptgracetimeout=10s", "--providers.file.directory=/configuration", "--api.insecure=false",
 	} {
 		if !strings.Contains(args, want) {
 			t.Errorf("no argument %s in %s", want, args)

@@ -7,6 +7,10 @@ import (
 // traefikEntryPoints are those that clients come by.
 var traefikEntryPoints = []string{"web", "websecure"}
 
+// traefikAccepts is how long a pod that is to end still takes connections: nodes send it some until they have heard of its end.
+// Traefik by itself takes none from its end on, and with it each roll-out costs visitors connections.
+const traefikAccepts = "10s"
+
 // traefik derives the values of Traefik's chart, upstream's and ours alike.
 func (b *ingressBuilder) traefik() {
 	i, l := b.i, b.i.limits()
@@ -47,6 +51,7 @@ func (b *ingressBuilder) traefik() {
 			entry{"limits.clientTimeout", "readTimeout", seconds(l.ClientTimeout, "s")},
 			entry{"limits.idleTimeout", "idleTimeout", seconds(l.IdleTimeout, "s")},
 		)
+		b.set(at+".transport.lifeCycle.requestAcceptGraceTimeout", traefikAccepts, "nodes hear of a pod's end a moment after it")
 		switch i.clients() {
 		case networkstackv1alpha1.ClientsByProxyProtocol:
 			b.from("clientAddresses", at+".proxyProtocol.trustedIPs", plain(i.trusted()))

@@ -47,6 +47,11 @@ tls:
 - --entrypoints.{{ $name }}.transport.respondingtimeouts.{{ lower $key }}={{ . }}
 {{- end }}
 {{- end }}
+{{- range $key := list "requestAcceptGraceTimeout" "graceTimeOut" }}
+{{- with index $p.transport.lifeCycle $key }}
+- --entrypoints.{{ $name }}.transport.lifecycle.{{ lower $key }}={{ . }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if $v.ports.websecure.http.tls.enabled }}
 - --entrypoints.websecure.http.tls=true
