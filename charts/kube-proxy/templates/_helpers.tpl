@@ -131,6 +131,14 @@ iptables before 1.40, so it stays when that is wanted.
 {{- if not (and (eq (include "kubeProxy.foundConfig" .) ($found.config | default "")) (eq (include "kubeProxy.foundKubeconfig" .) ($found.kubeconfig | default ""))) }}yes{{ end }}
 {{- end }}
 
+{{/*
+kubeProxy.protocols says whether the pods bring the names of protocols with them, or nothing. Where an image has none, nft lists
+protocols as numbers; a kube-proxy that starts does not know the entries of its predecessor by these, and takes out what it put in.
+*/}}
+{{- define "kubeProxy.protocols" -}}
+{{- if and (eq .Values.mode "nftables") (not (include "kubeProxy.asKubeadm" .)) }}yes{{ end }}
+{{- end }}
+
 {{/* kubeProxy.configData is the ConfigMap's data, in one place for the ConfigMap and its checksum. */}}
 {{- define "kubeProxy.configData" -}}
 {{- if include "kubeProxy.asKubeadm" . }}
@@ -140,6 +148,14 @@ config.conf: |
   {{- include "kubeProxy.config" . | nindent 2 }}
 kubeconfig.conf: |
   {{- include "kubeProxy.kubeconfig" . | nindent 2 }}
+{{- if include "kubeProxy.protocols" . }}
+protocols: |
+  icmp 1 ICMP
+  tcp 6 TCP
+  udp 17 UDP
+  ipv6-icmp 58 IPv6-ICMP
+  sctp 132 SCTP
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -190,4 +206,10 @@ volumeMounts:
   - name: lib-modules
     mountPath: /lib/modules
     readOnly: true
+  {{- if include "kubeProxy.protocols" . }}
+  - name: kube-proxy
+    mountPath: /etc/protocols
+    subPath: protocols
+    readOnly: true
+  {{- end }}
 {{- end }}
