@@ -38,6 +38,7 @@ func flannelTakes(backend string) int {
 // validateFlannel refuses what Flannel cannot do.
 func (s *state) validateFlannel() {
 	s.warnOfBridges()
+	s.warnOfPlainRoutes()
 	c := s.spec.CNI
 	if c.Encapsulation == networkstackv1alpha1.EncapsulationGeneve {
 		s.refuse(ruleFlannelGeneve, field.Invalid(cniPath.Child("encapsulation"), c.Encapsulation,
@@ -264,4 +265,21 @@ func (s *state) warnOfBridges() {
 		s.warn(ruleFlannelBridges, cniPath.Child("type"), "%s %s not the kernel's module br_netfilter, without which flanneld stops on start, or net.bridge.bridge-nf-call-iptables off, "+
 			"with which pods do not reach Services whose pods are on the same node: load it at boot (/etc/modules-load.d), and set that to 1", nodeList(without), verb(without, "has", "have"))
 	}
+}
+
+// warnOfPlainRoutes warns of the routes of host-gw, which flanneld's vxlan backend replaces where they are IPv4's, and cannot where they
+// are IPv6's: the kernel takes no route by a gateway that another link already leads to.
+func (s *state) warnOfPlainRoutes() {
+	values, err := ParseValues(s.existing[nameFlannel].DerivedValues)
+	if err != nil || s.flannelBackend() != "vxlan" {
+		return
+	}
+	before, _ := lookup(values, "flannel.backend")
+	pods, _ := lookup(values, "podCidrv6")
+	if before != "host-gw" || pods == nil || pods == "" {
+		return
+	}
+	s.warn(ruleFlannelPlainRoutes, cniPath.Child("encapsulation"), "flanneld does not replace the plain IPv6 routes between the nodes there are, "+
+		"whose IPv6 goes without VXLAN until then: when all agents are new, ip -6 route show root %v proto boot | while read -r net rest; "+
+		"do ip -6 route replace ${net%%/*} dev flannel-v6.1; done on each node, and restart its agent; or restart the nodes", pods)
 }

@@ -288,13 +288,16 @@ func (s *state) previousMTU() int {
 	if err != nil {
 		return 0
 	}
+	backend, _ := lookup(values, "flannel.backend")
+	if s.cni == networkstackv1alpha1.CNIFlannel && backend == "host-gw" {
+		return s.mtu.node // that of the interface; there is no key for it
+	}
 	v, _ := lookup(values, key)
 	mtu, err := strconv.Atoi(fmt.Sprint(v))
 	if err != nil {
 		return 0
 	}
 	if s.cni == networkstackv1alpha1.CNIFlannel {
-		backend, _ := lookup(values, "flannel.backend")
 		mtu -= flannelTakes(fmt.Sprint(backend))
 	}
 	return mtu

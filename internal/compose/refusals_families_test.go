@@ -55,6 +55,19 @@ func familyFindings() []finding {
 			"spec.ipPools: pods that run have IPv6 addresses, which are no longer wanted, until they are re-created [FAMILY-CHANGED]",
 			"spec.mtu: new pods get 1450, and those that are there keep 1430 until they are re-created; until then they do with less than they could, and nodes let no pod have more in one piece than their bridge cni0 did before: ip link set dev cni0 mtu 1450 on each, or restart it [MTU-CHANGED]",
 		}},
+		{name: "57 Flannel's IPv6 from plain routes to VXLAN", in: installedAs(flannel(dual, encapsulation(EncapsulationNone), nodeMTUs(1500, 1500, 1500)), dual,
+			nodeMTUs(1500, 1500, 1500)), warnings: []string{
+			"spec.mtu: new pods get 1430, and those that are there keep 1500 until they are re-created; until then their packets of more than that may be lost [MTU-CHANGED]",
+			"spec.cni.encapsulation: flanneld does not replace the plain IPv6 routes between the nodes there are, whose IPv6 goes without VXLAN until then: when all agents are new, ip -6 route show root fd00:10:244::/56 proto boot | while read -r net rest; do ip -6 route replace ${net%/*} dev flannel-v6.1; done on each node, and restart its agent; or restart the nodes [FLANNEL-PLAIN-ROUTES]",
+		}},
+		{name: "57 Flannel's IPv6 from VXLAN to plain routes", in: installedAs(flannel(dual, nodeMTUs(1500, 1500, 1500)), dual,
+			encapsulation(EncapsulationNone), nodeMTUs(1500, 1500, 1500)), warnings: []string{
+			"spec.mtu: new pods get 1500, and those that are there keep 1430 until they are re-created; until then they do with less than they could, and nodes let no pod have more in one piece than their bridge cni0 did before: ip link set dev cni0 mtu 1500 on each, or restart it [MTU-CHANGED]",
+		}},
+		{name: "57 Flannel's IPv4 from plain routes to VXLAN", in: installedAs(flannel(encapsulation(EncapsulationNone), nodeMTUs(1500, 1500, 1500)),
+			nodeMTUs(1500, 1500, 1500)), warnings: []string{
+			"spec.mtu: new pods get 1450, and those that are there keep 1500 until they are re-created; until then their packets of more than that may be lost [MTU-CHANGED]",
+		}},
 		{name: "11 no family comes or goes", in: installedAs(flannel(dual, nodeMTUs(1500, 1500, 1500)), dual, nodeMTUs(1500, 1500, 1500))},
 		{name: "18 a Service range too large for an old API server", in: cilium(cluster(func(s *facts.Snapshot) { s.KubernetesVersion = "v1.33.4" }), pinned(PinnedFacts{ServiceCIDRs: []string{"10.96.0.0/11"}})), errors: []string{
 			`spec.cluster.serviceCIDRs[0]: Invalid value: "10.96.0.0/11": is larger than /12, and an API server before 1.34 takes no such range: write its --service-cluster-ip-range, or remove it to have the ranges discovered [SERVICE-RANGE-SIZE]`,

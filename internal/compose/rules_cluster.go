@@ -97,6 +97,7 @@ var clusterRules = map[string]bool{
 	"FLANNEL-BRIDGES":                 true,
 	"FLANNEL-MASK-DIFFERS":            true,
 	"FLANNEL-NODE-OUTSIDE":            true,
+	"FLANNEL-PLAIN-ROUTES":            true,
 	"FLANNEL-POOL-DERIVED":            true,
 	"GATEWAY-CHANNEL-BACK":            true,
 	"GATEWAY-DOWNGRADE":               true,

@@ -144,6 +144,12 @@ var (
 		Remedy: "Load it at boot (/etc/modules-load.d), and set that to 1. kubeadm asks for it no longer since 1.30.",
 		Source: "Flannel, README: flanneld stops without the module; traffic between pods of one node passes its bridge alone, and neither kube-proxy nor policies see it.",
 	})
+	ruleFlannelPlainRoutes = warns(AreaFlannel, Rule{
+		ID:     "FLANNEL-PLAIN-ROUTES",
+		When:   "Flannel with IPv6 goes from encapsulation None to VXLAN.",
+		Remedy: "When all agents are new, add a route by flannel-v6.1 to the first address of each other node's range, as the warning says, and restart the agent, node by node; or restart the nodes.",
+		Source: "Seen: Linux refuses flanneld's route by flannel-v6.1, for its gateway lies in the range that the route of the backend host-gw leads to. IPv4's are replaced.",
+	})
 	ruleFlannelArgs = refuses(AreaFlannel, Rule{
 		ID:     "FLANNEL-ARGS",
 		When:   "The value flannel.args is no list, or lacks --kube-subnet-mgr.",
