@@ -34,6 +34,10 @@ const (
 	// else than kube-proxy has there (9 for more), and whether what passes through a bridge passes iptables and nftables.
 	NodeIPVSAnnotation    = "networkstack.io/ipvs-services"
 	NodeBridgesAnnotation = "networkstack.io/bridge-netfilter"
+	// AgentsAnnotation on the NetworkComponent that cleans nodes has the pods whose end it waits for, and CleaningSinceAnnotation
+	// when all other components were gone.
+	AgentsAnnotation        = "networkstack.io/agents"
+	CleaningSinceAnnotation = "networkstack.io/cleaning-since"
 	// MeshLabel is on every namespace that the operator has enrolled in a service mesh; its value is the mesh, in small letters.
 	MeshLabel = "networkstack.io/mesh"
 	// Finalizer keeps a NetworkStack or NetworkComponent until its deletion policy has been carried out.
@@ -102,7 +106,8 @@ type DeletionPolicy string
 const (
 	// DeletionOrphan leaves every object and its Helm release as they are. It is the default.
 	DeletionOrphan DeletionPolicy = "Orphan"
-	// DeletionDelete uninstalls the components, in reverse order of their installation.
+	// DeletionDelete uninstalls the components, in reverse order of their installation, and then removes from nodes what Flannel and
+	// kube-proxy have left there.
 	DeletionDelete DeletionPolicy = "Delete"
 )
 

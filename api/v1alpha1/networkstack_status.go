@@ -66,6 +66,13 @@ const (
 	ReasonKubeProxyUnparked = "KubeProxyUnparked"
 )
 
+// Reasons about what is left on nodes when a NetworkStack is deleted.
+const (
+	ReasonNodesCleaning   = "NodesCleaning"
+	ReasonNodesCleaned    = "NodesCleaned"
+	ReasonNodesNotCleaned = "NodesNotCleaned"
+)
+
 // Reasons of the condition PoolsSufficient, and of the events that go with it.
 const (
 	ReasonPoolsSufficient      = "PoolsSufficient"

@@ -132,7 +132,8 @@ type NetworkStackSpec struct {
 	Adoption AdoptionPolicy `json:"adoption,omitempty"`
 
 	// deletionPolicy says what becomes of the components when this object is deleted. Left
-	// out, Orphan: everything keeps running and the Helm releases stay.
+	// out, Orphan: everything keeps running and the Helm releases stay. With Delete they are uninstalled, and links, routes, rules and
+	// CNI configuration that Flannel and kube-proxy have left on nodes are removed.
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 

@@ -38,6 +38,6 @@ then looks after.`,
 		},
 	}
 	o.addFlags(cmd.Flags())
-	cmd.AddCommand(nodeAgentCommand(o))
+	cmd.AddCommand(nodeAgentCommand(o), cleanNodeCommand(o))
 	return cmd
 }

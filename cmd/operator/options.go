@@ -27,6 +27,8 @@ type options struct {
 	webhookAddr string
 	leaderElect bool
 	image       string
+	// onPodNetwork says that the operator has no network when pods have none.
+	onPodNetwork bool
 	// Of the leader lease, as the same flags of Kubernetes' own components say.
 	leaseDuration, renewDeadline, retryPeriod time.Duration
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -71,9 +72,8 @@ func run(ctx context.Context, o *options) error {
 		return fmt.Errorf("setting up: %w", err)
 	}
 	served.Reader = mgr.GetClient()
-	if o.image == "" {
-		o.image = ownImage(ctx, mgr.GetAPIReader(), o.namespace, os.Getenv("POD_NAME"))
-	}
+	own := ownPod(ctx, mgr.GetAPIReader(), o.namespace, os.Getenv("POD_NAME"))
+	o.image, o.onPodNetwork = cmp.Or(o.image, own.image), own.onPodNetwork
 	if err := addControllers(mgr, cfg, o); err != nil {
 		return err
 	}
@@ -123,25 +123,42 @@ func collectEarly() {
 // ownContainer is the operator's, in its pod.
 const ownContainer = "operator"
 
-// ownImage is the image that this operator runs; empty when it runs in no pod. It is read once, for it is the same as long as
-// the process is.
-func ownImage(ctx context.Context, live client.Reader, namespace, pod string) string {
+// inPod is what an operator that runs in a pod is told by it.
+type inPod struct {
+	// image is the operator's; empty when it is not known.
+	image string
+	// onPodNetwork says that it has no network when pods have none.
+	onPodNetwork bool
+}
+
+// ownPod is the pod that this operator runs in, if it runs in one. It is read once, for it is the same as long as the process is.
+func ownPod(ctx context.Context, live client.Reader, namespace, pod string) inPod {
 	if pod == "" {
-		return ""
+		return inPod{}
 	}
 	ctx, cancel := context.WithTimeout(ctx, imageTimeout)
 	defer cancel()
 	var p corev1.Pod
 	if err := live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: pod}, &p); err != nil {
 		ctrl.Log.Error(err, "the operator's own image is not known", "pod", namespace+"/"+pod)
-		return ""
+		return inPod{onPodNetwork: true} // it may be
 	}
+	out := inPod{onPodNetwork: !p.Spec.HostNetwork}
 	for i := range p.Spec.Containers {
 		if c := &p.Spec.Containers[i]; c.Name == ownContainer || len(p.Spec.Containers) == 1 {
-			return c.Image
+			out.image = c.Image
 		}
 	}
-	return ""
+	return out
+}
+
+// hostOf is the address of the API server.
+func hostOf(cfg *rest.Config) string {
+	server, _, err := rest.DefaultServerUrlFor(cfg)
+	if err != nil {
+		return ""
+	}
+	return server.Hostname()
 }
 
 // imageTimeout bounds the reading of the own pod; the operator works without.
@@ -213,7 +230,7 @@ func addControllers(mgr ctrl.Manager, cfg *rest.Config, o *options) error {
 		Policies:     policies,
 		Survey:       exposure.New(mgr.GetAPIReader(), objects, ctrl.Log.WithName("survey"), stackWakes.Wake),
 
-		OperatorImage: o.image, OperatorNamespace: o.namespace,
+		OperatorImage: o.image, OperatorNamespace: o.namespace, OnPodNetwork: o.onPodNetwork, APIServerHost: hostOf(cfg),
 	}
 	if err := stacks.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("setting up the stack controller: %w", err)

@@ -53,6 +53,7 @@ func TestDefault(t *testing.T) {
 		"NGINXInc",
 		"NetworkAttachments",
 		"NodeAgent",
+		"NodeCleanup",
 		"NodeLocalDNS",
 		"Observability",
 		"Traefik",

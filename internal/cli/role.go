@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	_ "embed" // for the rules
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/config/rbac"
+	"github.com/networkstack/networkstack/internal/compose"
 )
 
 type roleOptions struct {
@@ -82,7 +84,7 @@ func (a *app) role(cmd *cobra.Command, files []string, o *roleOptions) error {
 		if err != nil {
 			return err
 		}
-		list, err := w.renderAll(cmd.Context(), j.result.Releases)
+		list, err := w.renderAll(cmd.Context(), append(j.result.Releases, cleanup(w, j)...))
 		if err != nil {
 			return err
 		}
@@ -100,6 +102,28 @@ func (a *app) role(cmd *cobra.Command, files []string, o *roleOptions) error {
 		a.note("%s", text)
 	}
 	return a.writeRole(n, o)
+}
+
+// cleanup is what cleans nodes at the end of a deletion. What it runs changes no permission.
+func cleanup(w *world, j *judgement) []compose.Release {
+	if j.stack.Spec.DeletionPolicy != networkstackv1alpha1.DeletionDelete {
+		return nil
+	}
+	var left compose.Leftovers
+	for i := range j.result.Releases {
+		switch r := &j.result.Releases[i]; r.Spec.Type {
+		case string(networkstackv1alpha1.CNIFlannel):
+			left.FlannelImage = "flannel"
+		case compose.TypeKubeProxy:
+			left.KubeProxyImage = "kube-proxy"
+		}
+	}
+	in := compose.Input{Stack: j.stack, Catalog: w.catalog.Catalog, OperatorImage: cmp.Or(w.operatorImage, "networkstack-operator")}
+	release, known := compose.NodeCleanup(in, left)
+	if !known || !left.Any() {
+		return nil
+	}
+	return []compose.Release{release}
 }
 
 // writeRole writes the objects, with a word to whoever reads them.

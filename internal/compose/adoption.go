@@ -121,6 +121,8 @@ func componentName(typ string) string {
 		return NameKubeProxyCleanup
 	case TypeNodeAgent:
 		return nameNodeAgent
+	case TypeNodeCleanup:
+		return NameNodeCleanup
 	case TypeCiliumResources:
 		return nameCiliumResources
 	case string(networkstackv1alpha1.CNIAWSVPC):

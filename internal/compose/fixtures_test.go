@@ -150,6 +150,10 @@ func testCatalog() catalog.Catalog {
 			Type: "NodeAgent", Chart: "node-agent", ReleaseName: "node-agent", Namespace: "kube-system",
 			Versions: []catalog.Version{{Version: "1.0.0"}},
 		},
+		"NodeCleanup": {
+			Type: "NodeCleanup", Chart: "node-cleanup", ReleaseName: "node-cleanup", Namespace: "kube-system",
+			Versions: []catalog.Version{{Version: "1.0.0"}},
+		},
 		"CoreDNS": {
 			Type: "CoreDNS", Chart: "coredns", ReleaseName: "coredns", Namespace: "kube-system", Versions: []catalog.Version{{Version: "1.0.0"}},
 		},

@@ -19,6 +19,8 @@ import (
 // beside Cilium itself. What stands on the network has stages from StagePlatform on: there a release waits for what it needs, and the
 // stages order removal alone.
 const (
+	// stageNodeCleanup is below all others, because it goes last.
+	stageNodeCleanup = 1
 	stageFirstAgent  = 8
 	stageKubeProxy   = 10
 	stageNodeAgent   = 12

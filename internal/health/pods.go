@@ -112,7 +112,7 @@ func boundTo(p *corev1.Pod) string {
 // podProblem says why a pod is not ready, in words that stay the same while the reason does: kubelets alternate between
 // trying and waiting. What a container itself has said is left out, for it may be anything.
 func podProblem(p *corev1.Pod) string {
-	if p.Status.Phase == corev1.PodSucceeded || condition(p, corev1.PodReady).Status == corev1.ConditionTrue {
+	if p.Status.Phase == corev1.PodSucceeded || PodReady(p) {
 		return ""
 	}
 	if scheduled := condition(p, corev1.PodScheduled); scheduled.Status == corev1.ConditionFalse {
@@ -191,7 +191,7 @@ func shortened(text string) string {
 func reasons(w Workload, pods []pod, nodes []corev1.Node) string {
 	notReady, without := map[string]bool{}, map[string]bool{}
 	for i := range nodes {
-		notReady[nodes[i].Name] = !nodeReady(&nodes[i])
+		notReady[nodes[i].Name] = !NodeReady(&nodes[i])
 		without[nodes[i].Name] = true
 	}
 	wrong := map[string]string{}
@@ -249,9 +249,14 @@ func reasons(w Workload, pods []pod, nodes []corev1.Node) string {
 	return text
 }
 
-// nodeReady says whether a kubelet has said of late that its node is ready.
-func nodeReady(n *corev1.Node) bool {
+// NodeReady says whether a kubelet has said of late that its node is ready.
+func NodeReady(n *corev1.Node) bool {
 	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
 		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 	})
+}
+
+// PodReady says whether a pod is ready.
+func PodReady(p *corev1.Pod) bool {
+	return condition(p, corev1.PodReady).Status == corev1.ConditionTrue
 }

@@ -51,7 +51,11 @@ type Reconciler struct {
 	OperatorImage string
 	// OperatorNamespace is where the operator runs; empty when it is not known.
 	OperatorNamespace string
-	Recorder          events.EventRecorder
+	// OnPodNetwork says that the operator has no network when pods have none, and APIServerHost by which address it reaches the API
+	// server.
+	OnPodNetwork  bool
+	APIServerHost string
+	Recorder      events.EventRecorder
 	// Allocations watches what network plugins have given out of their pools.
 	Allocations *facts.AllocationWatch
 	// Certificates looks at that of the API server; nil for not at all.
@@ -160,6 +164,8 @@ type scope struct {
 	// catalog is the one in effect; nil before it is known.
 	catalog  *catalog.State
 	deleting []string
+	// cleaning is what the cleaning of nodes is at.
+	cleaning string
 	factsErr error
 	facts    *facts.Snapshot
 	pools    poolsSeen

@@ -401,6 +401,8 @@ func deletionText(s *scope) string {
 	switch {
 	case s.stack.Spec.Suspend && s.stack.Spec.DeletionPolicy == networkstackv1alpha1.DeletionDelete:
 		return "suspended: the components stay until spec.suspend is false"
+	case s.cleaning != "":
+		return s.cleaning
 	case s.stack.Spec.DeletionPolicy == networkstackv1alpha1.DeletionDelete:
 		return "components are being uninstalled: " + strings.Join(s.deleting, ", ")
 	}

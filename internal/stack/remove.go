@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -45,13 +46,25 @@ func (r *Reconciler) remove(ctx context.Context, s *scope) (bool, error) {
 			return false, err
 		}
 	}
-	if len(s.components) > 0 {
+	cleanup := s.component(compose.NameNodeCleanup)
+	agents := slices.DeleteFunc(slices.Clone(s.components), func(c networkstackv1alpha1.NetworkComponent) bool {
+		return c.Name == compose.NameNodeCleanup
+	})
+	if len(agents) > 0 {
+		if policy == networkstackv1alpha1.DeletionDelete && cleanup == nil {
+			if err := r.planCleaning(ctx, s); err != nil {
+				return false, err
+			}
+		}
 		var failed []error
-		for _, c := range leavingNow(s.components, policy) {
+		for _, c := range leavingNow(agents, policy) {
 			s.deleting = append(s.deleting, c.Name)
 			failed = append(failed, r.removeComponent(ctx, c, policy))
 		}
 		return false, errors.Join(failed...)
+	}
+	if cleanup != nil {
+		return false, r.cleanNodes(ctx, s, cleanup, policy)
 	}
 	controllerutil.RemoveFinalizer(s.stack, networkstackv1alpha1.Finalizer)
 	if err := r.writeFinalizers(ctx, s.stack); err != nil {
@@ -87,6 +100,10 @@ func (r *Reconciler) removeComponent(ctx context.Context, c *networkstackv1alpha
 		return nil
 	}
 	c = c.DeepCopy()
+	if c.Name == compose.NameNodeCleanup && c.Spec.Suspend {
+		// It has installed nothing, and must not begin to.
+		policy = networkstackv1alpha1.DeletionOrphan
+	}
 	if c.Spec.DeletionPolicy != policy || c.Spec.Suspend && policy == networkstackv1alpha1.DeletionDelete {
 		c.Spec.DeletionPolicy = policy
 		if policy == networkstackv1alpha1.DeletionDelete {

@@ -24,7 +24,7 @@ import (
 // TestFlannelStack takes the demo's sample through its life: install, change, drift, suspension, deletion.
 func TestFlannelStack(t *testing.T) {
 	t.Parallel()
-	e := newEnv(t, controlplane.Options{})
+	e := newEnv(t, controlplane.Options{}, "--operator-image", agentImage)
 	stack := smallStack(t)
 
 	e.apply(stack)
@@ -435,9 +435,15 @@ func deleteAll(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
 	stack.Spec.DeletionPolicy = networkstackv1alpha1.DeletionDelete
 	e.apply(stack)
 	e.waitReady(stack.Name)
-	e.check(e.client.Delete(t.Context(), e.stack(stack.Name)))
 	flannel := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-flannel", Name: "kube-flannel-ds"}}
 	proxy := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "kube-proxy"}}
+	var images []string
+	for _, ds := range []*appsv1.DaemonSet{flannel, proxy} {
+		e.check(e.client.Get(t.Context(), client.ObjectKeyFromObject(ds), ds))
+		images = append(images, ds.Spec.Template.Spec.Containers[0].Image)
+	}
+	e.check(e.client.Delete(t.Context(), e.stack(stack.Name)))
+	var cleanup *appsv1.DaemonSet
 	e.eventually("both components to be gone, the CNI first", func(ctx context.Context) (bool, string) {
 		f := e.client.Get(ctx, client.ObjectKeyFromObject(flannel), flannel)
 		p := e.client.Get(ctx, client.ObjectKeyFromObject(proxy), proxy)
@@ -449,7 +455,19 @@ func deleteAll(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
 		}
 		return apierrors.IsNotFound(f) && apierrors.IsNotFound(p), toJSON([]error{f, p})
 	})
-	e.gone(&networkstackv1alpha1.NetworkStack{ObjectMeta: metav1.ObjectMeta{Name: stack.Name}})
+	e.eventually("nodes to be cleaned, and the stack to be gone", func(ctx context.Context) (bool, string) {
+		var ds appsv1.DaemonSet
+		if err := e.client.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: "networkstack-node-cleanup"}, &ds); err == nil {
+			cleanup = &ds
+		}
+		err := e.client.Get(ctx, client.ObjectKeyFromObject(stack), &networkstackv1alpha1.NetworkStack{})
+		return apierrors.IsNotFound(err), toJSON(err)
+	})
+	if cleanup == nil || e.countEvents(stack.Name, networkstackv1alpha1.ReasonNodesCleaned) != 1 {
+		t.Errorf("nodes were not cleaned: %s", toJSON(cleanup))
+	} else if init := cleanup.Spec.Template.Spec.InitContainers; init[0].Image != agentImage || init[1].Image != images[0] || init[2].Image != images[1] {
+		t.Errorf("nodes were cleaned by %s, %s and %s", init[0].Image, init[1].Image, init[2].Image)
+	}
 	if list := strings.TrimSpace(e.helm("ls", "-A", "-q")); list != "" {
 		t.Errorf("Helm releases are left: %q", list)
 	}

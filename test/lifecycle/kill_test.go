@@ -21,7 +21,7 @@ import (
 func TestKilledOperator(t *testing.T) {
 	t.Parallel()
 	const kills = 10
-	e := newEnv(t, controlplane.Options{})
+	e := newEnv(t, controlplane.Options{}, "--operator-image", agentImage)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -37,7 +37,7 @@ func TestKilledOperator(t *testing.T) {
 		}{
 			{"install", 1500 * time.Millisecond, func() { stack.Spec.MTU = 1400; e.apply(stack) }, func() { e.settled(stack) }},
 			{"change", 600 * time.Millisecond, func() { stack.Spec.MTU = 1380; e.apply(stack) }, func() { e.settled(stack) }},
-			{"deletion", 800 * time.Millisecond, func() { e.check(e.client.Delete(t.Context(), e.stack(stack.Name))) }, func() { e.nothingLeft(stack) }},
+			{"deletion", 3 * time.Second, func() { e.check(e.client.Delete(t.Context(), e.stack(stack.Name))) }, func() { e.nothingLeft(stack) }},
 		} {
 			after := time.Duration(random.Int64N(int64(phase.latest)))
 			phase.begin()

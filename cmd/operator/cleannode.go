@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/networkstack/networkstack/internal/nodecleanup"
+)
+
+func cleanNodeCommand(shared *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "clean-node",
+		Short: "Removes from the node it runs on what agents of a network left there",
+		Long: `Removes from the node it runs on what agents of a network left there. The operator has it run on every node at the end of a
+deletion with deletionPolicy Delete, when the agents are gone: do not run it while they are there.`,
+	}
+	f := &nodecleanup.Flannel{ConfDir: "/etc/cni/net.d", BinDir: "/opt/cni/bin", StateDir: "/var/lib/cni", RunDir: "/run/flannel"}
+	flannel := &cobra.Command{
+		Use:   "flannel",
+		Short: "Removes Flannel's links, routes, rules, CNI configuration and what its plugin remembers",
+		Long: `Removes Flannel's links and the bridge of pods, routes, rules of iptables and nftables, the CNI configuration, the plugin,
+and what plugins remember of Flannel's network. It needs the host's network, NET_ADMIN, and iptables and nft as
+Flannel's own image has them.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctrl.SetLogger(zap.New(zap.UseFlagOptions(&shared.zap)))
+			f.Log = ctrl.Log.WithName("clean-node")
+			return f.Clean(cmd.Context())
+		},
+	}
+	cmd.AddCommand(flannel, &cobra.Command{
+		Use:   "copy PATH",
+		Short: "Copies this program, to be run in another image",
+		Args:  cobra.ExactArgs(1),
+		RunE:  func(_ *cobra.Command, args []string) error { return copySelf(args[0]) },
+	}, &cobra.Command{
+		Use:   "wait",
+		Short: "Waits to be ended",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			<-cmd.Context().Done()
+			return nil
+		},
+	})
+	return cmd
+}
+
+// copySelf copies this program to a path.
+func copySelf(path string) (err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	from, err := os.Open(self)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	const executable = 0o755
+	to, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, executable)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from)
+	return errors.Join(err, to.Close())
+}

@@ -1,0 +1,110 @@
+package compose
+
+import (
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+)
+
+// TypeNodeCleanup is the component type of what removes from nodes what the agents of a deleted stack left there, and its name in the
+// catalogue.
+const TypeNodeCleanup = "NodeCleanup"
+
+// NameNodeCleanup is the name of that component.
+const NameNodeCleanup = "node-cleanup"
+
+// Leftovers are what the agents of a stack leave on nodes, told by what they run.
+type Leftovers struct {
+	// FlannelImage and KubeProxyImage are what the agents run; empty when there are none.
+	FlannelImage, KubeProxyImage string
+	// ConfDir and BinDir are where Flannel has written, on the node.
+	ConfDir, BinDir string
+	// NodeSelector is on which nodes they run; nil for all of Linux.
+	NodeSelector map[string]string
+	// PullSecrets are the names of those in the namespace of the clean-up by which images are pulled.
+	PullSecrets []string
+}
+
+// Any says whether there is anything to remove.
+func (l Leftovers) Any() bool { return l.FlannelImage != "" || l.KubeProxyImage != "" }
+
+// NodeCleanup is what removes them. It is suspended: whoever has it run knows that the agents are gone. ok is false when the catalogue
+// does not have it.
+func NodeCleanup(in Input, l Leftovers) (out Release, ok bool) {
+	s := newState(in, true)
+	if _, known := s.catalog[TypeNodeCleanup]; !known || in.Stack == nil {
+		return Release{}, false
+	}
+	b := newValues(NameNodeCleanup)
+	b.set("image", in.OperatorImage, "the operator's own image")
+	if l.FlannelImage != "" {
+		b.set("flannel.image", l.FlannelImage, "that of the agents")
+		if l.ConfDir != "" {
+			b.set("flannel.cniConfDir", l.ConfDir, "that of the agents")
+		}
+		if l.BinDir != "" {
+			b.set("flannel.cniBinDir", l.BinDir, "that of the agents")
+		}
+	}
+	if l.KubeProxyImage != "" {
+		b.set(nodeCleanupProxy, l.KubeProxyImage, "that of the agents")
+	}
+	if l.NodeSelector != nil {
+		selector := map[string]any{}
+		for key, value := range l.NodeSelector {
+			selector[key] = value
+		}
+		b.set("nodeSelector", selector, "that of the agents")
+	}
+	var secrets []any
+	for _, name := range l.PullSecrets {
+		secrets = append(secrets, map[string]any{"name": name})
+	}
+	if len(secrets) > 0 {
+		b.set("imagePullSecrets", secrets, "those of the agents")
+	}
+	out = s.release(NameNodeCleanup, TypeNodeCleanup, stageNodeCleanup, specPath, networkstackv1alpha1.ComponentSettings{}, b)
+	if out.Spec.Sources != nil {
+		out.Spec.Sources.ImageRegistry = "" // the images are where they were pulled from
+	}
+	out.Spec.DeletionPolicy, out.Spec.Suspend = networkstackv1alpha1.DeletionDelete, true
+	return out, true
+}
+
+// nodeCleanupProxy is the value that has what kube-proxy left removed.
+const nodeCleanupProxy = "kubeProxy.image"
+
+// WithoutKubeProxy is a clean-up that leaves the rules of kube-proxy alone; more is false when nothing else is left to do.
+func WithoutKubeProxy(spec *networkstackv1alpha1.NetworkComponentSpec) (more bool, err error) {
+	values, err := ParseValues(spec.DerivedValues)
+	if err != nil {
+		return false, err
+	}
+	delete(values, "kubeProxy")
+	b := newValues(NameNodeCleanup)
+	b.values = values
+	if spec.DerivedValues, err = b.json(); err != nil {
+		return false, err
+	}
+	image, _ := lookup(values, "flannel.image")
+	return image != nil, nil
+}
+
+// CleansKubeProxy says whether a clean-up removes the rules of kube-proxy.
+func CleansKubeProxy(spec *networkstackv1alpha1.NetworkComponentSpec) bool {
+	values, err := ParseValues(spec.DerivedValues)
+	image, _ := lookup(values, nodeCleanupProxy)
+	return err == nil && image != nil
+}
+
+// NodesOfCleanup are the labels of the nodes that a clean-up is for.
+func NodesOfCleanup(spec *networkstackv1alpha1.NetworkComponentSpec) map[string]string {
+	out := map[string]string{}
+	values, _ := ParseValues(spec.DerivedValues) // we wrote them
+	selector, _ := values["nodeSelector"].(map[string]any)
+	for key, value := range selector {
+		out[key], _ = value.(string)
+	}
+	if len(out) == 0 {
+		out["kubernetes.io/os"] = "linux"
+	}
+	return out
+}

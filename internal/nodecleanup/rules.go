@@ -1,0 +1,87 @@
+package nodecleanup
+
+import (
+	"slices"
+	"strings"
+)
+
+// Chains of iptables that Flannel makes, and those of the plugin portmap, which serves the ports of the host that pods ask for.
+var (
+	flannelChains   = []string{"FLANNEL-POSTRTG", "FLANNEL-FWD"}
+	portmapPrefixes = []string{"CNI-HOSTPORT-", "CNI-DN-"}
+)
+
+// Tables of nftables that Flannel makes, those of the enforcer of NetworkPolicies beside it, and those of portmap.
+var (
+	flannelTables = []string{
+		"ip flannel-ipv4", "ip6 flannel-ipv6", "inet kube-network-policies", "inet kube-network-policies-dnscache",
+	}
+	portmapTables = []string{"ip cni_hostport", "ip6 cni_hostport"}
+)
+
+// withoutChains is what iptables-restore takes, without flushing, to remove chains and what leads to them from rules as iptables-save
+// writes them. It is empty when there is nothing to remove.
+func withoutChains(saved string, ours func(chain string) bool) string {
+	var out strings.Builder
+	var table string
+	var chains, jumps []string
+	for line := range strings.Lines(saved) {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "*"):
+			table, chains, jumps = line, nil, nil
+		case strings.HasPrefix(line, ":"):
+			if chain, _, _ := strings.Cut(line[1:], " "); ours(chain) {
+				chains = append(chains, chain)
+			}
+		case strings.HasPrefix(line, "-A "):
+			rule := strings.TrimPrefix(line, "-A ")
+			if in, _, _ := strings.Cut(rule, " "); !ours(in) && ours(target(rule)) {
+				jumps = append(jumps, "-D "+rule)
+			}
+		case line == "COMMIT" && len(chains) > 0:
+			lines := append([]string{table}, jumps...)
+			for _, flag := range []string{"-F ", "-X "} {
+				for _, chain := range chains {
+					lines = append(lines, flag+chain)
+				}
+			}
+			out.WriteString(strings.Join(append(lines, "COMMIT"), "\n") + "\n")
+		}
+	}
+	return out.String()
+}
+
+// target is where a rule leads to.
+func target(rule string) string {
+	fields := strings.Fields(rule)
+	for i := len(fields) - 2; i >= 0; i-- {
+		if fields[i] == "-j" || fields[i] == "-g" {
+			return fields[i+1]
+		}
+	}
+	return ""
+}
+
+// chainsOf says which chains are to be removed.
+func chainsOf(portmap bool) func(string) bool {
+	return func(chain string) bool {
+		return slices.Contains(flannelChains, chain) ||
+			portmap && slices.ContainsFunc(portmapPrefixes, func(p string) bool { return strings.HasPrefix(chain, p) })
+	}
+}
+
+// tablesOf are the tables to be removed of those that `nft list tables` tells.
+func tablesOf(listed string, portmap bool) []string {
+	wanted := slices.Clone(flannelTables)
+	if portmap {
+		wanted = append(wanted, portmapTables...)
+	}
+	var out []string
+	for line := range strings.Lines(listed) {
+		if table, found := strings.CutPrefix(strings.TrimSpace(line), "table "); found && slices.Contains(wanted, table) {
+			out = append(out, table)
+		}
+	}
+	return out
+}

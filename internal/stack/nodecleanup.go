@@ -1,0 +1,407 @@
+package stack
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
+	"github.com/networkstack/networkstack/internal/compose"
+	"github.com/networkstack/networkstack/internal/health"
+	"github.com/networkstack/networkstack/internal/plan"
+	"github.com/networkstack/networkstack/internal/survey"
+)
+
+// What agents leave on nodes is removed at the end of a deletion. The component that does it is made while the agents are there, and
+// is suspended: it keeps what there will be to do, however often the operator is restarted. It begins when all other components and
+// the agents' pods are gone, and goes when every node is done.
+
+const (
+	// cleaningDeadline is how long nodes may take, from when all other components are gone. A node that is not done by then is told
+	// of, and does not keep a deletion from its end.
+	cleaningDeadline = 5 * time.Minute
+	// agentsAgain is when the agents' pods are looked for again; nothing watches them.
+	agentsAgain = 2 * time.Second
+	// mostNodesNamed is how many nodes an event names.
+	mostNodesNamed = 10
+)
+
+// agentPods are the pods of a DaemonSet.
+type agentPods struct {
+	Namespace string `json:"namespace"`
+	Selector  string `json:"selector"`
+}
+
+// planCleaning makes the component that cleans nodes, or says why nodes are not cleaned.
+func (r *Reconciler) planCleaning(ctx context.Context, s *scope) error {
+	agents, err := r.agentsOf(ctx, s.components)
+	if err != nil {
+		return err
+	}
+	left := leftoversOf(agents)
+	if !left.Any() {
+		return nil
+	}
+	service, err := r.serviceAddresses(ctx)
+	if err != nil {
+		return err
+	}
+	why := r.uncleanable(left, service)
+	var release compose.Release
+	if why == "" {
+		known, err := r.Catalog.Current(ctx)
+		if err != nil {
+			return err
+		}
+		in := compose.Input{
+			Stack: s.stack, Catalog: known.Catalog, OperatorImage: r.OperatorImage, Existing: survey.Existing(s.components),
+		}
+		var has bool
+		if release, has = compose.NodeCleanup(in, left); !has {
+			why = "the catalogue has no entry for " + compose.TypeNodeCleanup
+		}
+	}
+	if why != "" {
+		if !slices.ContainsFunc(s.components, func(c networkstackv1alpha1.NetworkComponent) bool { return !c.DeletionTimestamp.IsZero() }) {
+			r.event(s.stack, "Warning", networkstackv1alpha1.ReasonNodesNotCleaned, "Clean",
+				"what the agents leave on nodes stays there, for %s: restart the nodes or replace them, or clean them by hand", why)
+		}
+		return nil
+	}
+	waited, err := json.Marshal(podsOf(agents))
+	if err != nil {
+		return err
+	}
+	c := &networkstackv1alpha1.NetworkComponent{Spec: release.Spec}
+	c.Name = release.Name
+	c.Labels = map[string]string{networkstackv1alpha1.StackLabel: s.stack.Name}
+	c.Annotations = map[string]string{networkstackv1alpha1.AgentsAnnotation: string(waited)}
+	// It has no owner: a deletion in the foreground deletes all that the stack owns, and would delete this before its turn.
+	if err := r.Create(ctx, c); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("NetworkComponent %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+// agentsOf are the DaemonSets, as a whole, of those components that leave something on nodes which can be removed, and of the node agent,
+// which runs the operator's image, too.
+func (r *Reconciler) agentsOf(ctx context.Context, components []networkstackv1alpha1.NetworkComponent) (
+	map[string]*appsv1.DaemonSet, error,
+) {
+	types := map[string]string{}
+	for i := range components {
+		switch typ := components[i].Spec.Type; typ {
+		case string(networkstackv1alpha1.CNIFlannel), compose.TypeKubeProxy, compose.TypeNodeAgent:
+			types[components[i].Name] = typ
+		}
+	}
+	if len(types) == 0 {
+		return nil, nil
+	}
+	var list appsv1.DaemonSetList
+	if err := r.List(ctx, &list); err != nil {
+		return nil, fmt.Errorf("listing DaemonSets: %w", err)
+	}
+	out := map[string]*appsv1.DaemonSet{}
+	for i := range list.Items {
+		typ, wanted := types[list.Items[i].Labels[networkstackv1alpha1.ComponentLabel]]
+		if !wanted {
+			continue
+		}
+		// What is kept in memory has neither volumes nor labels of pods.
+		ds := &appsv1.DaemonSet{}
+		if err := r.Facts.Live.Get(ctx, client.ObjectKeyFromObject(&list.Items[i]), ds); client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("reading DaemonSet %s/%s: %w", list.Items[i].Namespace, list.Items[i].Name, err)
+		} else if err == nil {
+			out[typ] = ds
+		}
+	}
+	return out, nil
+}
+
+// leftoversOf are what these agents leave, by their type.
+func leftoversOf(agents map[string]*appsv1.DaemonSet) compose.Leftovers {
+	var out compose.Leftovers
+	var selectors []map[string]string
+	for typ, ds := range agents {
+		pod := &ds.Spec.Template.Spec
+		if len(pod.Containers) == 0 {
+			continue
+		}
+		if ds.Namespace == metav1.NamespaceSystem {
+			for _, secret := range pod.ImagePullSecrets {
+				out.PullSecrets = append(out.PullSecrets, secret.Name)
+			}
+		}
+		if typ == compose.TypeNodeAgent {
+			continue
+		}
+		selectors = append(selectors, pod.NodeSelector)
+		image := pod.Containers[0].Image
+		if typ == compose.TypeKubeProxy {
+			out.KubeProxyImage = image
+			continue
+		}
+		out.FlannelImage = image
+		for _, v := range pod.Volumes {
+			switch {
+			case v.HostPath == nil:
+			case v.Name == "cni":
+				out.ConfDir = v.HostPath.Path
+			case v.Name == "cni-plugin":
+				out.BinDir = v.HostPath.Path
+			}
+		}
+	}
+	slices.Sort(out.PullSecrets)
+	out.PullSecrets = slices.Compact(out.PullSecrets)
+	same := !slices.ContainsFunc(selectors, func(m map[string]string) bool { return !maps.Equal(m, selectors[0]) })
+	if len(selectors) > 0 && same && len(selectors[0]) > 0 {
+		out.NodeSelector = maps.Clone(selectors[0])
+	}
+	return out
+}
+
+// podsOf are the agents' pods, in order.
+func podsOf(agents map[string]*appsv1.DaemonSet) []agentPods {
+	var out []agentPods
+	for _, typ := range slices.Sorted(maps.Keys(agents)) {
+		ds := agents[typ]
+		out = append(out, agentPods{Namespace: ds.Namespace, Selector: metav1.FormatLabelSelector(ds.Spec.Selector)})
+	}
+	return out
+}
+
+// serviceAddresses are those of the API server's Service.
+func (r *Reconciler) serviceAddresses(ctx context.Context) ([]string, error) {
+	var service corev1.Service
+	err := r.Get(ctx, client.ObjectKey{Namespace: metav1.NamespaceDefault, Name: "kubernetes"}, &service)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("reading Service default/kubernetes: %w", err)
+	}
+	return append(slices.Clone(service.Spec.ClusterIPs), service.Spec.ClusterIP, "kubernetes.default.svc", "kubernetes.default"), nil
+}
+
+// uncleanable says why nodes are not cleaned; empty when they can be. The operator must not cut itself off before it is done.
+func (r *Reconciler) uncleanable(left compose.Leftovers, service []string) string {
+	switch {
+	case r.OperatorImage == "":
+		return "the operator does not know its own image (--operator-image)"
+	case r.OnPodNetwork:
+		return "the operator is on the pods' network itself (its chart's mode is not Bootstrap), and would cut itself off"
+	case left.KubeProxyImage != "" && slices.Contains(service, r.APIServerHost):
+		return "the operator reaches the API server by its Service (its chart's apiServer.host is not set), and would cut itself off"
+	}
+	return ""
+}
+
+// cleanNodes takes the next step in cleaning nodes, when all other components are gone.
+func (r *Reconciler) cleanNodes(ctx context.Context, s *scope, c *networkstackv1alpha1.NetworkComponent,
+	policy networkstackv1alpha1.DeletionPolicy,
+) error {
+	if !c.DeletionTimestamp.IsZero() || policy != networkstackv1alpha1.DeletionDelete {
+		s.deleting = append(s.deleting, c.Name)
+		return r.removeComponent(ctx, c, networkstackv1alpha1.DeletionDelete)
+	}
+	since, err := time.Parse(time.RFC3339, c.Annotations[networkstackv1alpha1.CleaningSinceAnnotation])
+	if err != nil {
+		s.cleaning = "nodes are about to be cleaned"
+		return r.startClock(ctx, c)
+	}
+	remaining := time.Until(since.Add(cleaningDeadline))
+	switch {
+	case plan.Ready(c):
+		if err := r.removeComponent(ctx, c, networkstackv1alpha1.DeletionDelete); err != nil {
+			return err
+		}
+		r.event(s.stack, "Normal", networkstackv1alpha1.ReasonNodesCleaned, "Clean", "what the agents left on nodes is removed")
+		return nil
+	case remaining <= 0:
+		return r.giveUpCleaning(ctx, s, c)
+	case !c.Spec.Suspend:
+		s.cleaning, s.requeueIn = "nodes are being cleaned: "+readyMessage(c), remaining
+		return nil
+	}
+	running, err := r.runningAgents(ctx, c)
+	if err != nil {
+		return err
+	}
+	if len(running) > 0 {
+		s.cleaning = "nodes are cleaned when the agents' pods are gone: " + nodesText(running)
+		s.requeueIn = min(remaining, agentsAgain)
+		return nil
+	}
+	return r.beginCleaning(ctx, s, c)
+}
+
+// startClock notes that all other components are gone.
+func (r *Reconciler) startClock(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) error {
+	data, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{
+		networkstackv1alpha1.CleaningSinceAnnotation: time.Now().UTC().Format(time.RFC3339)}}})
+	if err != nil {
+		return err
+	}
+	return client.IgnoreNotFound(r.Patch(ctx, c.DeepCopy(), client.RawPatch(types.MergePatchType, data)))
+}
+
+// beginCleaning has the component installed. A kube-proxy that somebody else runs keeps its rules.
+func (r *Reconciler) beginCleaning(ctx context.Context, s *scope, c *networkstackv1alpha1.NetworkComponent) error {
+	c = c.DeepCopy()
+	if compose.CleansKubeProxy(&c.Spec) {
+		seen, err := r.Facts.Discover(ctx)
+		if err != nil {
+			s.cleaning, s.requeueIn = "nodes are cleaned when it is known whether there is another kube-proxy: "+err.Error(), factsRetry
+			return nil //nolint:nilerr // it is tried again, until the deadline
+		}
+		if other := seen.KubeProxy(); other != nil && (!other.Parked || other.Scheduled) {
+			r.event(s.stack, "Normal", networkstackv1alpha1.ReasonNodesNotCleaned, "Clean",
+				"the rules of kube-proxy stay: they are those of DaemonSet %s/%s now", other.Namespace, other.Name)
+			more, err := compose.WithoutKubeProxy(&c.Spec)
+			if err != nil {
+				return err
+			}
+			if !more {
+				return r.removeComponent(ctx, c, networkstackv1alpha1.DeletionDelete)
+			}
+		}
+	}
+	c.Spec.Suspend = false
+	if err := r.Update(ctx, c); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	s.cleaning = "nodes are being cleaned"
+	r.event(s.stack, "Normal", networkstackv1alpha1.ReasonNodesCleaning, "Clean", "removing from nodes what the agents left there")
+	return nil
+}
+
+// giveUpCleaning goes on without the nodes that are not done, and names them.
+func (r *Reconciler) giveUpCleaning(ctx context.Context, s *scope, c *networkstackv1alpha1.NetworkComponent) error {
+	nodes, err := r.uncleaned(ctx, c)
+	if err != nil {
+		return err
+	}
+	if err := r.removeComponent(ctx, c, networkstackv1alpha1.DeletionDelete); err != nil {
+		return err
+	}
+	r.event(s.stack, "Warning", networkstackv1alpha1.ReasonNodesNotCleaned, "Clean",
+		"not cleaned within %s: %s: what the agents left there stays until these are restarted or replaced, or cleaned by hand",
+		cleaningDeadline, nodesText(nodes))
+	return nil
+}
+
+// runningAgents are the Ready nodes on which there are pods of agents, which would write again what is removed. A node that is not
+// Ready is not waited for: nobody can say what runs there.
+func (r *Reconciler) runningAgents(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) ([]string, error) {
+	var agents []agentPods
+	if err := json.Unmarshal([]byte(c.Annotations[networkstackv1alpha1.AgentsAnnotation]), &agents); err != nil {
+		return nil, nil //nolint:nilerr // somebody removed it: there is nothing to wait for
+	}
+	nodes, err := r.nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, a := range agents {
+		selector, err := labels.Parse(a.Selector)
+		if err != nil {
+			continue
+		}
+		pods, err := r.pods(ctx, a.Namespace, selector)
+		if err != nil {
+			return nil, err
+		}
+		for i := range pods {
+			if node := pods[i].Spec.NodeName; nodes[node].ready && !slices.Contains(out, node) {
+				out = append(out, node)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// uncleaned are the nodes whose cleaning has not ended.
+func (r *Reconciler) uncleaned(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) ([]string, error) {
+	nodes, err := r.nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pods, err := r.pods(ctx, c.Spec.Namespace, labels.SelectorFromSet(labels.Set{"app.kubernetes.io/name": compose.NameNodeCleanup}))
+	if err != nil {
+		return nil, err
+	}
+	return unfinished(nodes, pods, compose.NodesOfCleanup(&c.Spec)), nil
+}
+
+// unfinished are the nodes that a selector matches and that have no Ready pod, in order.
+func unfinished(nodes map[string]nodeSeen, pods []corev1.Pod, selector map[string]string) []string {
+	done := map[string]bool{}
+	for i := range pods {
+		if health.PodReady(&pods[i]) {
+			done[pods[i].Spec.NodeName] = true
+		}
+	}
+	var out []string
+	for name, n := range nodes {
+		if !done[name] && labels.SelectorFromSet(selector).Matches(labels.Set(n.labels)) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// nodeSeen is what matters of a node here.
+type nodeSeen struct {
+	ready  bool
+	labels map[string]string
+}
+
+func (r *Reconciler) nodes(ctx context.Context) (map[string]nodeSeen, error) {
+	var list corev1.NodeList
+	if err := r.List(ctx, &list); err != nil {
+		return nil, fmt.Errorf("listing nodes: %w", err)
+	}
+	out := map[string]nodeSeen{}
+	for i := range list.Items {
+		n := &list.Items[i]
+		out[n.Name] = nodeSeen{ready: health.NodeReady(n), labels: n.Labels}
+	}
+	return out, nil
+}
+
+// pods reads pods from the API server: nothing keeps them in memory.
+func (r *Reconciler) pods(ctx context.Context, namespace string, selector labels.Selector) ([]corev1.Pod, error) {
+	var list corev1.PodList
+	err := r.Facts.Live.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector})
+	if err != nil {
+		return nil, fmt.Errorf("listing pods in %s: %w", namespace, err)
+	}
+	return list.Items, nil
+}
+
+// nodesText names nodes: "nodes a, b and 3 more".
+func nodesText(names []string) string {
+	switch n := len(names); {
+	case n == 0:
+		return "no node"
+	case n == 1:
+		return "node " + names[0]
+	case n > mostNodesNamed:
+		return fmt.Sprintf("nodes %s and %d more", strings.Join(names[:mostNodesNamed], ", "), n-mostNodesNamed)
+	default:
+		return "nodes " + strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	}
+}
