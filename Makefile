@@ -169,7 +169,7 @@ bench-operator: ## Measure the operator as a process: drift, idling, memory, man
 	$(if $(PERF_ARGS),go run ./test/perf $(PERF_ARGS),go run ./test/perf drift && go run ./test/perf idle && go run ./test/perf memory && go run ./test/perf scale && go run ./test/perf full && go run ./test/perf policies)
 
 .PHONY: e2e
-e2e: ## Test with packets on real nodes, in namespaces of this machine: needs root, and twenty minutes the first time (docs/e2e.md).
+e2e: ## Test with packets on real nodes, in namespaces of this machine: needs root, and half an hour of building the first time (docs/e2e.md).
 	NETWORKSTACK_E2E=1 go test -v -count=1 -vet=off -timeout 60m $(TEST_FLAGS) ./test/e2e
 
 ##@ Build

@@ -257,6 +257,13 @@ func (m *module) cacheDir() (string, error) {
 		fmt.Fprintln(h, file)
 		h.Write(content)
 	}
+	imports, err := m.imports()
+	if err != nil {
+		return "", err
+	}
+	for _, path := range imports {
+		fmt.Fprintln(h, path)
+	}
 	root, err := cacheRoot()
 	if err != nil {
 		return "", err
@@ -283,6 +290,21 @@ func (m *module) overlay() ([]string, error) {
 		return nil, nil
 	}
 	return files, err
+}
+
+// imports are pairs of import paths, from the file imports beside the go.mod. With an overlay, the module that is built imports the
+// second of each in place of the first.
+func (m *module) imports() ([]string, error) {
+	file := filepath.Join(m.dir, "imports")
+	content, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	paths := strings.Fields(string(content))
+	if err == nil && len(paths)%2 != 0 {
+		err = fmt.Errorf("%s: %d import paths, which are not pairs", file, len(paths))
+	}
+	return paths, err
 }
 
 // CacheRoot is the directory for what is built or fetched once: $NETWORKSTACK_CACHE, or a folder of the user's cache directory.

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -145,8 +146,12 @@ func (m *module) applyOverlay(ctx context.Context, goCommand, dir string) (strin
 	if err != nil {
 		return "", err
 	}
+	imports, err := m.imports()
+	if err != nil {
+		return "", err
+	}
 	source := filepath.Join(dir, "source")
-	if err := copyTree(source, original); err != nil {
+	if err := copyTree(source, original, imports); err != nil {
 		return "", err
 	}
 	for _, file := range files {
@@ -159,7 +164,7 @@ func (m *module) applyOverlay(ctx context.Context, goCommand, dir string) (strin
 			return "", err
 		}
 		if len(content) > 0 {
-			if err := os.WriteFile(path, content, 0o600); err != nil {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, content, 0o600)); err != nil {
 				return "", err
 			}
 		}
@@ -178,8 +183,14 @@ func (m *module) applyOverlay(ctx context.Context, goCommand, dir string) (strin
 	return modfile, err
 }
 
-// copyTree copies the regular files below source. Those of the module cache cannot be written to; the copies can.
-func copyTree(target, source string) error {
+// copyTree copies the regular files below source. Those of the module cache cannot be written to; the copies can. Go files import
+// the second of each pair of imports in place of the first.
+func copyTree(target, source string, imports []string) error {
+	quoted := make([]string, len(imports))
+	for i, path := range imports {
+		quoted[i] = strconv.Quote(path)
+	}
+	others := strings.NewReplacer(quoted...)
 	return filepath.WalkDir(source, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -197,6 +208,9 @@ func copyTree(target, source string) error {
 		content, err := os.ReadFile(path)
 		if err != nil {
 			return err
+		}
+		if filepath.Ext(path) == ".go" && len(imports) > 0 {
+			content = []byte(others.Replace(string(content)))
 		}
 		return os.WriteFile(filepath.Join(target, below), content, 0o600)
 	})

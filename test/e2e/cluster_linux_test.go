@@ -8,13 +8,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,12 +25,16 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/test/nodes"
 )
 
-func TestMain(m *testing.M) { os.Exit(nodes.Main(m.Run)) }
+func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard()) // which the client complains of the lack of, at length
+	os.Exit(nodes.Main(m.Run))
+}
 
 const (
 	operatorNamespace = "networkstack-system"
@@ -41,6 +48,10 @@ type environment struct {
 	*testing.T
 	cluster *nodes.Cluster
 	client  client.Client
+	// families are those of the cluster; what is checked is checked in each.
+	families []corev1.IPFamily
+	// bare is what was on each node before there was a network.
+	bare *map[string]string
 }
 
 func start(t *testing.T, options nodes.Options) *environment {
@@ -51,7 +62,10 @@ func start(t *testing.T, options nodes.Options) *environment {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &environment{T: t, cluster: cluster}
+	e := &environment{T: t, cluster: cluster, families: []corev1.IPFamily{corev1.IPv4Protocol}, bare: &map[string]string{}}
+	if options.DualStack {
+		e.families = append(e.families, corev1.IPv6Protocol)
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			e.tell()
@@ -66,6 +80,9 @@ func start(t *testing.T, options nodes.Options) *environment {
 	e.check(err)
 	return e
 }
+
+// dual is whether there are both families.
+func (e *environment) dual() bool { return len(e.families) > 1 }
 
 // in is the environment for a subtest.
 func (e *environment) in(t *testing.T) *environment {
@@ -129,6 +146,7 @@ func (e *environment) tell() {
 		{"describe", "netstack"},
 		{"get", "events", "-A", "--sort-by=.lastTimestamp"},
 		{"logs", "-n", operatorNamespace, "-l", "app.kubernetes.io/component=operator", "--tail=60"},
+		{"logs", "-n", "kube-flannel", "-l", "app=flannel", "-c", "kube-flannel", "--prefix", "--tail=40"},
 	} {
 		out, err := e.tool(e.cluster.Kubectl, nil, args...)
 		e.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
@@ -210,6 +228,17 @@ func (e *environment) waitReady() time.Duration {
 // probe is a pod of package test/nodes.
 type probe struct{ name, node, address, address6 string }
 
+// of is the pod's address of a family.
+func (p probe) of(family corev1.IPFamily) string {
+	if family == corev1.IPv6Protocol {
+		return p.address6
+	}
+	return p.address
+}
+
+// at is where the pod serves in a family.
+func (p probe) at(family corev1.IPFamily) string { return net.JoinHostPort(p.of(family), "8080") }
+
 // makeProbes puts so many pods on every node, and a Service and one with a port of the nodes in front of them.
 func (e *environment) makeProbes(each int) {
 	e.Helper()
@@ -219,32 +248,45 @@ func (e *environment) makeProbes(each int) {
 
 func (e *environment) makePods(each int) {
 	e.Helper()
-	zero := int64(0)
 	for _, n := range e.cluster.Nodes {
 		for i := range each {
-			e.check(e.client.Create(e.Context(), &corev1.Pod{
-				ObjectMeta: metav1.ObjectMeta{
-					Namespace: probeNamespace, Name: fmt.Sprintf("probe-%s-%c", strings.TrimPrefix(n.Name, "node-"), 'a'+i),
-					Labels: map[string]string{"app": "probe"},
-				},
-				Spec: corev1.PodSpec{
-					NodeName: n.Name, TerminationGracePeriodSeconds: &zero,
-					Containers: []corev1.Container{{
-						Name: "probe", Image: nodes.ProbeImage, ImagePullPolicy: corev1.PullNever, Args: []string{"serve"},
-					}},
-				},
-			}))
+			e.makePod(probeNamespace, fmt.Sprintf("probe-%s-%c", strings.TrimPrefix(n.Name, "node-"), 'a'+i), n, "probe")
 		}
 	}
 }
 
+// makePod makes a pod on a node, with its app as a label.
+func (e *environment) makePod(namespace, name string, node *nodes.Node, app string) {
+	e.Helper()
+	e.makeAnnotatedPod(namespace, name, node, app, nil)
+}
+
+func (e *environment) makeAnnotatedPod(namespace, name string, node *nodes.Node, app string, annotations map[string]string) {
+	e.Helper()
+	// Without a token: before there is a network kubelets fail to mount it, and wait up to two minutes before they try again.
+	zero, token := int64(0), false
+	e.check(e.client.Create(e.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"app": app}, Annotations: annotations},
+		Spec: corev1.PodSpec{
+			NodeName: node.Name, TerminationGracePeriodSeconds: &zero, AutomountServiceAccountToken: &token,
+			Containers: []corev1.Container{{
+				Name: "probe", Image: nodes.ProbeImage, ImagePullPolicy: corev1.PullNever, Args: []string{"serve"},
+			}},
+		},
+	}))
+}
+
 func (e *environment) makeServices() {
 	e.Helper()
+	policy := corev1.IPFamilyPolicySingleStack
+	if e.dual() {
+		policy = corev1.IPFamilyPolicyRequireDualStack
+	}
 	for name, kind := range map[string]corev1.ServiceType{"web": corev1.ServiceTypeClusterIP, "door": corev1.ServiceTypeNodePort} {
 		e.check(e.client.Create(e.Context(), &corev1.Service{
 			ObjectMeta: metav1.ObjectMeta{Namespace: probeNamespace, Name: name},
 			Spec: corev1.ServiceSpec{
-				Type: kind, Selector: map[string]string{"app": "probe"},
+				Type: kind, Selector: map[string]string{"app": "probe"}, IPFamilyPolicy: &policy,
 				Ports: []corev1.ServicePort{
 					{Name: "http", Port: 80, TargetPort: intstr.FromInt32(8080)},
 					{Name: "udp", Protocol: corev1.ProtocolUDP, Port: 80, TargetPort: intstr.FromInt32(8080)},
@@ -269,7 +311,10 @@ func (e *environment) probes() []probe {
 				return fmt.Errorf("%s is not ready", pod.Name)
 			}
 			p := probe{name: pod.Name, node: pod.Spec.NodeName, address: pod.Status.PodIP}
-			if len(pod.Status.PodIPs) > 1 {
+			if len(pod.Status.PodIPs) != len(e.families) {
+				return fmt.Errorf("%s has the addresses %v", pod.Name, pod.Status.PodIPs)
+			}
+			if e.dual() {
 				p.address6 = pod.Status.PodIPs[1].IP
 			}
 			probes = append(probes, p)
@@ -288,9 +333,18 @@ type result struct {
 	Millis                float64
 }
 
+// execute are the arguments of kubectl that let a pod do something. A pod of another namespace than the probes' is written namespace/name.
+func execute(pod string, args ...string) []string {
+	namespace, name, found := strings.Cut(pod, "/")
+	if !found {
+		namespace, name = probeNamespace, pod
+	}
+	return append([]string{"exec", "-n", namespace, name, "--", "/probe"}, args...)
+}
+
 // ask lets a pod do something, and returns what it tells; nothing of it has failed unless a result says so.
 func (e *environment) ask(pod string, args ...string) ([]result, error) {
-	out, err := e.tool(e.cluster.Kubectl, nil, append([]string{"exec", "-n", probeNamespace, pod, "--", "/probe"}, args...)...)
+	out, err := e.tool(e.cluster.Kubectl, nil, execute(pod, args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -330,8 +384,20 @@ func (l loss) String() string {
 // stream lets a pod ask a target again and again until the function that it returns is called, which tells what was lost.
 func (e *environment) stream(description, pod, kind, target string, interval time.Duration) func() loss {
 	e.Helper()
-	cmd := exec.CommandContext(context.WithoutCancel(e.Context()), e.cluster.Kubectl,
-		"exec", "-i", "-n", probeNamespace, pod, "--", "/probe", "stream", kind, target, interval.String())
+	end := e.background(pod, "stream", kind, target, interval.String())
+	return func() loss {
+		e.Helper()
+		l := loss{description: description}
+		end(&l)
+		return l
+	}
+}
+
+// background lets a pod do something that says when it has begun, and ends when the function that it returns is called, which
+// decodes what it tells.
+func (e *environment) background(pod string, args ...string) func(into any) {
+	e.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(e.Context()), e.cluster.Kubectl, slices.Insert(execute(pod, args...), 1, "-i")...)
 	cmd.Env = []string{"KUBECONFIG=" + e.cluster.ControlPlane.Kubeconfig(), "HOME=" + e.cluster.ControlPlane.Dir()}
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
@@ -343,18 +409,16 @@ func (e *environment) stream(description, pod, kind, target string, interval tim
 	lines := bufio.NewScanner(output)
 	if !lines.Scan() || lines.Text() != "begun" {
 		_ = input.Close()
-		e.Fatalf("stream %s from %s does not begin: %q, %v: %s", description, pod, lines.Text(), cmd.Wait(), errs.String())
+		e.Fatalf("%s does not begin to %s: %q, %v: %s", pod, strings.Join(args, " "), lines.Text(), cmd.Wait(), errs.String())
 	}
-	return func() loss {
+	return func(into any) {
 		e.Helper()
 		_ = input.Close()
 		lines.Scan()
-		l := loss{description: description}
-		failed := json.Unmarshal(lines.Bytes(), &l)
+		failed := json.Unmarshal(lines.Bytes(), into)
 		if err := errors.Join(failed, cmd.Wait()); err != nil {
-			e.Fatalf("stream %s from %s: %v: %s", description, pod, err, errs.String())
+			e.Fatalf("%s, %s: %v: %s", pod, strings.Join(args, " "), err, errs.String())
 		}
-		return l
 	}
 }
 

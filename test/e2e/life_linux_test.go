@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,14 +15,19 @@ import (
 )
 
 // during measures what is lost while something happens: packets between pods of two nodes, and new connections to a Service and
-// to a port of a node.
+// to a port of a node. The losses of packets come first, in the order of families.
 func (e *environment) during(what string, do func()) []loss {
 	e.Helper()
 	probes := e.probes()
 	from, to := probes[0], probes[len(probes)-1]
-	streams := []func() loss{
-		e.stream(what+": pod to pod", from.name, "udp", to.address+":8080", 10*time.Millisecond),
-		e.stream(what+": Service", from.name, "get", e.service("web"), 50*time.Millisecond),
+	var packets, connections []func() loss
+	for _, family := range e.families {
+		of := ""
+		if e.dual() {
+			of = ", " + string(family)
+		}
+		packets = append(packets, e.stream(what+": pod to pod"+of, from.name, "udp", to.at(family), 10*time.Millisecond))
+		connections = append(connections, e.stream(what+": Service"+of, from.name, "get", e.serviceOf("web", family), 50*time.Millisecond))
 	}
 	begin := time.Now()
 	do()
@@ -32,7 +38,7 @@ func (e *environment) during(what string, do func()) []loss {
 	case <-time.After(2 * time.Second):
 	}
 	var losses []loss
-	for _, end := range streams {
+	for _, end := range slices.Concat(packets, connections) {
 		l := end()
 		e.Log(l.String())
 		losses = append(losses, l)
@@ -57,6 +63,7 @@ func (e *environment) within(losses []loss, gap time.Duration) {
 // change applies a NetworkStack and waits until the network is as it says.
 func (e *environment) change(m manifest) {
 	e.Helper()
+	m.dual = e.dual()
 	e.apply(m.yaml())
 	e.waitReady()
 }
@@ -130,7 +137,9 @@ func (e *environment) replaceProbes() {
 	e.kubectl("delete", "pods", "-n", probeNamespace, "-l", "app=probe", "--wait")
 	e.makePods(2)
 	for _, p := range e.probes() {
-		e.eventually("the Service", func() error { return e.once(p.name, "get", e.service("web")) })
+		for _, family := range e.families {
+			e.eventually("the Service", func() error { return e.once(p.name, "get", e.serviceOf("web", family)) })
+		}
 	}
 }
 
@@ -138,7 +147,7 @@ func (e *environment) replaceProbes() {
 func backends(e *environment) {
 	losses := e.during("VXLAN to host-gw", func() { e.change(manifest{encapsulation: "None"}) })
 	e.within(losses, 15*time.Second)
-	e.routesBy("eth0")
+	e.routesBy("eth0", "eth0")
 	// As the operator's warning says: the bridge that pods are on keeps its MTU when pods get a larger one.
 	for _, n := range e.cluster.Nodes {
 		_, err := n.Run(e.Context(), "ip", "link", "set", "dev", "cni0", "mtu", "1500")
@@ -151,28 +160,37 @@ func backends(e *environment) {
 	packets(e)
 	losses = e.during("host-gw to VXLAN", func() { e.change(manifest{}) })
 	e.within(losses, 15*time.Second)
-	e.routesBy("flannel.1")
+	if e.dual() {
+		e.replacePlainRoutes()
+	}
+	e.routesBy("flannel.1", "flannel-v6.1")
 	e.replaceProbes()
 	packets(e)
 }
 
-// routesBy checks by which link each node reaches the pods of the others.
-func (e *environment) routesBy(link string) {
+// routesBy checks by which link each node reaches the pods of the others, for each family.
+func (e *environment) routesBy(links ...string) {
 	e.Helper()
-	for _, n := range e.cluster.Nodes {
-		out, err := n.Run(e.Context(), "ip", "route", "show")
-		e.check(err)
-		found := 0
-		for line := range strings.Lines(out) {
-			if strings.HasPrefix(line, "10.244.") && strings.Contains(line, " via ") {
-				found++
-				if !strings.Contains(line, " dev "+link) {
-					e.Errorf("%s: not by %s: %s", n.Name, link, line)
+	for i, family := range e.families {
+		flag, pods := "-4", "10.244."
+		if family == corev1.IPv6Protocol {
+			flag, pods = "-6", "fd00:10:244:"
+		}
+		for _, n := range e.cluster.Nodes {
+			out, err := n.Run(e.Context(), "ip", flag, "route", "show")
+			e.check(err)
+			found := 0
+			for line := range strings.Lines(out) {
+				if strings.HasPrefix(line, pods) && strings.Contains(line, " via ") {
+					found++
+					if !strings.Contains(line, " dev "+links[i]+" ") {
+						e.Errorf("%s: not by %s: %s", n.Name, links[i], line)
+					}
 				}
 			}
-		}
-		if found != len(e.cluster.Nodes)-1 {
-			e.Errorf("%s has %d routes to other nodes' pods:\n%s", n.Name, found, out)
+			if found != len(e.cluster.Nodes)-1 {
+				e.Errorf("%s has %d routes to other nodes' pods:\n%s", n.Name, found, out)
+			}
 		}
 	}
 }
@@ -181,8 +199,8 @@ func (e *environment) routesBy(link string) {
 func proxyModes(e *environment) {
 	for _, mode := range []string{"NFTables", "IPTables"} {
 		losses := e.during("kube-proxy to "+mode, func() { e.change(manifest{proxy: mode}) })
-		e.within(losses[:1], time.Second)
-		e.within(losses[1:], 15*time.Second)
+		e.within(losses[:len(e.families)], time.Second)
+		e.within(losses[len(e.families):], 15*time.Second)
 		packets(e)
 		losses = e.during("kube-proxy killed, "+mode, e.crashProxies)
 		e.within(losses, 10*time.Second)
@@ -259,42 +277,4 @@ func orphaned(e *environment) {
 		e.Errorf("the agents were changed: generation %d, then %d", before.Generation, after.Generation)
 	}
 	packets(e)
-}
-
-// deleted deletes the NetworkStack and the network with it: every object of its components. What the agents made on the nodes is
-// nobody's to remove, so pods that run keep what they have.
-func deleted(e *environment) {
-	begin := time.Now()
-	e.kubectl("delete", "networkstack", "cluster", "--wait")
-	e.gone(&networkstackv1alpha1.NetworkStack{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}})
-	e.Logf("gone after %.1f s", time.Since(begin).Seconds())
-	for namespace, names := range map[string][]string{
-		"kube-flannel": {"kube-flannel-ds"}, "kube-system": {"kube-proxy", "networkstack-node-agent"},
-	} {
-		for _, name := range names {
-			e.gone(&appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}})
-		}
-	}
-	e.gone(&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "coredns"}})
-	e.eventually("the agents' pods to be gone", func() error {
-		pods := &corev1.PodList{}
-		if err := e.client.List(e.Context(), pods, client.InNamespace("kube-flannel")); err != nil {
-			return err
-		}
-		if len(pods.Items) > 0 {
-			return fmt.Errorf("%d are there", len(pods.Items))
-		}
-		return nil
-	})
-	components := &networkstackv1alpha1.NetworkComponentList{}
-	e.check(e.client.List(e.Context(), components))
-	if len(components.Items) > 0 {
-		e.Errorf("%d NetworkComponents are left", len(components.Items))
-	}
-	for _, n := range e.cluster.Nodes {
-		links, err := n.Run(e.Context(), "ip", "-br", "link")
-		e.check(err)
-		e.Logf("%s keeps %d links", n.Name, strings.Count(links, "\n"))
-	}
-	e.waitForOperator()
 }

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"net"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -17,7 +19,31 @@ import (
 type manifest struct {
 	encapsulation, proxy, deletion string
 	mtu                            int
+	// dual has both families.
+	dual bool
+	// networkPolicy has NetworkPolicies enforced, baselines cut and open what the baselines of these tests say.
+	networkPolicy, baselines bool
+	ingress                  bool
+	// secondary has Multus, and networks that pods can be attached to.
+	secondary bool
 }
+
+// baselines cut all that a namespace's pods send and get, but for what goes on inside of it and for names.
+const baselines = `
+  policies:
+    mode: Enforce
+    baselines:
+    - {name: no-ingress, type: DefaultDenyIngress}
+    - {name: no-egress, type: DefaultDenyEgress}
+    - {name: dns, type: AllowDNS}
+    - {name: same, type: AllowSameNamespace}`
+
+// controller is an ingress controller that is reached by a port of every node.
+const controller = `
+  ingress:
+  - name: public
+    type: Traefik
+    service: {type: NodePort}`
 
 func (m manifest) yaml() string {
 	if m.encapsulation == "" {
@@ -33,17 +59,34 @@ func (m manifest) yaml() string {
 	if m.mtu > 0 {
 		mtu = fmt.Sprintf("\n  mtu: %d", m.mtu)
 	}
+	families, ranges := "", "10.244.0.0/16"
+	if m.dual {
+		families, ranges = "\n  ipFamilies: [IPv4, IPv6]", ranges+`, "fd00:10:244::/56"`
+	}
+	enforced, more := "", ""
+	if m.networkPolicy {
+		enforced = "\n    networkPolicy: Enabled"
+	}
+	if m.baselines {
+		more += baselines
+	}
+	if m.ingress {
+		more += controller
+	}
+	if m.secondary {
+		more += secondaryNetworks
+	}
 	return fmt.Sprintf(`apiVersion: networkstack.io/v1alpha1
 kind: NetworkStack
 metadata:
   name: cluster
-spec:%s
+spec:%s%s
   ipPools:
   - name: default
-    cidrs: [10.244.0.0/16]
+    cidrs: [%s]
   cni:
     type: Flannel
-    encapsulation: %s
+    encapsulation: %s%s
   kubeProxy:
     mode: %s
     values: {conntrack: {maxPerCore: 0, min: 0}}
@@ -51,31 +94,56 @@ spec:%s
     type: CoreDNS
   nodeAgent:
     mode: Enabled
-  deletionPolicy: %s
-`, mtu, m.encapsulation, m.proxy, m.deletion)
+  deletionPolicy: %s%s
+`, families, mtu, ranges, m.encapsulation, enforced, m.proxy, m.deletion, more)
 }
 
-// TestNetwork goes through the life of a network: each part begins with what the one before has left.
+// part is a part of a network's life, which begins with what the one before has left.
+type part struct {
+	name string
+	run  func(*environment)
+}
+
+// live goes through parts until one fails.
+func live(t *testing.T, options nodes.Options, parts ...part) {
+	e := start(t, options)
+	for _, p := range parts {
+		if !t.Run(p.name, func(t *testing.T) { p.run(e.in(t)) }) {
+			return
+		}
+	}
+}
+
+// TestNetwork goes through the life of a network.
 func TestNetwork(t *testing.T) {
-	e := start(t, nodes.Options{Nodes: 3})
-	for _, part := range []struct {
-		name string
-		run  func(*environment)
-	}{
+	live(t, nodes.Options{Nodes: 3}, []part{
 		{"from nothing", fromNothing},
 		{"packets", packets},
 		{"drift", driftRestored},
 		{"operator killed", operatorKilled},
 		{"backends", backends},
 		{"kube-proxy", proxyModes},
+		{"policies", policies},
+		{"ingress", ingress},
+		{"second network", secondNetwork},
 		{"node killed", nodeKilled},
 		{"orphaned", orphaned},
 		{"deleted", deleted},
-	} {
-		if !t.Run(part.name, func(t *testing.T) { part.run(e.in(t)) }) {
-			return
-		}
-	}
+		{"again", again},
+	}...)
+}
+
+// TestDualStack goes through those parts that differ with both families, on a cluster of its own.
+func TestDualStack(t *testing.T) {
+	live(t, nodes.Options{Nodes: 2, DualStack: true}, []part{
+		{"from nothing", fromNothing},
+		{"packets", packets},
+		{"outside", outside},
+		{"reported", reported},
+		{"overhead", overhead},
+		{"backends", backends},
+		{"kube-proxy", proxyModes},
+	}...)
 }
 
 // fromNothing installs the operator on a cluster that has no network, and measures from the NetworkStack to the first packet.
@@ -95,6 +163,7 @@ func fromNothing(e *environment) {
 		}
 		return nil
 	})
+	*e.bare = e.onNodes()
 	e.makeProbes(2)
 	begin := time.Now()
 	e.installOperator()
@@ -103,7 +172,7 @@ func fromNothing(e *environment) {
 
 	begin = time.Now()
 	since := func(what string) { e.Logf("%-46s %5.1f s", what, time.Since(begin).Seconds()) }
-	e.apply(manifest{}.yaml())
+	e.apply(manifest{dual: e.dual()}.yaml())
 	e.eventually("the nodes to be ready", func() error {
 		list := &corev1.NodeList{}
 		if err := e.client.List(e.Context(), list); err != nil {
@@ -120,10 +189,14 @@ func fromNothing(e *environment) {
 	probes := e.probes()
 	since("pods ready")
 	from, to := probes[0], probes[len(probes)-1]
-	e.eventually("the first packet", func() error { return e.once(from.name, "udp", to.address+":8080") })
-	since("first packet between pods of two nodes")
-	e.eventually("a Service", func() error { return e.once(from.name, "get", e.service("web")) })
-	since("first answer of a Service")
+	for _, family := range e.families {
+		e.eventually("the first packet", func() error { return e.once(from.name, "udp", to.at(family)) })
+		since("first packet between pods of two nodes, " + string(family))
+	}
+	for _, family := range e.families {
+		e.eventually("a Service", func() error { return e.once(from.name, "get", e.serviceOf("web", family)) })
+		since("first answer of a Service, " + string(family))
+	}
 	e.eventually("a name", func() error { return e.once(from.name, "lookup", "web") })
 	since("first name resolved")
 	e.waitReady()
@@ -153,12 +226,21 @@ func (e *environment) once(pod string, args ...string) error {
 	return nil
 }
 
-// service is the address and port of a Service.
+// service is the address and port of a Service, of the first family.
 func (e *environment) service(name string) string {
+	e.Helper()
+	return e.serviceOf(name, e.families[0])
+}
+
+func (e *environment) serviceOf(name string, family corev1.IPFamily) string {
 	e.Helper()
 	service := &corev1.Service{}
 	e.check(e.client.Get(e.Context(), client.ObjectKey{Namespace: probeNamespace, Name: name}, service))
-	return service.Spec.ClusterIP + ":80"
+	i := slices.Index(service.Spec.IPFamilies, family)
+	if i < 0 {
+		e.Fatalf("%s has the families %v", name, service.Spec.IPFamilies)
+	}
+	return net.JoinHostPort(service.Spec.ClusterIPs[i], "80")
 }
 
 // packets checks all that shall work whenever the network is Ready.
@@ -168,28 +250,40 @@ func packets(e *environment) {
 	e.check(e.client.Get(e.Context(), client.ObjectKey{Namespace: probeNamespace, Name: "door"}, door))
 	checks := 0
 	for _, from := range probes {
-		var direct []string
-		for _, to := range probes {
-			direct = append(direct, to.address+":8080")
-		}
-		for i, r := range e.must(from.name, append([]string{"get"}, direct...)...) {
-			// Pods are told by their own address: nothing between them rewrites it.
-			if want := probes[i].name + " " + from.address; r.Error == "" && r.Answer != want {
-				e.Errorf("%s asks %s and hears %q, not %q", from.name, probes[i].name, r.Answer, want)
+		for _, family := range e.families {
+			var direct []string
+			for _, to := range probes {
+				direct = append(direct, to.at(family))
 			}
-			checks++
+			for i, r := range e.must(from.name, append([]string{"get"}, direct...)...) {
+				// Pods are told by their own address: nothing between them rewrites it.
+				if want := probes[i].name + " " + from.of(family); r.Error == "" && r.Answer != want {
+					e.Errorf("%s asks %s and hears %q, not %q", from.name, probes[i].name, r.Answer, want)
+				}
+				checks++
+			}
+			checks += len(e.must(from.name, append([]string{"udp"}, direct...)...))
+			services := []string{e.serviceOf("web", family)}
+			for _, n := range e.cluster.Nodes {
+				services = append(services, net.JoinHostPort(addressOf(n, family), fmt.Sprint(door.Spec.Ports[0].NodePort)))
+			}
+			checks += len(e.must(from.name, append([]string{"get"}, services...)...))
 		}
-		checks += len(e.must(from.name, append([]string{"udp"}, direct...)...))
-		services := []string{e.service("web")}
-		for _, n := range e.cluster.Nodes {
-			services = append(services, fmt.Sprintf("%s:%d", n.Address(), door.Spec.Ports[0].NodePort))
-		}
-		checks += len(e.must(from.name, append([]string{"get"}, services...)...))
 		checks += len(e.must(from.name, "lookup", "web", "web.default", "kubernetes.default.svc.cluster.local"))
 		checks += len(e.must(from.name, "get", "web"))
 	}
+	if e.dual() {
+		checks += e.names(probes)
+	}
 	e.Logf("%d checks", checks)
 	checkMTU(e, probes)
+}
+
+func addressOf(n *nodes.Node, family corev1.IPFamily) string {
+	if family == corev1.IPv6Protocol {
+		return n.AddressIPv6()
+	}
+	return n.Address()
 }
 
 // checkMTU sends packets of exactly the pods' MTU, and of one byte more, to another node.
@@ -201,15 +295,17 @@ func checkMTU(e *environment, probes []probe) {
 			e.Errorf("%s has an MTU of %s, not %d", p.name, got[0].Answer, mtu)
 		}
 	}
-	results, err := e.ask(from.name, "mtu", to.address+":8080", fmt.Sprint(mtu), fmt.Sprint(mtu+1))
-	e.check(err)
-	if results[0].Error != "" {
-		e.Errorf("a packet of the pods' MTU, %d bytes, does not arrive: %s", mtu, results[0].Error)
+	for _, family := range e.families {
+		results, err := e.ask(from.name, "mtu", to.at(family), fmt.Sprint(mtu), fmt.Sprint(mtu+1))
+		e.check(err)
+		if results[0].Error != "" {
+			e.Errorf("%s: a packet of the pods' MTU, %d bytes, does not arrive: %s", family, mtu, results[0].Error)
+		}
+		if results[1].Error == "" {
+			e.Errorf("%s: a packet of one byte more than the pods' MTU, %d bytes, arrives", family, mtu+1)
+		}
+		e.Logf("%s: %d bytes arrive whole, of %d: %s", family, mtu, mtu+1, results[1].Error)
 	}
-	if results[1].Error == "" {
-		e.Errorf("a packet of one byte more than the pods' MTU, %d bytes, arrives", mtu+1)
-	}
-	e.Logf("%d bytes arrive whole, of %d: %s", mtu, mtu+1, results[1].Error)
 }
 
 // mtu is what pods get, as the NetworkStack has it or as the operator has derived it.

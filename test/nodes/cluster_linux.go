@@ -24,6 +24,14 @@ const (
 	UnderlayMTU = 1500
 )
 
+// Gateway is the address of what is no node: the place of the control plane, and of the tests.
+func Gateway(ipv6 bool) string {
+	if ipv6 {
+		return gatewayIPv6
+	}
+	return gatewayIPv4
+}
+
 // Options say what cluster to start.
 type Options struct {
 	// Nodes is how many. They are called node-1, node-2, …

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -26,6 +27,15 @@ type fileSet map[string]file
 
 // program adds a statically linked program under the given path.
 func (s fileSet) program(path, source string) { s[path] = file{source: source, mode: 0o755} }
+
+// listing are the names of the files, each with its text if it is one, or where it leads if it is a link, in the order of names.
+func (s fileSet) listing() []string {
+	var listing []string
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		listing = append(listing, name, s[name].text+s[name].link)
+	}
+	return listing
+}
 
 // fromTree adds files of a tree with all that they need: links on the way, and libraries.
 func (s fileSet) fromTree(tree string, paths ...string) error {

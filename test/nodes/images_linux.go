@@ -72,8 +72,35 @@ func (i image) write(path string) error {
 var withIPTables = []string{
 	"/bin/sh", "/bin/cp", "/bin/cat", "/bin/ls", "/usr/sbin/iptables", "/usr/sbin/iptables-save", "/usr/sbin/iptables-restore",
 	"/usr/sbin/ip6tables", "/usr/sbin/ip6tables-save", "/usr/sbin/ip6tables-restore", "/usr/sbin/nft", "/usr/sbin/conntrack", "/sbin/ip",
-	"/etc/protocols",
 }
+
+// startPolicies is /bin/netpol of the image of kube-network-policies: the program, which decides about the first packet of every
+// connection that nftables queues to it. A kernel without nftables' queue (NFT_QUEUE) refuses the program's table; there the same
+// packets come to the same queue by iptables, and it decides as ever. They pass where no program listens, as with its own table.
+//
+// What the node sends itself is not queued, above all not the packets of VXLAN: each of them is a first one to the node, because what
+// comes back is another connection. And somebody else owns the program's table: the program tries to write it again each second, and
+// each time that the kernel takes back the chains of a table that it refuses, it drops whatever waits in a queue.
+const startPolicies = `#!/bin/sh
+nft add table inet try-queue
+nft add chain inet try-queue try
+if ! nft add rule inet try-queue try queue flags bypass to 100 2>/dev/null; then
+  echo "the kernel has no queue for nftables: packets come by that of iptables"
+  for iptables in iptables ip6tables; do
+    $iptables -w -t mangle -N POLICIES 2>/dev/null || $iptables -w -t mangle -F POLICIES
+    $iptables -w -t mangle -A POLICIES -m addrtype --src-type LOCAL -j RETURN
+    $iptables -w -t mangle -A POLICIES -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN
+    $iptables -w -t mangle -A POLICIES -p ipv6-icmp -j RETURN
+    $iptables -w -t mangle -A POLICIES -j NFQUEUE --queue-num 100 --queue-bypass
+    $iptables -w -t mangle -C POSTROUTING -j POLICIES 2>/dev/null || $iptables -w -t mangle -A POSTROUTING -j POLICIES
+  done
+  (echo "add table inet kube-network-policies { flags owner; }"; exec sleep infinity) | nft -i &
+  tries=0
+  until nft list table inet kube-network-policies 2>/dev/null || [ $((tries += 1)) -gt 500 ]; do :; done
+fi
+nft delete table inet try-queue
+exec /usr/local/bin/kube-network-policies "$@"
+`
 
 // upstreamImages stand in for those that the charts name: the same programs at the same places, of the nearest version that there is.
 func upstreamImages(p programs, tree, root string) ([]image, error) {
@@ -105,29 +132,61 @@ func upstreamImages(p programs, tree, root string) ([]image, error) {
 		return nil, err
 	}
 	proxy.program("/usr/local/bin/kube-proxy", p.kubeProxy)
+	policies, err := base()
+	if err != nil {
+		return nil, err
+	}
+	policies.program("/usr/local/bin/kube-network-policies", p.policies)
+	if err := policies.fromTree(tree, "/bin/sleep"); err != nil {
+		return nil, err
+	}
+	policies["/usr/bin/netpol"] = file{text: startPolicies, mode: 0o755}
+	// Runtimes tell of pods' networks by paths below /var/run, and they are mounted below /run.
+	multus := fileSet{"/var/run": {link: "/run"}}
+	// The daemon asks who it runs as.
+	if err := multus.fromTree(tree, "/etc/passwd"); err != nil {
+		return nil, err
+	}
+	for program, name := range map[string]string{
+		"install_multus": "install_multus", "multus-daemon": "multus-daemon", "multus-shim": "multus-shim", "passthru-cni": "passthru",
+	} {
+		multus.program("/usr/src/multus-cni/bin/"+name, p.multus[program])
+	}
 	coredns := fileSet{}
 	coredns.program("/coredns", p.coredns)
+	traefik := fileSet{}
+	traefik.program("/usr/local/bin/traefik", p.traefik)
 	pause := fileSet{}
 	pause.program("/pause", p.probe)
 
 	names := map[string]string{}
 	for chart, path := range map[string][]string{
-		"flannel": {"flannel", "image"}, "plugin": {"flannel", "flannel_cni", "image"}, "coredns": {"image"},
+		"flannel": {"flannel", "image"}, "plugin": {"flannel", "flannel_cni", "image"}, "policies": {"netpol", "image"},
+		"coredns": {"image"}, "multus": {"image"},
 	} {
 		file := chart
-		if chart == "plugin" {
+		if chart == "plugin" || chart == "policies" {
 			file = "flannel"
 		}
 		if names[chart], err = chartImage(filepath.Join(root, "charts", file, "values.yaml"), path...); err != nil {
 			return nil, err
 		}
 	}
+	if names["traefik"], err = traefikImage(filepath.Join(root, "charts", "traefik")); err != nil {
+		return nil, err
+	}
 	tools := []string{p.kubeProxy, p.probe, tree}
 	return []image{
 		{name: names["flannel"], files: flannel, entrypoint: []string{"/opt/bin/flanneld"}, digests: append(tools, p.flanneld)},
 		{name: names["plugin"], files: plugin, entrypoint: []string{"/bin/sh"}, digests: append(tools, p.cniFlannel)},
+		{name: names["policies"], files: policies, entrypoint: []string{"/bin/netpol"}, digests: append(tools, p.policies)},
 		{name: "registry.k8s.io/kube-proxy:" + p.kubernetesVersion, files: proxy, entrypoint: []string{"/usr/local/bin/kube-proxy"}, digests: tools},
+		{
+			name: names["multus"], files: multus, entrypoint: []string{"/usr/src/multus-cni/bin/multus-daemon"},
+			digests: append(tools, p.multus["multus-daemon"]),
+		},
 		{name: names["coredns"], files: coredns, entrypoint: []string{"/coredns"}, user: "65532:65532", digests: append(tools, p.coredns)},
+		{name: names["traefik"], files: traefik, entrypoint: []string{"/usr/local/bin/traefik"}, digests: append(tools, p.traefik)},
 		{name: pauseImage, files: pause, entrypoint: []string{"/pause"}, user: "65535:65535", digests: tools},
 	}, nil
 }
@@ -149,6 +208,26 @@ func ownImages(p programs, root string) ([]image, error) {
 		},
 		{name: ProbeImage, files: probe, entrypoint: []string{"/probe"}, digests: []string{p.probe}},
 	}, nil
+}
+
+// traefikImage is the image of Traefik's chart: a registry and a repository, and the version of the chart.
+func traefikImage(dir string) (string, error) {
+	values, err := readValues(filepath.Join(dir, "values.yaml"))
+	if err != nil {
+		return "", err
+	}
+	chart, err := readValues(filepath.Join(dir, "Chart.yaml"))
+	if err != nil {
+		return "", err
+	}
+	image, _ := values["image"].(map[string]any)
+	registry, _ := image["registry"].(string)
+	repository, _ := image["repository"].(string)
+	version, _ := chart["appVersion"].(string)
+	if registry == "" || repository == "" || version == "" || image["tag"] != "" {
+		return "", fmt.Errorf("%s: no image with the version of the chart", dir)
+	}
+	return registry + "/" + repository + ":" + version, nil
 }
 
 // chartImage is the image at a path of a chart's values.
@@ -183,7 +262,8 @@ type programs struct {
 	kubelet, kubeProxy             string
 	containerd, shim, ctr          string
 	coredns, flanneld, cniFlannel  string
-	cniPlugins                     map[string]string
+	policies, traefik              string
+	cniPlugins, multus             map[string]string
 	node, probe, operator, kubectl string
 	helm                           string
 }
@@ -207,7 +287,10 @@ func buildPrograms(ctx context.Context, root, dir string, progress io.Writer) (p
 		"coredns":     func(b map[string]string) { p.coredns = b["coredns"] },
 		"flannel":     func(b map[string]string) { p.flanneld = b["flannel"] },
 		"cni-plugins": func(b map[string]string) { p.cniPlugins = b },
-		"cni-flannel": func(b map[string]string) { p.cniFlannel = b["flannel"] },
+		"multus":      func(b map[string]string) { p.multus = b },
+		"traefik":     func(b map[string]string) { p.traefik = b["traefik"] },
+		// Its package is called so, by which of the kinds of policies it knows.
+		"kube-network-policies": func(b map[string]string) { p.policies = b["standard"] },
 	} {
 		built, _, err := controlplane.Programs(ctx, "nodes/"+module, progress)
 		if err != nil {
@@ -215,7 +298,10 @@ func buildPrograms(ctx context.Context, root, dir string, progress io.Writer) (p
 		}
 		take(built)
 	}
-	for pkg, path := range map[string]*string{"./test/nodes/node": &p.node, "./test/nodes/probe": &p.probe, "./cmd/operator": &p.operator} {
+	for pkg, path := range map[string]*string{
+		"./test/nodes/node": &p.node, "./test/nodes/probe": &p.probe, "./test/nodes/cni-flannel": &p.cniFlannel,
+		"./cmd/operator": &p.operator,
+	} {
 		*path = filepath.Join(dir, filepath.Base(pkg))
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",
 			"-ldflags", "-s -w -X main.version=v0.0.0-e2e", "-o", *path, pkg)

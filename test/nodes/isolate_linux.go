@@ -221,18 +221,9 @@ func lockFile(ctx context.Context, f *os.File, progress io.Writer) error {
 	}
 }
 
-// cleanUp removes what runs have left: control groups and directories. Their processes, mounts and networks went with their
-// namespaces. The caller has the lock, so no run is under way.
+// cleanUp removes what runs have left: control groups and directories, a directory after the groups that are called by it. Their
+// processes, mounts and networks went with their namespaces. The caller has the lock, so no run of this cache is under way.
 func cleanUp(cache string, progress io.Writer) error {
-	groups, err := filepath.Glob("/sys/fs/cgroup/*/" + groupPrefix + "*")
-	if err != nil {
-		return err
-	}
-	for _, group := range groups {
-		if err := removeGroup(group); err != nil {
-			return err
-		}
-	}
 	runs, err := filepath.Glob(filepath.Join(cache, runPrefix+"*"))
 	if err != nil {
 		return err
@@ -241,6 +232,15 @@ func cleanUp(cache string, progress io.Writer) error {
 		fmt.Fprintf(progress, "removing what %d runs left that did not end properly\n", len(runs)-1)
 	}
 	for _, run := range runs {
+		groups, err := filepath.Glob("/sys/fs/cgroup/*/" + groupPrefix + filepath.Base(run))
+		if err != nil {
+			return err
+		}
+		for _, group := range groups {
+			if err := removeGroup(group); err != nil {
+				return err
+			}
+		}
 		if err := os.RemoveAll(run); err != nil {
 			return err
 		}

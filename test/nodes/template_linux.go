@@ -52,7 +52,7 @@ func prepare(ctx context.Context, root, cache, run string, progress io.Writer) (
 	}
 	var key []string
 	for _, i := range upstream {
-		key = append(key, i.name)
+		key = append(append(key, i.name), i.files.listing()...)
 		for _, source := range i.digests {
 			info, err := os.Stat(source)
 			if err != nil {
@@ -244,7 +244,8 @@ func (c *Cluster) importImages(ctx context.Context, state string, archives []str
 // template returns a directory with all images for nodes to clone.
 func (c *Cluster) template(ctx context.Context) (string, error) {
 	p := c.prepared
-	if len(p.Archives) > 0 {
+	// Another cluster of this run may have made it.
+	if _, err := os.Stat(p.Template); errors.Is(err, fs.ErrNotExist) {
 		half := p.Template + ".new"
 		if err := errors.Join(
 			os.RemoveAll(half), os.MkdirAll(filepath.Join(half, "containerd"), 0o755), os.MkdirAll(filepath.Join(half, "kubelet"), 0o755),
@@ -262,10 +263,17 @@ func (c *Cluster) template(ctx context.Context) (string, error) {
 		}
 	}
 	own := filepath.Join(p.Run, "images")
-	if err := cloneTemplate(own, p.Template); err != nil {
+	if _, err := os.Stat(own); err == nil {
+		return own, nil
+	}
+	half := own + ".new"
+	if err := cloneTemplate(half, p.Template); err != nil {
 		return "", err
 	}
-	return own, c.importImages(ctx, own, p.Own)
+	if err := c.importImages(ctx, half, p.Own); err != nil {
+		return "", err
+	}
+	return own, os.Rename(half, own)
 }
 
 // removeOthers removes directories of a kind that are no longer of use.

@@ -13,7 +13,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -40,7 +42,7 @@ func run(ctx context.Context, name string, args []string) error {
 		return nil
 	}
 	if len(args) == 0 {
-		return errors.New("usage: probe serve|get|udp|link|mtu|lookup|stream …")
+		return errors.New("usage: probe serve|get|udp|link|mtu|lookup|resolve|stream|watch …")
 	}
 	rest := args[1:]
 	switch {
@@ -52,6 +54,8 @@ func run(ctx context.Context, name string, args []string) error {
 		return answer(each(rest, func(target string) (string, error) { return echo(target, []byte("hello")) }))
 	case args[0] == "lookup":
 		return answer(each(rest, lookup))
+	case args[0] == "resolve" && len(rest) > 1:
+		return answer(each(rest[1:], func(name string) (string, error) { return resolve(ctx, rest[0], name) }))
 	case args[0] == "link":
 		return answer(each(rest, link))
 	case args[0] == "mtu" && len(rest) > 1:
@@ -62,6 +66,12 @@ func run(ctx context.Context, name string, args []string) error {
 			return err
 		}
 		return stream(rest[0], rest[1], interval)
+	case args[0] == "watch" && len(rest) == 2:
+		interval, err := time.ParseDuration(rest[1])
+		if err != nil {
+			return err
+		}
+		return watch(rest[0], interval)
 	}
 	return fmt.Errorf("probe %q: unknown, or wrong arguments", args)
 }
@@ -191,14 +201,27 @@ func exchange(connection net.Conn, payload []byte) (string, error) {
 	return strconv.Itoa(n), err
 }
 
+// lookup resolves a name. Where a packet is lost, it is asked again after 5 s, as by every resolver.
 func lookup(name string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 9*time.Second)
 	defer cancel()
 	addresses, err := (&net.Resolver{PreferGo: true}).LookupHost(ctx, name)
 	if err != nil {
 		return "", err
 	}
 	return addresses[0], nil
+}
+
+// resolve asks one server for a name's addresses of both families.
+func resolve(ctx context.Context, server, name string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, server)
+	}}
+	addresses, err := resolver.LookupHost(ctx, name)
+	slices.Sort(addresses)
+	return strings.Join(addresses, " "), err
 }
 
 // link tells the MTU of an interface.

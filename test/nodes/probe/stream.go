@@ -24,12 +24,12 @@ type Loss struct {
 	LastError string `json:"lastError,omitempty"`
 
 	times []int64
-	last  time.Time
+	// waiting is when the first was sent of those that nothing has come back since; zero when there are none.
+	waiting time.Time
 }
 
 // stream asks a target again and again until its standard input ends, then tells what was lost. It says so when the first answer
-// has come. With "udp" it sends packets, with
-// "get" it opens a connection each time.
+// has come. With "udp" it sends packets, with "get" it opens a connection each time.
 func stream(kind, target string, interval time.Duration) error {
 	ended := make(chan struct{})
 	go func() {
@@ -52,17 +52,27 @@ func stream(kind, target string, interval time.Duration) error {
 	return answer(loss)
 }
 
+// send counts what is sent now. A machine that is too busy to send for a while has lost nothing, so that a gap begins here.
+func (l *Loss) send(now time.Time) {
+	l.Sent++
+	if l.waiting.IsZero() {
+		l.waiting = now
+	}
+}
+
 func (l *Loss) arrived(sent, now time.Time) {
 	if l.Received++; l.Received == 1 {
 		fmt.Fprintln(os.Stdout, "begun")
 	}
 	l.gap(now)
-	l.last = now
+	l.waiting = time.Time{}
 	l.times = append(l.times, now.Sub(sent).Microseconds())
 }
 
 func (l *Loss) gap(now time.Time) {
-	l.GapMillis = max(l.GapMillis, float64(now.Sub(l.last).Microseconds())/1000)
+	if !l.waiting.IsZero() {
+		l.GapMillis = max(l.GapMillis, float64(now.Sub(l.waiting).Microseconds())/1000)
+	}
 }
 
 func (l *Loss) finish() {
@@ -80,7 +90,7 @@ func streamUDP(target string, interval time.Duration, ended <-chan struct{}) (*L
 	}
 	defer func() { _ = connection.Close() }()
 	var mu sync.Mutex
-	loss := &Loss{last: time.Now()}
+	loss := &Loss{}
 	sent := map[uint64]time.Time{}
 	go func() {
 		buffer := make([]byte, 1500)
@@ -109,8 +119,9 @@ func streamUDP(target string, interval time.Duration, ended <-chan struct{}) (*L
 	for number := uint64(0); ; number++ {
 		binary.BigEndian.PutUint64(payload, number)
 		mu.Lock()
-		sent[number] = time.Now()
-		loss.Sent++
+		now := time.Now()
+		sent[number] = now
+		loss.send(now)
 		mu.Unlock()
 		if _, err := connection.Write(payload); err != nil {
 			mu.Lock()
@@ -125,7 +136,7 @@ func streamUDP(target string, interval time.Duration, ended <-chan struct{}) (*L
 		// What is still under way gets its time.
 		<-time.After(time.Second)
 		mu.Lock()
-		if len(sent) > 0 {
+		if _, open := sent[number]; open { // not one that was lost long before
 			loss.gap(time.Now())
 		}
 		result := *loss
@@ -135,12 +146,12 @@ func streamUDP(target string, interval time.Duration, ended <-chan struct{}) (*L
 }
 
 func streamGet(target string, interval time.Duration, ended <-chan struct{}) (*Loss, error) {
-	loss := &Loss{last: time.Now()}
+	loss := &Loss{}
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		start := time.Now()
-		loss.Sent++
+		loss.send(start)
 		if _, err := get(target); err != nil {
 			loss.LastError = err.Error()
 		} else {
