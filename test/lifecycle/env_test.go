@@ -193,9 +193,24 @@ func (e *env) eventually(what string, condition func(ctx context.Context) (done 
 	}
 }
 
-// waitReady waits until a stack is Ready at its current generation.
+// waitReady waits until a stack is Ready at its current generation, and its components are: one that a change of the cluster brought is there
+// before the stack's status tells of it.
 func (e *env) waitReady(name string) *networkstackv1alpha1.NetworkStack {
 	e.t.Helper()
+	e.eventually("the components of NetworkStack "+name+" to be Ready", func(ctx context.Context) (bool, string) {
+		var list networkstackv1alpha1.NetworkComponentList
+		if err := e.client.List(ctx, &list, client.MatchingLabels{networkstackv1alpha1.StackLabel: name}); err != nil {
+			return false, err.Error()
+		}
+		for i := range list.Items {
+			c := &list.Items[i]
+			ready := meta.FindStatusCondition(c.Status.Conditions, networkstackv1alpha1.ConditionReady)
+			if ready == nil || ready.Status != metav1.ConditionTrue || ready.ObservedGeneration != c.Generation {
+				return false, c.Name + ": " + toJSON(ready)
+			}
+		}
+		return true, ""
+	})
 	return e.waitCondition(name, networkstackv1alpha1.ConditionReady, metav1.ConditionTrue, "")
 }
 
