@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -193,11 +194,12 @@ func (w *weaveTest) deletedPassword(t *testing.T, e *env, stack *networkstackv1a
 		after, _ := agents(e)
 		return checksum(after) != checksum(before), checksum(after)
 	})
+	e.eventually("revision 4 of weave-net", func(context.Context) (bool, string) {
+		r := e.revision("weave-net")
+		return r == 4, strconv.Itoa(int(r))
+	})
 	e.waitReady(stack.Name)
 	w.password(e)
-	if r := e.revision("weave-net"); r != 4 {
-		t.Errorf("weave-net is at revision %d, want 4", r)
-	}
 }
 
 func (w *weaveTest) refused(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkStack) {
