@@ -3,15 +3,19 @@ package nodecleanup
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/go-logr/logr"
@@ -55,12 +59,14 @@ func (f *Flannel) Clean(ctx context.Context) error {
 	if err := os.RemoveAll(filepath.Join(f.BinDir, "flannel")); err != nil {
 		return err
 	}
+	// Its name, and the chains of ports of the host, are those that any plugin has unless it is told otherwise.
+	was := config.found || len(networks) > 0
 	bridge := config.bridge
-	if others.bridge {
-		f.Log.Info("the bridge is used by another CNI configuration, and stays", "bridge", bridge)
+	if others.bridge || !was {
+		f.Log.Info("the bridge, if there is one, may be that of another CNI configuration, and stays", "bridge", bridge)
 		bridge = ""
 	}
-	if err := errors.Join(f.links(bridge), f.routes(networks), f.rules(ctx, !others.any), f.state(config.network)); err != nil {
+	if err := errors.Join(f.links(bridge), f.routes(networks), f.rules(ctx, was && !others.any), f.state(config.network)); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(filepath.Join(f.ConfDir, configuration)); err != nil {
@@ -96,7 +102,14 @@ func networksOf(path string) ([]netip.Prefix, error) {
 }
 
 // cniConfiguration is what Flannel's CNI configuration calls the network and its bridge.
-type cniConfiguration struct{ network, bridge string }
+type cniConfiguration struct {
+	network, bridge string
+	// found says that there is one.
+	found bool
+}
+
+// networkName is what the CNI specification lets a network be called.
+var networkName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 
 func readConfiguration(path string) (cniConfiguration, error) {
 	out := cniConfiguration{network: defaultNetwork, bridge: defaultBridge}
@@ -107,6 +120,7 @@ func readConfiguration(path string) (cniConfiguration, error) {
 	if err != nil {
 		return out, err
 	}
+	out.found = true
 	var list struct {
 		Name    string
 		Plugins []struct {
@@ -118,7 +132,7 @@ func readConfiguration(path string) (cniConfiguration, error) {
 		return out, nil //nolint:nilerr // nothing was made by what nobody can read
 	}
 	// It becomes part of a path.
-	if list.Name != "" && filepath.Base(list.Name) == list.Name && list.Name != ".." {
+	if networkName.MatchString(list.Name) {
 		out.network = list.Name
 	}
 	for _, p := range list.Plugins {
@@ -129,7 +143,7 @@ func readConfiguration(path string) (cniConfiguration, error) {
 	return out, nil
 }
 
-// others says whether there are other CNI configurations, and whether one of them names the bridge.
+// others says whether there are other CNI configurations, and whether one of them may use the bridge.
 func (f *Flannel) others(bridge string) (out struct{ any, bridge bool }, err error) {
 	entries, err := os.ReadDir(f.ConfDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -143,14 +157,30 @@ func (f *Flannel) others(bridge string) (out struct{ any, bridge bool }, err err
 		if e.Name() == configuration || e.IsDir() || ext != ".conf" && ext != ".conflist" && ext != ".json" {
 			continue
 		}
+		out.any = true
 		content, err := os.ReadFile(filepath.Join(f.ConfDir, e.Name()))
-		if err != nil {
+		// A link can lead to what is not mounted here.
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return out, err
 		}
-		out.any = true
-		out.bridge = out.bridge || bytes.Contains(content, []byte(`"`+bridge+`"`)) && bytes.Contains(content, []byte(`"bridge"`))
+		var value any
+		out.bridge = out.bridge || err != nil || json.Unmarshal(content, &value) != nil || usesBridge(value, bridge)
 	}
 	return out, nil
+}
+
+// usesBridge says whether the plugin bridge is configured for a bridge, anywhere in a CNI configuration.
+func usesBridge(value any, bridge string) bool {
+	switch v := value.(type) {
+	case []any:
+		return slices.ContainsFunc(v, func(item any) bool { return usesBridge(item, bridge) })
+	case map[string]any:
+		if name, _ := v["bridge"].(string); v["type"] == "bridge" && cmp.Or(name, defaultBridge) == bridge {
+			return true
+		}
+		return slices.ContainsFunc(slices.Collect(maps.Values(v)), func(item any) bool { return usesBridge(item, bridge) })
+	}
+	return false
 }
 
 // rules removes those of iptables and of nftables, by the programs that made them.
@@ -196,27 +226,27 @@ func (f *Flannel) iptables(ctx context.Context, program string, ours func(string
 	return err
 }
 
+// attachment is the rest of a result's name, behind the network's: the container and its interface.
+var attachment = regexp.MustCompile(`^-[0-9a-f]+-[^-]+$`)
+
 // state removes what plugins remember of the network: addresses that are given out, and how pods were attached.
 func (f *Flannel) state(network string) error {
-	results, err := filepath.Glob(filepath.Join(f.StateDir, "results", globless(network)+"-*"))
-	if err != nil {
+	results, err := os.ReadDir(filepath.Join(f.StateDir, "results"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	failed := []error{
 		os.RemoveAll(filepath.Join(f.StateDir, "flannel")), os.RemoveAll(filepath.Join(f.StateDir, "networks", network)),
 	}
-	for _, path := range results {
-		failed = append(failed, os.RemoveAll(path))
+	for _, e := range results {
+		if rest, found := strings.CutPrefix(e.Name(), network); found && attachment.MatchString(rest) {
+			failed = append(failed, os.RemoveAll(filepath.Join(f.StateDir, "results", e.Name())))
+		}
 	}
 	for _, name := range []string{"networks", "results"} {
 		_ = os.Remove(filepath.Join(f.StateDir, name)) // if it is empty
 	}
 	return errors.Join(failed...)
-}
-
-// globless is a name as a pattern that matches it alone.
-func globless(name string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
 }
 
 // empty removes all that is in a directory, and leaves the directory, which may be a mount.

@@ -88,11 +88,11 @@ func link(t *testing.T, l netlink.Link, addresses ...string) netlink.Link {
 	return l
 }
 
-func route(t *testing.T, by netlink.Link, to, via string) {
+func route(t *testing.T, by netlink.Link, to, via string, protocol netlink.RouteProtocol) {
 	t.Helper()
 	_, dst, err := net.ParseCIDR(to)
 	if err == nil {
-		err = netlink.RouteAdd(&netlink.Route{LinkIndex: by.Attrs().Index, Dst: dst, Gw: net.ParseIP(via)})
+		err = netlink.RouteAdd(&netlink.Route{LinkIndex: by.Attrs().Index, Dst: dst, Gw: net.ParseIP(via), Protocol: protocol})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -109,9 +109,11 @@ func TestClean(t *testing.T) {
 	bridge := link(t, &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "cni0"}}, "10.244.0.1/24")
 	link(t, &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "pod", MasterIndex: bridge.Attrs().Index}, PeerName: "inside"})
 	link(t, &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "alone"}, PeerName: "peer"})
-	route(t, under, "10.244.3.0/24", "192.0.2.3") // as host-gw makes it
-	route(t, under, "10.245.0.0/24", "192.0.2.3")
-	route(t, under, "10.244.0.0/16", "192.0.2.4") // to all pods, by somebody else
+	route(t, under, "10.244.3.0/24", "192.0.2.3", unix.RTPROT_BOOT) // as host-gw makes it
+	route(t, under, "10.245.0.0/24", "192.0.2.3", unix.RTPROT_BOOT)
+	route(t, under, "10.244.0.0/16", "192.0.2.4", unix.RTPROT_BOOT)   // to all pods, by somebody else
+	route(t, under, "10.244.4.0/26", "192.0.2.3", unix.RTPROT_BIRD)   // by another network plugin, which took over the range
+	route(t, under, "10.244.5.0/24", "192.0.2.3", unix.RTPROT_STATIC) // by the configuration of the host
 
 	root := t.TempDir()
 	put(t, root, map[string]string{
@@ -119,7 +121,7 @@ func TestClean(t *testing.T) {
 		"conf/README":              "cni0",
 		"bin/flannel":              "", "bin/bridge": "",
 		"state/flannel/0f": "{}", "state/networks/cbr0/10.244.0.2": "0f", "state/networks/other/192.0.2.9": "",
-		"state/results/cbr0-0f-eth0": "{}", "state/results/other-0f-net1": "{}",
+		"state/results/cbr0-0f-eth0": "{}", "state/results/other-0f-net1": "{}", "state/results/cbr0-second-0f-net2": "{}",
 		"run/subnet.env": "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.0.1/24\nFLANNEL_MTU=1450\n",
 	})
 	var ran []string
@@ -165,10 +167,11 @@ func TestClean(t *testing.T) {
 		}
 	}
 	slices.Sort(left)
-	if diff := cmp.Diff([]string{"10.244.0.0/16", "10.245.0.0/24"}, left); diff != "" {
+	if diff := cmp.Diff([]string{"10.244.0.0/16", "10.244.4.0/26", "10.244.5.0/24", "10.245.0.0/24"}, left); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"bin/bridge", "conf/README", "state/networks/other/192.0.2.9", "state/results/other-0f-net1"}, filesIn(t, root)); diff != "" {
+	if diff := cmp.Diff([]string{"bin/bridge", "conf/README", "state/networks/other/192.0.2.9",
+		"state/results/cbr0-second-0f-net2", "state/results/other-0f-net1"}, filesIn(t, root)); diff != "" {
 		t.Error(diff)
 	}
 	if err := f.Clean(t.Context()); err != nil {
@@ -176,12 +179,60 @@ func TestClean(t *testing.T) {
 	}
 }
 
-// TestCleanBeside wants the bridge to stay, with what is on it, where another CNI configuration names it; and ports of the host.
+// TestCleanBeside wants the bridge to stay, with what is on it, where it may be another's, and ports of the host with it.
 func TestCleanBeside(t *testing.T) {
+	const ours = `{"name": "cbr0", "plugins": [{"type": "flannel"}]}`
+	for _, tc := range []struct {
+		name, file, text string
+		stays            bool
+	}{
+		{"a bridge by its name", "100-bridge.conflist", `{"name": "b", "plugins": [{"type": "bridge", "bridge": "cni0"}]}`, true},
+		{"a bridge by the plugin's default", "100-bridge.conf", `{"name": "b", "type": "bridge"}`, true},
+		{"a bridge of a network that another plugin delegates to", "00-multus.conf",
+			`{"type": "multus", "delegates": [{"name": "b", "plugins": [{"type":"bridge"}]}]}`, true},
+		{"another bridge", "100-bridge.conflist", `{"name": "b", "plugins": [{"type": "bridge", "bridge": "cni1"}]}`, false},
+		{"another plugin", "10-calico.conflist", `{"name": "k8s-pod-network", "plugins": [{"type": "calico"}]}`, false},
+		{"what nobody can read", "100-bridge.conflist", `{`, true},
+		{"a link that leads out of the directory", "100-bridge.conflist", "", true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			links, files, restored := cleanBeside(t, map[string]string{configuration: ours, tc.file: tc.text})
+			if slices.Contains(links, "cni0") != tc.stays {
+				t.Errorf("left: links %v", links)
+			}
+			if restored || !slices.Equal(files, []string{"conf/" + tc.file}) {
+				t.Errorf("ports of the host are removed: %v; left: %v", restored, files)
+			}
+		})
+	}
+	// cni0 is what the plugin bridge calls its own unless it is told otherwise.
+	t.Run("a node that Flannel has never been on", func(t *testing.T) {
+		links, _, restored := cleanBeside(t, nil)
+		if !slices.Contains(links, "cni0") || restored {
+			t.Errorf("left: links %v; ports of the host are removed: %v", links, restored)
+		}
+	})
+}
+
+// cleanBeside cleans a node that has a bridge, ports of the host, and these CNI configurations; one without text is a link that leads
+// nowhere. It says what is left, and whether ports of the host were removed.
+func cleanBeside(t *testing.T, configurations map[string]string) (links, files []string, restored bool) {
+	t.Helper()
 	inOwnNetwork(t)
 	link(t, &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "cni0"}})
 	root := t.TempDir()
-	put(t, root, map[string]string{"conf/100-bridge.conflist": `{"name": "b", "plugins": [{"type": "bridge", "bridge": "cni0"}]}`})
+	if err := os.Mkdir(root+"/conf", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range configurations {
+		if text == "" {
+			if err := os.Symlink("/nowhere/"+name, filepath.Join(root, "conf", name)); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		put(t, root, map[string]string{"conf/" + name: text})
+	}
 	f := &Flannel{
 		ConfDir: root + "/conf", BinDir: root + "/bin", StateDir: root + "/state", RunDir: root + "/run", Log: testr.New(t),
 		run: func(_ context.Context, _, name string, _ ...string) (string, error) {
@@ -189,7 +240,7 @@ func TestCleanBeside(t *testing.T) {
 			case "iptables-save":
 				return "*nat\n:CNI-HOSTPORT-DNAT - [0:0]\nCOMMIT\n", nil
 			case "iptables-restore":
-				t.Error("ports of the host are removed")
+				restored = true
 			}
 			return "", nil
 		},
@@ -197,19 +248,18 @@ func TestCleanBeside(t *testing.T) {
 	if err := f.Clean(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Contains(linksOf(t), "cni0") || len(filesIn(t, root)) != 1 {
-		t.Errorf("left: links %v, files %v", linksOf(t), filesIn(t, root))
-	}
+	return linksOf(t), filesIn(t, root), restored
 }
 
 // TestReadConfiguration takes names from Flannel's CNI configuration, and no path.
 func TestReadConfiguration(t *testing.T) {
 	for text, want := range map[string]cniConfiguration{
-		"":  {"cbr0", "cni0"},
-		"x": {"cbr0", "cni0"},
-		`{"name": "a", "plugins": [{"type": "flannel", "delegate": {"bridge": "br1"}}]}`: {"a", "br1"},
-		`{"name": "../../etc"}`: {"cbr0", "cni0"},
-		`{"name": ".."}`:        {"cbr0", "cni0"},
+		"":  {"cbr0", "cni0", false},
+		"x": {"cbr0", "cni0", true},
+		`{"name": "a", "plugins": [{"type": "flannel", "delegate": {"bridge": "br1"}}]}`: {"a", "br1", true},
+		`{"name": "../../etc"}`: {"cbr0", "cni0", true},
+		`{"name": ".."}`:        {"cbr0", "cni0", true},
+		`{"name": "."}`:         {"cbr0", "cni0", true},
 	} {
 		path := filepath.Join(t.TempDir(), configuration)
 		if text != "" {

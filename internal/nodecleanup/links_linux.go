@@ -51,7 +51,8 @@ func (f *Flannel) routes(networks []netip.Prefix) error {
 			failed = append(failed, fmt.Errorf("listing routes: %w", err))
 		}
 		for _, route := range routes {
-			if !toPods(&route, networks) {
+			// flanneld names no origin; other plugins, routing daemons and the host's own configuration do.
+			if route.Protocol != unix.RTPROT_BOOT || !toPods(&route, networks) {
 				continue
 			}
 			f.Log.Info("removing", "route", route.String())
