@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 )
 
 // TestNodeCleanup wants the pods to have what cleaning takes, each container no more than its own part, and nobody a token.
@@ -23,6 +24,9 @@ func TestNodeCleanup(t *testing.T) {
 	if !pod.HostNetwork || pod.HostPID || *pod.AutomountServiceAccountToken || !cmp.Equal(pod.Tolerations, []corev1.Toleration{{Operator: "Exists"}}) {
 		t.Errorf("pod: %+v", pod)
 	}
+	if c := pod.SecurityContext; c == nil || c.SeccompProfile == nil || c.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+		t.Errorf("its security context: %+v", c)
+	}
 	type container struct {
 		Image      string
 		Privileged bool
@@ -38,6 +42,9 @@ func TestNodeCleanup(t *testing.T) {
 	got := map[string]container{}
 	for _, c := range append(pod.InitContainers, pod.Containers...) {
 		out := container{Image: c.Image, Privileged: *c.SecurityContext.Privileged}
+		if !out.Privileged && ptr.Deref(c.SecurityContext.AllowPrivilegeEscalation, true) {
+			t.Errorf("%s can get more privileges", c.Name)
+		}
 		if c.SecurityContext.Capabilities != nil {
 			out.Added = c.SecurityContext.Capabilities.Add
 			if !cmp.Equal(c.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}) {

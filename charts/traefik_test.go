@@ -71,6 +71,18 @@ func TestTraefik(t *testing.T) {
 	}
 }
 
+// TestTraefikTransport wants nothing to be said of what is taken out of the values, which the schema allows.
+func TestTraefikTransport(t *testing.T) {
+	for _, values := range []string{`null`, `{lifeCycle: null}`, `{respondingTimeouts: null}`, `{lifeCycle: {graceTimeOut: null}}`} {
+		d := find[*appsv1.Deployment](t, traefik(t, `{ports: {web: {transport: `+values+`}}}`))
+		for _, arg := range d.Spec.Template.Spec.Containers[0].Args {
+			if strings.Contains(arg, "transport") {
+				t.Errorf("%s: %s", values, arg)
+			}
+		}
+	}
+}
+
 func TestTraefikWithEverything(t *testing.T) {
 	objects := traefik(t, `
 fullnameOverride: ingress-public

@@ -42,13 +42,14 @@ tls:
 {{- with $p.proxyProtocol.trustedIPs }}
 - --entrypoints.{{ $name }}.proxyprotocol.trustedips={{ join "," . }}
 {{- end }}
+{{- $transport := $p.transport | default dict }}
 {{- range $key := list "readTimeout" "writeTimeout" "idleTimeout" }}
-{{- with index $p.transport.respondingTimeouts $key }}
+{{- with index ($transport.respondingTimeouts | default dict) $key }}
 - --entrypoints.{{ $name }}.transport.respondingtimeouts.{{ lower $key }}={{ . }}
 {{- end }}
 {{- end }}
 {{- range $key := list "requestAcceptGraceTimeout" "graceTimeOut" }}
-{{- with index $p.transport.lifeCycle $key }}
+{{- with index ($transport.lifeCycle | default dict) $key }}
 - --entrypoints.{{ $name }}.transport.lifecycle.{{ lower $key }}={{ . }}
 {{- end }}
 {{- end }}
