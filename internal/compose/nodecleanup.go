@@ -45,7 +45,7 @@ func NodeCleanup(in Input, l Leftovers) (out Release, ok bool) {
 		}
 	}
 	if l.KubeProxyImage != "" {
-		b.set(nodeCleanupProxy, l.KubeProxyImage, "that of the agents")
+		b.set("kubeProxy.image", l.KubeProxyImage, "that of the agents")
 	}
 	if l.NodeSelector != nil {
 		selector := map[string]any{}
@@ -69,42 +69,41 @@ func NodeCleanup(in Input, l Leftovers) (out Release, ok bool) {
 	return out, true
 }
 
-// nodeCleanupProxy is the value that has what kube-proxy left removed.
-const nodeCleanupProxy = "kubeProxy.image"
+// cleanedAgents are the values under which a clean-up has what agents left removed, by the agents' type.
+var cleanedAgents = map[string]string{string(networkstackv1alpha1.CNIFlannel): "flannel", TypeKubeProxy: "kubeProxy"}
 
-// WithoutKubeProxy is a clean-up that leaves the rules of kube-proxy alone; more is false when nothing else is left to do.
-func WithoutKubeProxy(spec *networkstackv1alpha1.NetworkComponentSpec) (more bool, err error) {
+// WithoutAgent is a clean-up that leaves alone what agents of a type left; more is false when nothing else is left to do.
+func WithoutAgent(spec *networkstackv1alpha1.NetworkComponentSpec, typ string) (more bool, err error) {
 	values, err := ParseValues(spec.DerivedValues)
 	if err != nil {
 		return false, err
 	}
-	delete(values, "kubeProxy")
+	delete(values, cleanedAgents[typ])
 	b := newValues(NameNodeCleanup)
 	b.values = values
 	if spec.DerivedValues, err = b.json(); err != nil {
 		return false, err
 	}
-	image, _ := lookup(values, "flannel.image")
-	return image != nil, nil
+	for other := range cleanedAgents {
+		more = more || Cleans(spec, other)
+	}
+	return more, nil
 }
 
-// CleansKubeProxy says whether a clean-up removes the rules of kube-proxy.
-func CleansKubeProxy(spec *networkstackv1alpha1.NetworkComponentSpec) bool {
+// Cleans says whether a clean-up removes what agents of a type left.
+func Cleans(spec *networkstackv1alpha1.NetworkComponentSpec, typ string) bool {
 	values, err := ParseValues(spec.DerivedValues)
-	image, _ := lookup(values, nodeCleanupProxy)
+	image, _ := lookup(values, cleanedAgents[typ]+".image")
 	return err == nil && image != nil
 }
 
-// NodesOfCleanup are the labels of the nodes that a clean-up is for.
+// NodesOfCleanup are the labels of the nodes that a clean-up is for: its chart's, and those of the agents.
 func NodesOfCleanup(spec *networkstackv1alpha1.NetworkComponentSpec) map[string]string {
-	out := map[string]string{}
+	out := map[string]string{"kubernetes.io/os": "linux"}
 	values, _ := ParseValues(spec.DerivedValues) // we wrote them
 	selector, _ := values["nodeSelector"].(map[string]any)
 	for key, value := range selector {
 		out[key], _ = value.(string)
-	}
-	if len(out) == 0 {
-		out["kubernetes.io/os"] = "linux"
 	}
 	return out
 }

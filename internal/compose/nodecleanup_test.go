@@ -29,14 +29,14 @@ func TestNodeCleanup(t *testing.T) {
 	if got := string(r.Spec.DerivedValues.Raw); got != want {
 		t.Errorf("values %s", got)
 	}
-	if !CleansKubeProxy(&r.Spec) || NodesOfCleanup(&r.Spec)["a.b/c"] != "d" {
-		t.Error("what was put in does not come out")
+	nodes := NodesOfCleanup(&r.Spec)
+	if !Cleans(&r.Spec, TypeKubeProxy) || !Cleans(&r.Spec, "Flannel") || nodes["a.b/c"] != "d" || nodes["kubernetes.io/os"] != "linux" {
+		t.Errorf("what was put in does not come out: %v", nodes)
 	}
-	if more, err := WithoutKubeProxy(&r.Spec); err != nil || !more || CleansKubeProxy(&r.Spec) {
+	if more, err := WithoutAgent(&r.Spec, TypeKubeProxy); err != nil || !more || Cleans(&r.Spec, TypeKubeProxy) || !Cleans(&r.Spec, "Flannel") {
 		t.Errorf("without kube-proxy: %v, %v: %s", more, err, r.Spec.DerivedValues.Raw)
 	}
-	alone, _ := NodeCleanup(in, Leftovers{KubeProxyImage: "a/kube-proxy"})
-	if more, err := WithoutKubeProxy(&alone.Spec); err != nil || more {
+	if more, err := WithoutAgent(&r.Spec, "Flannel"); err != nil || more || Cleans(&r.Spec, "Flannel") {
 		t.Errorf("nothing is left to do: %v, %v", more, err)
 	}
 	in.Catalog = nil

@@ -174,7 +174,7 @@ type scope struct {
 	writeErr error
 	parked   bool
 	held     bool
-	// clearing says that what cleans up behind kube-proxy is on its way out.
+	// clearing says that what cleans up behind kube-proxy, or cleans nodes, is on its way out.
 	clearing bool
 	// meshUnknown says that there is a mesh, and what is in it is not known yet.
 	meshUnknown bool

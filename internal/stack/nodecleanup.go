@@ -191,8 +191,11 @@ func (r *Reconciler) serviceAddresses(ctx context.Context) ([]string, error) {
 	if client.IgnoreNotFound(err) != nil {
 		return nil, fmt.Errorf("reading Service default/kubernetes: %w", err)
 	}
-	return append(slices.Clone(service.Spec.ClusterIPs), service.Spec.ClusterIP, "kubernetes.default.svc", "kubernetes.default"), nil
+	return append(slices.Clone(service.Spec.ClusterIPs), service.Spec.ClusterIP, serviceName), nil
 }
+
+// serviceName is the name of that Service in every namespace, without the cluster's domain.
+const serviceName = "kubernetes.default"
 
 // uncleanable says why nodes are not cleaned; empty when they can be. The operator must not cut itself off before it is done.
 func (r *Reconciler) uncleanable(left compose.Leftovers, service []string) string {
@@ -201,7 +204,7 @@ func (r *Reconciler) uncleanable(left compose.Leftovers, service []string) strin
 		return "the operator does not know its own image (--operator-image)"
 	case r.OnPodNetwork:
 		return "the operator is on the pods' network itself (its chart's mode is not Bootstrap), and would cut itself off"
-	case left.KubeProxyImage != "" && slices.Contains(service, r.APIServerHost):
+	case left.KubeProxyImage != "" && (slices.Contains(service, r.APIServerHost) || strings.HasPrefix(r.APIServerHost, serviceName+".svc")):
 		return "the operator reaches the API server by its Service (its chart's apiServer.host is not set), and would cut itself off"
 	}
 	return ""
@@ -216,18 +219,18 @@ func (r *Reconciler) cleanNodes(ctx context.Context, s *scope, c *networkstackv1
 		return r.removeComponent(ctx, c, networkstackv1alpha1.DeletionDelete)
 	}
 	since, err := time.Parse(time.RFC3339, c.Annotations[networkstackv1alpha1.CleaningSinceAnnotation])
-	if err != nil {
+	if err != nil || since.After(time.Now()) { // by a clock that went wrong
 		s.cleaning = "nodes are about to be cleaned"
 		return r.startClock(ctx, c)
 	}
+	nodes, err := r.nodes(ctx)
+	if err != nil {
+		return err
+	}
 	remaining := time.Until(since.Add(cleaningDeadline))
 	switch {
-	case plan.Ready(c):
-		if err := r.removeComponent(ctx, c, networkstackv1alpha1.DeletionDelete); err != nil {
-			return err
-		}
-		r.event(s.stack, "Normal", networkstackv1alpha1.ReasonNodesCleaned, "Clean", "what the agents left on nodes is removed")
-		return nil
+	case plan.Ready(c), len(unfinished(nodes, nil, compose.NodesOfCleanup(&c.Spec))) == 0:
+		return r.endCleaning(ctx, s, c)
 	case remaining <= 0:
 		return r.giveUpCleaning(ctx, s, c)
 	case !c.Spec.Suspend:
@@ -256,26 +259,40 @@ func (r *Reconciler) startClock(ctx context.Context, c *networkstackv1alpha1.Net
 	return client.IgnoreNotFound(r.Patch(ctx, c.DeepCopy(), client.RawPatch(types.MergePatchType, data)))
 }
 
-// beginCleaning has the component installed. A kube-proxy that somebody else runs keeps its rules.
+// endCleaning removes the component, for every node is done.
+func (r *Reconciler) endCleaning(ctx context.Context, s *scope, c *networkstackv1alpha1.NetworkComponent) error {
+	if err := r.removeComponent(ctx, c, networkstackv1alpha1.DeletionDelete); err != nil {
+		return err
+	}
+	r.event(s.stack, "Normal", networkstackv1alpha1.ReasonNodesCleaned, "Clean", "what the agents left on nodes is removed")
+	return nil
+}
+
+// beginCleaning has the component installed. What agents that somebody else runs have on nodes stays.
 func (r *Reconciler) beginCleaning(ctx context.Context, s *scope, c *networkstackv1alpha1.NetworkComponent) error {
 	c = c.DeepCopy()
-	if compose.CleansKubeProxy(&c.Spec) {
-		seen, err := r.Facts.Discover(ctx)
-		if err != nil {
-			s.cleaning, s.requeueIn = "nodes are cleaned when it is known whether there is another kube-proxy: "+err.Error(), factsRetry
-			return nil //nolint:nilerr // it is tried again, until the deadline
+	seen, err := r.Facts.Discover(ctx)
+	if err != nil {
+		s.cleaning, s.requeueIn = "nodes are cleaned when it is known whether there are other agents: "+err.Error(), factsRetry
+		return nil //nolint:nilerr // it is tried again, until the deadline
+	}
+	more := true
+	var kept []string
+	for _, other := range seen.Installed {
+		typ := string(other.Type)
+		if !compose.Cleans(&c.Spec, typ) {
+			continue
 		}
-		if other := seen.KubeProxy(); other != nil && (!other.Parked || other.Scheduled) {
-			r.event(s.stack, "Normal", networkstackv1alpha1.ReasonNodesNotCleaned, "Clean",
-				"the rules of kube-proxy stay: they are those of DaemonSet %s/%s now", other.Namespace, other.Name)
-			more, err := compose.WithoutKubeProxy(&c.Spec)
-			if err != nil {
-				return err
-			}
-			if !more {
-				return r.removeComponent(ctx, c, networkstackv1alpha1.DeletionDelete)
-			}
+		kept = append(kept, fmt.Sprintf("what %s has on nodes is that of DaemonSet %s/%s now", typ, other.Namespace, other.Name))
+		if more, err = compose.WithoutAgent(&c.Spec, typ); err != nil {
+			return err
 		}
+	}
+	if len(kept) > 0 {
+		r.event(s.stack, "Normal", networkstackv1alpha1.ReasonNodesNotCleaned, "Clean", "%s, and stays", strings.Join(kept, ", "))
+	}
+	if !more {
+		return r.removeComponent(ctx, c, networkstackv1alpha1.DeletionDelete)
 	}
 	c.Spec.Suspend = false
 	if err := r.Update(ctx, c); err != nil {
@@ -292,17 +309,28 @@ func (r *Reconciler) giveUpCleaning(ctx context.Context, s *scope, c *networksta
 	if err != nil {
 		return err
 	}
+	if len(nodes) == 0 {
+		return r.endCleaning(ctx, s, c)
+	}
+	why := readyMessage(c)
+	if c.Spec.Suspend {
+		running, err := r.runningAgents(ctx, c)
+		if err != nil {
+			return err
+		}
+		why = "there are agents' pods on " + nodesText(running)
+	}
 	if err := r.removeComponent(ctx, c, networkstackv1alpha1.DeletionDelete); err != nil {
 		return err
 	}
 	r.event(s.stack, "Warning", networkstackv1alpha1.ReasonNodesNotCleaned, "Clean",
-		"not cleaned within %s: %s: what the agents left there stays until these are restarted or replaced, or cleaned by hand",
-		cleaningDeadline, nodesText(nodes))
+		"not cleaned within %s: %s: what the agents left there stays until these are restarted or replaced, or cleaned by hand (%s)",
+		cleaningDeadline, nodesText(nodes), why)
 	return nil
 }
 
 // runningAgents are the Ready nodes on which there are pods of agents, which would write again what is removed. A node that is not
-// Ready is not waited for: nobody can say what runs there.
+// Ready is not waited for: nobody can say what runs there. Neither are pods of a DaemonSet that is there: ours are gone by now.
 func (r *Reconciler) runningAgents(ctx context.Context, c *networkstackv1alpha1.NetworkComponent) ([]string, error) {
 	var agents []agentPods
 	if err := json.Unmarshal([]byte(c.Annotations[networkstackv1alpha1.AgentsAnnotation]), &agents); err != nil {
@@ -311,6 +339,14 @@ func (r *Reconciler) runningAgents(ctx context.Context, c *networkstackv1alpha1.
 	nodes, err := r.nodes(ctx)
 	if err != nil {
 		return nil, err
+	}
+	var list appsv1.DaemonSetList
+	if err := r.List(ctx, &list); err != nil {
+		return nil, fmt.Errorf("listing DaemonSets: %w", err)
+	}
+	others := map[types.UID]bool{}
+	for i := range list.Items {
+		others[list.Items[i].UID] = list.Items[i].DeletionTimestamp.IsZero()
 	}
 	var out []string
 	for _, a := range agents {
@@ -323,6 +359,9 @@ func (r *Reconciler) runningAgents(ctx context.Context, c *networkstackv1alpha1.
 			return nil, err
 		}
 		for i := range pods {
+			if owner := metav1.GetControllerOf(&pods[i]); owner != nil && others[owner.UID] {
+				continue
+			}
 			if node := pods[i].Spec.NodeName; nodes[node].ready && !slices.Contains(out, node) {
 				out = append(out, node)
 			}

@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/version"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
@@ -78,7 +78,7 @@ func TestLeftoversOf(t *testing.T) {
 
 // TestUncleanable wants an operator to leave alone what it needs itself.
 func TestUncleanable(t *testing.T) {
-	service := []string{"10.96.0.1", "fd00::1"}
+	service := []string{"10.96.0.1", "fd00::1", "kubernetes.default"}
 	flannel, both := compose.Leftovers{FlannelImage: "a"}, compose.Leftovers{FlannelImage: "a", KubeProxyImage: "b"}
 	for _, tc := range []struct {
 		name string
@@ -91,6 +91,7 @@ func TestUncleanable(t *testing.T) {
 		{"on the pods' network", &Reconciler{OperatorImage: "a", APIServerHost: "192.0.2.10", OnPodNetwork: true}, flannel, "cut itself off"},
 		{"by the Service", &Reconciler{OperatorImage: "a", APIServerHost: "10.96.0.1"}, both, "apiServer.host"},
 		{"by the Service, IPv6", &Reconciler{OperatorImage: "a", APIServerHost: "fd00::1"}, both, "apiServer.host"},
+		{"by the Service's name", &Reconciler{OperatorImage: "a", APIServerHost: "kubernetes.default.svc.cluster.local"}, both, "apiServer.host"},
 		{"by the Service of a kube-proxy that stays", &Reconciler{OperatorImage: "a", APIServerHost: "10.96.0.1"}, flannel, ""},
 	} {
 		if got := tc.r.uncleanable(tc.left, service); (got == "") != (tc.want == "") || !strings.Contains(got, tc.want) {
@@ -301,13 +302,98 @@ func TestCleaningDeadline(t *testing.T) {
 		if err := c.Update(t.Context(), got); err != nil {
 			t.Fatal(err)
 		}
+		got.Status.ObservedGeneration = got.Generation
+		got.Status.Conditions = []metav1.Condition{{Type: networkstackv1alpha1.ConditionReady, Message: "no pod was created on a"}}
+		if err := c.Update(t.Context(), got); err != nil {
+			t.Fatal(err)
+		}
 		c.pass()
 		if gone, _ := c.pass(); !gone || c.cleanup() != nil {
 			t.Error("the deletion does not go on")
 		}
-		if said := c.said(); !strings.Contains(said, "Warning NodesNotCleaned not cleaned within 5m0s: node a") {
+		why := "no pod was created on a"
+		if agentStays {
+			why = "agents' pods on node a"
+		}
+		if said := c.said(); !strings.Contains(said, "Warning NodesNotCleaned not cleaned within 5m0s: node a") || !strings.Contains(said, why) {
 			t.Error(said)
 		}
+	}
+}
+
+// TestCleaningClock wants a deletion to end by the clock of whoever carries it out.
+func TestCleaningClock(t *testing.T) {
+	c := newCleaned(t)
+	c.begun()
+	c.pass()
+	got := c.cleanup()
+	got.Annotations[networkstackv1alpha1.CleaningSinceAnnotation] = time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	if err := c.Update(t.Context(), got); err != nil {
+		t.Fatal(err)
+	}
+	c.pass()
+	since, err := time.Parse(time.RFC3339, c.cleanup().Annotations[networkstackv1alpha1.CleaningSinceAnnotation])
+	if err != nil || since.After(time.Now()) {
+		t.Errorf("the clock is set to %s: %v", since, err)
+	}
+}
+
+// TestCleaningWithoutNodes wants a deletion not to wait where there is nothing to clean.
+func TestCleaningWithoutNodes(t *testing.T) {
+	for _, begins := range []bool{true, false} {
+		c := newCleaned(t)
+		c.begun()
+		c.pass()
+		if begins {
+			c.pass()
+		}
+		c.without(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}})
+		c.pass()
+		if gone, _ := c.pass(); !gone {
+			t.Errorf("the stack is still there, with %+v", c.cleanup())
+		}
+		if said := c.said(); strings.Contains(said, "Warning") {
+			t.Error(said)
+		}
+	}
+}
+
+// TestCleaningDone wants nodes that are done when time is up to be called done.
+func TestCleaningDone(t *testing.T) {
+	c := newCleaned(t)
+	c.begun()
+	c.pass()
+	c.pass()
+	pod := agentPod("node-cleanup-a", metav1.NamespaceSystem, "")
+	pod.Labels = map[string]string{"app.kubernetes.io/name": compose.NameNodeCleanup}
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	if err := c.Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	got := c.cleanup()
+	got.Annotations[networkstackv1alpha1.CleaningSinceAnnotation] = time.Now().Add(-cleaningDeadline).UTC().Format(time.RFC3339)
+	if err := c.Update(t.Context(), got); err != nil {
+		t.Fatal(err)
+	}
+	c.pass()
+	if said := c.said(); !strings.Contains(said, "Normal NodesCleaned ") || strings.Contains(said, "Warning") {
+		t.Error(said)
+	}
+}
+
+// TestCleanupLeftOver wants what cleans nodes to go before a network comes: of a stack whose deletion was broken off.
+func TestCleanupLeftOver(t *testing.T) {
+	c := newCleaned(t)
+	c.begun()
+	c.pass()
+	c.pass()
+	components, err := c.componentsOf(t.Context(), c.stack.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &scope{stack: c.stack, components: components, result: &compose.Result{}}
+	if clearing, err := c.endCleanup(t.Context(), s); err != nil || !clearing || c.cleanup() != nil {
+		t.Errorf("it goes on cleaning: %v, %v", clearing, err)
 	}
 }
 
@@ -356,22 +442,55 @@ func TestCleaningLeavesAlone(t *testing.T) {
 			t.Error(said)
 		}
 	})
-	t.Run("another kube-proxy", func(t *testing.T) {
+	for _, tc := range []struct {
+		name, stays, goes, app string
+		other                  *appsv1.DaemonSet
+	}{
+		{"another kube-proxy", `"kubeProxy"`, `"flannel"`, "kube-proxy", agentSet("other", "kube-proxy", "", "b/kube-proxy")},
+		{"another Flannel", `"flannel"`, `"kubeProxy"`, "flannel", agentSet("kube-flannel", "kube-flannel", "", "b/flannel")},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newCleaned(t)
+			c.begun()
+			tc.other.Labels, tc.other.UID = nil, "other"
+			pod := agentPod("other-a", tc.other.Namespace, tc.app) // with the labels that ours had
+			pod.OwnerReferences = []metav1.OwnerReference{{
+				APIVersion: "apps/v1", Kind: "DaemonSet", Name: tc.other.Name, UID: tc.other.UID, Controller: ptr.To(true),
+			}}
+			for _, o := range []client.Object{tc.other, pod} {
+				if err := c.Create(t.Context(), o); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.pass()
+			c.pass()
+			got := c.cleanup()
+			if values := string(got.Spec.DerivedValues.Raw); got.Spec.Suspend || strings.Contains(values, tc.stays) || !strings.Contains(values, tc.goes) {
+				t.Errorf("suspended: %v: %s", got.Spec.Suspend, values)
+			}
+			if said := c.said(); !strings.Contains(said, "Normal NodesNotCleaned") || !strings.Contains(said, tc.other.Namespace+"/"+tc.other.Name) {
+				t.Error(said)
+			}
+		})
+	}
+	t.Run("others of all", func(t *testing.T) {
 		c := newCleaned(t)
 		c.begun()
-		other := agentSet("other", "kube-proxy", "", "b/kube-proxy")
-		other.Labels = nil
-		if err := c.Create(t.Context(), other); err != nil {
-			t.Fatal(err)
+		for _, other := range []*appsv1.DaemonSet{
+			agentSet("kube-flannel", "kube-flannel", "", "b/flannel"), agentSet("other", "kube-proxy", "", "b/kube-proxy"),
+		} {
+			other.Labels = nil
+			if err := c.Create(t.Context(), other); err != nil {
+				t.Fatal(err)
+			}
 		}
 		c.pass()
 		c.pass()
-		got := c.cleanup()
-		if got.Spec.Suspend || strings.Contains(string(got.Spec.DerivedValues.Raw), "kubeProxy") ||
-			!strings.Contains(string(got.Spec.DerivedValues.Raw), "a/flannel") {
-			t.Errorf("%s", got.Spec.DerivedValues.Raw)
+		if gone, _ := c.pass(); !gone || c.cleanup() != nil {
+			t.Error("nodes are cleaned")
 		}
-		if said := strings.Split(c.said(), "\n"); !slices.ContainsFunc(said, func(l string) bool { return strings.Contains(l, "other/kube-proxy") }) {
+		if said := c.said(); strings.Count(said, "NodesNotCleaned") != 1 || !strings.Contains(said, "kube-flannel/kube-flannel") ||
+			!strings.Contains(said, "other/kube-proxy") {
 			t.Error(said)
 		}
 	})

@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -69,15 +70,19 @@ func (r *Reconciler) bringBackKubeProxy(ctx context.Context, s *scope) (hold boo
 	return !runs, nil
 }
 
-// endCleanup removes what cleans up behind kube-proxy before one can run again, whose rules it would take. It says whether that
-// is still there.
+// endCleanup removes what cleans up behind kube-proxy before one can run again, whose rules it would take, and what cleans nodes where a
+// deletion was broken off. It says whether either is still there.
 func (r *Reconciler) endCleanup(ctx context.Context, s *scope) (clearing bool, err error) {
-	c := s.component(compose.NameKubeProxyCleanup)
-	cleans := func(r compose.Release) bool { return r.Name == compose.NameKubeProxyCleanup }
-	if c == nil || slices.ContainsFunc(s.result.Releases, cleans) {
-		return false, nil
+	var failed []error
+	for _, name := range []string{compose.NameKubeProxyCleanup, compose.NameNodeCleanup} {
+		c := s.component(name)
+		if c == nil || slices.ContainsFunc(s.result.Releases, func(r compose.Release) bool { return r.Name == name }) {
+			continue
+		}
+		clearing = true
+		failed = append(failed, r.removeComponent(ctx, c, networkstackv1alpha1.DeletionDelete))
 	}
-	return true, r.removeComponent(ctx, c, networkstackv1alpha1.DeletionDelete)
+	return clearing, errors.Join(failed...)
 }
 
 // strayKubeProxy is a kube-proxy that was found and is no component now: somebody else's, or one of ours that was left

@@ -184,7 +184,7 @@ func fillReady(s *scope, out *networkstackv1alpha1.NetworkStackStatus, ready int
 	}
 	if s.clearing {
 		status.Working(conditions, generation, networkstackv1alpha1.ReasonWaiting,
-			"what cleaned up behind kube-proxy is removed, before a kube-proxy can run again")
+			"what cleaned up behind kube-proxy, or cleaned nodes, is removed, before a network can run there again")
 		return
 	}
 	if s.held {
