@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,8 +52,9 @@ func (r *Reconciler) planCleaning(ctx context.Context, s *scope) error {
 		return err
 	}
 	left := leftoversOf(agents)
-	if !left.Any() {
-		return nil
+	begins := !slices.ContainsFunc(s.components, func(c networkstackv1alpha1.NetworkComponent) bool { return !c.DeletionTimestamp.IsZero() })
+	if err := r.spareVirtualServers(ctx, s, &left, begins); err != nil || !left.Any() {
+		return err
 	}
 	service, err := r.serviceAddresses(ctx)
 	if err != nil {
@@ -74,7 +76,7 @@ func (r *Reconciler) planCleaning(ctx context.Context, s *scope) error {
 		}
 	}
 	if why != "" {
-		if !slices.ContainsFunc(s.components, func(c networkstackv1alpha1.NetworkComponent) bool { return !c.DeletionTimestamp.IsZero() }) {
+		if begins {
 			r.event(s.stack, "Warning", networkstackv1alpha1.ReasonNodesNotCleaned, "Clean",
 				"what the agents leave on nodes stays there, for %s: restart the nodes or replace them, or clean them by hand", why)
 		}
@@ -91,6 +93,29 @@ func (r *Reconciler) planCleaning(ctx context.Context, s *scope) error {
 	// It has no owner: a deletion in the foreground deletes all that the stack owns, and would delete this before its turn.
 	if err := r.Create(ctx, c); err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("NetworkComponent %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+// spareVirtualServers leaves the rules of kube-proxy where a node has virtual servers of IPVS that are somebody else's, for kube-proxy
+// removes them with its own, in whatever mode it was.
+func (r *Reconciler) spareVirtualServers(ctx context.Context, s *scope, left *compose.Leftovers, tell bool) error {
+	if left.KubeProxyImage == "" {
+		return nil
+	}
+	nodes, err := r.nodes(ctx)
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(nodes, func(_ string, n nodeSeen) bool { return !n.virtualServers })
+	if len(nodes) == 0 {
+		return nil
+	}
+	left.KubeProxyImage = ""
+	if tell {
+		r.event(s.stack, "Warning", networkstackv1alpha1.ReasonNodesNotCleaned, "Clean",
+			"the rules of kube-proxy stay until the nodes are restarted: its clean-up removes all virtual servers of IPVS, and others than kube-proxy have some on %s",
+			nodesText(slices.Sorted(maps.Keys(nodes))))
 	}
 	return nil
 }
@@ -406,6 +431,8 @@ func unfinished(nodes map[string]nodeSeen, pods []corev1.Pod, selector map[strin
 type nodeSeen struct {
 	ready  bool
 	labels map[string]string
+	// virtualServers says that others than kube-proxy have virtual servers of IPVS there.
+	virtualServers bool
 }
 
 func (r *Reconciler) nodes(ctx context.Context) (map[string]nodeSeen, error) {
@@ -416,7 +443,8 @@ func (r *Reconciler) nodes(ctx context.Context) (map[string]nodeSeen, error) {
 	out := map[string]nodeSeen{}
 	for i := range list.Items {
 		n := &list.Items[i]
-		out[n.Name] = nodeSeen{ready: health.NodeReady(n), labels: n.Labels}
+		servers, _ := strconv.Atoi(n.Annotations[networkstackv1alpha1.NodeIPVSAnnotation]) // no number: nobody has looked
+		out[n.Name] = nodeSeen{ready: health.NodeReady(n), labels: n.Labels, virtualServers: servers > 0}
 	}
 	return out, nil
 }

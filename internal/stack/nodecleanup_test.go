@@ -473,6 +473,24 @@ func TestCleaningLeavesAlone(t *testing.T) {
 			}
 		})
 	}
+	t.Run("virtual servers of somebody else", func(t *testing.T) {
+		c := newCleaned(t)
+		node := &corev1.Node{}
+		if err := c.Get(t.Context(), client.ObjectKey{Name: "a"}, node); err != nil {
+			t.Fatal(err)
+		}
+		node.Annotations = map[string]string{networkstackv1alpha1.NodeIPVSAnnotation: "2"}
+		if err := c.Update(t.Context(), node); err != nil {
+			t.Fatal(err)
+		}
+		c.begun()
+		if got := string(c.cleanup().Spec.DerivedValues.Raw); strings.Contains(got, `"kubeProxy"`) || !strings.Contains(got, `"flannel"`) {
+			t.Errorf("values: %s", got)
+		}
+		if said := c.said(); strings.Count(said, "Warning NodesNotCleaned") != 1 || !strings.Contains(said, "IPVS") || !strings.Contains(said, "node a") {
+			t.Error(said)
+		}
+	})
 	t.Run("others of all", func(t *testing.T) {
 		c := newCleaned(t)
 		c.begun()
