@@ -3,6 +3,7 @@ package compose
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -39,6 +40,7 @@ func flannelTakes(backend string) int {
 func (s *state) validateFlannel() {
 	s.warnOfBridges()
 	s.warnOfPlainRoutes()
+	s.warnOfOtherRoutes()
 	c := s.spec.CNI
 	if c.Encapsulation == networkstackv1alpha1.EncapsulationGeneve {
 		s.refuse(ruleFlannelGeneve, field.Invalid(cniPath.Child("encapsulation"), c.Encapsulation,
@@ -282,4 +284,22 @@ func (s *state) warnOfPlainRoutes() {
 	s.warn(ruleFlannelPlainRoutes, cniPath.Child("encapsulation"), "flanneld does not replace the plain IPv6 routes between the nodes there are, "+
 		"whose IPv6 goes without VXLAN until then: when all agents are new, ip -6 route show root %v proto boot | while read -r net rest; "+
 		"do ip -6 route replace ${net%%/*} dev flannel-v6.1; done on each node, and restart its agent; or restart the nodes", pods)
+}
+
+// warnOfOtherRoutes warns of the routes of the other backends, each to one node's pods, where WireGuard's is one to all pods.
+func (s *state) warnOfOtherRoutes() {
+	values, err := ParseValues(s.existing[nameFlannel].DerivedValues)
+	before, known := lookup(values, "flannel.backend")
+	if err != nil || !known || before == "wireguard" || s.flannelBackend() != "wireguard" {
+		return
+	}
+	var commands []string
+	for _, family := range []struct{ key, program string }{{"podCidr", "ip"}, {"podCidrv6", "ip -6"}} {
+		if pods, _ := lookup(values, family.key); pods != nil && pods != "" {
+			commands = append(commands, fmt.Sprintf("%[1]s route show root %[2]v proto boot | grep ' via ' | while read -r net rest; do %[1]s route delete $net; done",
+				family.program, pods))
+		}
+	}
+	s.warn(ruleFlannelWireGuardRoutes, cniPath.Child("encryption", "type"), "flanneld leaves the routes between the nodes there are, which go before WireGuard's: "+
+		"pods' packets go unencrypted until, when all agents are new, %s on each node; or restart the nodes", strings.Join(commands, " and "))
 }

@@ -64,6 +64,15 @@ func familyFindings() []finding {
 			encapsulation(EncapsulationNone), nodeMTUs(1500, 1500, 1500)), warnings: []string{
 			"spec.mtu: new pods get 1500, and those that are there keep 1430 until they are re-created; until then they do with less than they could, and nodes let no pod have more in one piece than their bridge cni0 did before: ip link set dev cni0 mtu 1500 on each, or restart it [MTU-CHANGED]",
 		}},
+		{name: "57 Flannel from plain routes to WireGuard", in: installedAs(flannel(dual, encapsulation(EncapsulationNone), nodeMTUs(1500, 1500, 1500)), dual,
+			encryption(EncryptionWireGuard), nodeMTUs(1500, 1500, 1500)), warnings: []string{
+			"spec.mtu: new pods get 1420, and those that are there keep 1500 until they are re-created; until then their packets of more than that may be lost [MTU-CHANGED]",
+			"spec.cni.encryption.type: flanneld leaves the routes between the nodes there are, which go before WireGuard's: pods' packets go unencrypted until, when all agents are new, " +
+				"ip route show root 10.244.0.0/16 proto boot | grep ' via ' | while read -r net rest; do ip route delete $net; done and " +
+				"ip -6 route show root fd00:10:244::/56 proto boot | grep ' via ' | while read -r net rest; do ip -6 route delete $net; done on each node; or restart the nodes [FLANNEL-WIREGUARD-ROUTES]",
+		}},
+		{name: "57 Flannel stays with WireGuard", in: installedAs(flannel(encryption(EncryptionWireGuard), nodeMTUs(1500, 1500, 1500)), encryption(EncryptionWireGuard),
+			nodeMTUs(1500, 1500, 1500))},
 		{name: "57 Flannel's IPv4 from plain routes to VXLAN", in: installedAs(flannel(encapsulation(EncapsulationNone), nodeMTUs(1500, 1500, 1500)),
 			nodeMTUs(1500, 1500, 1500)), warnings: []string{
 			"spec.mtu: new pods get 1450, and those that are there keep 1500 until they are re-created; until then their packets of more than that may be lost [MTU-CHANGED]",
@@ -213,6 +222,8 @@ func mtuFindings() []finding {
 		}},
 		{name: "22 Flannel with WireGuard", in: changed(CNIFlannel, nil, encryption(EncryptionWireGuard)), warnings: []string{
 			"spec.mtu: new pods get 1420, and those that are there keep 1450 until they are re-created; until then their packets of more than that may be lost [MTU-CHANGED]",
+			"spec.cni.encryption.type: flanneld leaves the routes between the nodes there are, which go before WireGuard's: pods' packets go unencrypted until, when all agents are new, " +
+				"ip route show root 10.244.0.0/16 proto boot | grep ' via ' | while read -r net rest; do ip route delete $net; done on each node; or restart the nodes [FLANNEL-WIREGUARD-ROUTES]",
 		}},
 		{name: "22 Flannel without encapsulation", in: changed(CNIFlannel, nil, encapsulation(EncapsulationNone)), warnings: []string{
 			"spec.mtu: new pods get 1500, and those that are there keep 1450 until they are re-created; until then they do with less than they could, and nodes let no pod have more in one piece than their bridge cni0 did before: ip link set dev cni0 mtu 1500 on each, or restart it [MTU-CHANGED]",

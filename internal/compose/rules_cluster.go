@@ -98,6 +98,7 @@ var clusterRules = map[string]bool{
 	"FLANNEL-MASK-DIFFERS":            true,
 	"FLANNEL-NODE-OUTSIDE":            true,
 	"FLANNEL-PLAIN-ROUTES":            true,
+	"FLANNEL-WIREGUARD-ROUTES":        true,
 	"FLANNEL-POOL-DERIVED":            true,
 	"GATEWAY-CHANNEL-BACK":            true,
 	"GATEWAY-DOWNGRADE":               true,

@@ -150,6 +150,12 @@ var (
 		Remedy: "When all agents are new, add a route by flannel-v6.1 to the first address of each other node's range, as the warning says, and restart the agent, node by node; or restart the nodes.",
 		Source: "Seen: Linux refuses flanneld's route by flannel-v6.1, for its gateway lies in the range that the route of the backend host-gw leads to. IPv4's are replaced.",
 	})
+	ruleFlannelWireGuardRoutes = warns(AreaFlannel, Rule{
+		ID:     "FLANNEL-WIREGUARD-ROUTES",
+		When:   "Flannel goes from VXLAN or plain routes to WireGuard.",
+		Remedy: "When all agents are new, delete the routes by a gateway to pods on each node, as the warning says, or restart the nodes.",
+		Source: "flanneld 0.28: the backend wireguard makes one route to all pods, and no backend removes another's, each to one node's pods, which the kernel prefers.",
+	})
 	ruleFlannelArgs = refuses(AreaFlannel, Rule{
 		ID:     "FLANNEL-ARGS",
 		When:   "The value flannel.args is no list, or lacks --kube-subnet-mgr.",
