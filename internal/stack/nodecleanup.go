@@ -252,14 +252,15 @@ func (r *Reconciler) cleanNodes(ctx context.Context, s *scope, c *networkstackv1
 	if err != nil {
 		return err
 	}
-	remaining := time.Until(since.Add(cleaningDeadline))
+	end := since.Add(cleaningDeadline)
+	remaining, atMost := time.Until(end), " (until "+end.UTC().Format(time.RFC3339)+" at most): "
 	switch {
 	case plan.Ready(c), len(unfinished(nodes, nil, compose.NodesOfCleanup(&c.Spec))) == 0:
 		return r.endCleaning(ctx, s, c)
 	case remaining <= 0:
 		return r.giveUpCleaning(ctx, s, c)
 	case !c.Spec.Suspend:
-		s.cleaning, s.requeueIn = "nodes are being cleaned: "+readyMessage(c), remaining
+		s.cleaning, s.requeueIn = "nodes are being cleaned"+atMost+readyMessage(c), remaining
 		return nil
 	}
 	running, err := r.runningAgents(ctx, c)
@@ -267,7 +268,7 @@ func (r *Reconciler) cleanNodes(ctx context.Context, s *scope, c *networkstackv1
 		return err
 	}
 	if len(running) > 0 {
-		s.cleaning = "nodes are cleaned when the agents' pods are gone: " + nodesText(running)
+		s.cleaning = "nodes are cleaned when the agents' pods are gone" + atMost + nodesText(running)
 		s.requeueIn = min(remaining, agentsAgain)
 		return nil
 	}

@@ -253,7 +253,7 @@ func TestCleanNodes(t *testing.T) {
 		t.Fatalf("made before anything goes, and not to run yet: %+v", got)
 	}
 	c.pass()
-	if _, s := c.pass(); !strings.Contains(s.cleaning, "node a") || s.requeueIn != agentsAgain || !c.cleanup().Spec.Suspend {
+	if _, s := c.pass(); !strings.Contains(s.cleaning, "Z at most): node a") || s.requeueIn != agentsAgain || !c.cleanup().Spec.Suspend {
 		t.Errorf("beside an agent: %q", s.cleaning)
 	}
 	c.without(pod)
