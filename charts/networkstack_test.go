@@ -235,6 +235,20 @@ func TestOperatorChartPodSecurity(t *testing.T) {
 	}
 }
 
+// apiServerHost says what is wrong unless the operator is told of the API server at a host, in the form that clients take.
+func apiServerHost(host string) func(map[string]*unstructured.Unstructured, *corev1.PodTemplateSpec) string {
+	return func(_ map[string]*unstructured.Unstructured, pod *corev1.PodTemplateSpec) string {
+		env := map[string]string{}
+		for _, e := range pod.Spec.Containers[0].Env {
+			env[e.Name] = e.Value
+		}
+		if env["KUBERNETES_SERVICE_HOST"] != host || env["KUBERNETES_SERVICE_PORT"] != "7445" {
+			return fmt.Sprint(env)
+		}
+		return ""
+	}
+}
+
 func TestOperatorChartValues(t *testing.T) {
 	all := slices.Sorted(maps.Keys(mustRender(t, "{}")))
 	for _, test := range []struct {
@@ -268,16 +282,9 @@ func TestOperatorChartValues(t *testing.T) {
 			}
 			return ""
 		}},
-		{"an address without kube-proxy", `{apiServer: {host: api.example.com, port: 7445}}`, func(_ map[string]*unstructured.Unstructured, pod *corev1.PodTemplateSpec) string {
-			env := map[string]string{}
-			for _, e := range pod.Spec.Containers[0].Env {
-				env[e.Name] = e.Value
-			}
-			if env["KUBERNETES_SERVICE_HOST"] != "api.example.com" || env["KUBERNETES_SERVICE_PORT"] != "7445" {
-				return fmt.Sprint(env)
-			}
-			return ""
-		}},
+		{"an address without kube-proxy", `{apiServer: {host: api.example.com, port: 7445}}`, apiServerHost("api.example.com")},
+		{"an IPv6 address", `{apiServer: {host: "fd00:99::1", port: 7445}}`, apiServerHost("fd00:99::1")},
+		{"one in brackets", `{apiServer: {host: "[fd00:99::1]", port: 7445}}`, apiServerHost("fd00:99::1")},
 		{"a digest", `{image: {repository: r/o, tag: v9, digest: "sha256:` + strings.Repeat("a", 64) + `"}}`, func(_ map[string]*unstructured.Unstructured, pod *corev1.PodTemplateSpec) string {
 			if image := pod.Spec.Containers[0].Image; image != "r/o@sha256:"+strings.Repeat("a", 64) {
 				return image
@@ -400,6 +407,9 @@ func TestOperatorChartRefuses(t *testing.T) {
 		`{chartBundle: charts.tar.gz}`:                "set charts as well",
 		`{charts: {emptyDir: {}}, chartBundle: ../a}`: "chartBundle",
 		`{apiServer: {host: a, port: 70000}}`:         "port",
+		`{apiServer: {host: "https://a"}}`:            "without a scheme",
+		`{apiServer: {host: "a:6443"}}`:               "apiServer.port",
+		`{apiServer: {host: "[fd00::1]:6443"}}`:       "apiServer.port",
 	} {
 		if _, err := operatorObjects(t, values); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", values, err, want)

@@ -27,3 +27,12 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{ .Values.replicas }}
 {{- end }}
 {{- end }}
+
+{{/* networkstack.apiServerHost is the host alone, as an IPv6 address is written where no port follows. */}}
+{{- define "networkstack.apiServerHost" -}}
+{{- $host := .Values.apiServer.host | trim }}
+{{- if or (contains "/" $host) (contains "]:" $host) (regexMatch "^[^:]*:[^:]*$" $host) }}
+{{- fail (printf "apiServer.host: %q is no host alone: write a name or an address without a scheme, and the port into apiServer.port" $host) }}
+{{- end }}
+{{- $host | trimPrefix "[" | trimSuffix "]" }}
+{{- end }}
