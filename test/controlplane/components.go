@@ -162,7 +162,7 @@ func (c *ControlPlane) writeRecord() error {
 // the port between its choice and the server's start.
 func (c *ControlPlane) onFreePort(start func(*port) (*process, error)) (*port, error) {
 	for attempt := 1; ; attempt++ {
-		port, err := reservePort()
+		port, err := reservePort(c.options.loopback())
 		if err != nil {
 			return nil, err
 		}
@@ -185,16 +185,16 @@ func (c *ControlPlane) startEtcd(ctx context.Context) error {
 		if err := os.RemoveAll(c.file("etcd")); err != nil {
 			return nil, err
 		}
-		url := "http://" + port.address()
+		url, peer := "http://"+port.address(), "http://"+netip.AddrPortFrom(port.host, 2380).String()
 		p, err := c.run("etcd", c.binaries.Etcd,
 			"--name=default",
 			"--data-dir="+c.file("etcd"),
 			"--listen-client-urls="+url,
 			"--advertise-client-urls="+url,
 			// There are no peers; the advertised address only has to agree with itself.
-			"--listen-peer-urls=http://127.0.0.1:0",
-			"--initial-advertise-peer-urls=http://127.0.0.1:2380",
-			"--initial-cluster=default=http://127.0.0.1:2380",
+			"--listen-peer-urls=http://"+netip.AddrPortFrom(port.host, 0).String(),
+			"--initial-advertise-peer-urls="+peer,
+			"--initial-cluster=default="+peer,
 			"--unsafe-no-fsync",
 			"--log-level=warn",
 		)
@@ -240,17 +240,17 @@ func (c *ControlPlane) startAPIServer(ctx context.Context) (*process, error) {
 	if isIPv4(c.options.ServiceCIDRs[0]) {
 		advertise = advertiseIPv4
 	}
-	bind := "127.0.0.1"
+	bind := c.options.loopback()
 	if c.options.Address.IsValid() {
 		advertise = c.options.Address.String()
-		bind = "0.0.0.0"
+		bind = netip.IPv4Unspecified()
 		if c.options.Address.Is6() {
-			bind = "::"
+			bind = netip.IPv6Unspecified()
 		}
 	}
 	args := []string{
 		"--etcd-servers=http://" + c.etcdPort.address(),
-		"--bind-address=" + bind,
+		"--bind-address=" + bind.String(),
 		"--secure-port=" + strconv.Itoa(c.apiPort.number),
 		"--advertise-address=" + advertise,
 		"--tls-cert-file=" + c.file("apiserver.crt"),

@@ -61,7 +61,8 @@ type Options struct {
 	// ControllerManagerArgs are added to the kube-controller-manager's, last.
 	ControllerManagerArgs []string
 	// Address is one of this machine at which others reach the API server: real nodes, which [ControlPlane.NodeKubeconfig] is for.
-	// With it nothing is simulated. Default: the API server listens on 127.0.0.1 only.
+	// With it nothing is simulated, and all components speak its family alone, also among themselves. Default: the API server
+	// listens on 127.0.0.1 only.
 	Address netip.Addr
 
 	// Out receives progress for a person to read. Default: none.
@@ -166,6 +167,14 @@ func (o Options) nodeMask(p netip.Prefix) int {
 		return o.NodeMaskIPv4
 	}
 	return o.NodeMaskIPv6
+}
+
+// loopback is the address at which the components reach one another.
+func (o Options) loopback() netip.Addr {
+	if o.Address.Is6() {
+		return netip.IPv6Loopback()
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
 }
 
 func isIPv4(cidr string) bool {

@@ -71,7 +71,7 @@ func (a *authority) server(serviceCIDRs []string, more ...netip.Addr) (keyPair, 
 			"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
 			"kubernetes.default.svc.cluster.local",
 		},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(advertiseIPv4), net.ParseIP(advertiseIPv6)},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, net.ParseIP(advertiseIPv4), net.ParseIP(advertiseIPv6)},
 	}
 	for _, address := range more {
 		if address.IsValid() {

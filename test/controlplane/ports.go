@@ -1,9 +1,10 @@
 package controlplane
 
 import (
-	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,16 +17,17 @@ const (
 	lastPort  = 29999
 )
 
-// port is a TCP port on 127.0.0.1 that no other control plane will choose for
-// as long as it is reserved.
+// port is a TCP port on a loopback address that no other control plane will
+// choose for as long as it is reserved.
 type port struct {
+	host   netip.Addr
 	number int
 	lock   *fileLock
 }
 
 // reservePort finds a port nobody listens on. Between the check and the start
 // of the server another program may still take it; callers try again then.
-func reservePort() (*port, error) {
+func reservePort(host netip.Addr) (*port, error) {
 	for range 200 {
 		n := firstPort + rand.IntN(lastPort-firstPort+1)
 		l, err := tryLock(filepath.Join(runtimeRoot(), "ports", strconv.Itoa(n)))
@@ -35,18 +37,18 @@ func reservePort() (*port, error) {
 		if l == nil {
 			continue
 		}
-		p := &port{number: n, lock: l}
-		if ln, err := net.Listen("tcp4", p.address()); err == nil {
+		p := &port{host: host, number: n, lock: l}
+		if ln, err := net.Listen("tcp", p.address()); err == nil {
 			_ = ln.Close()
 			return p, nil
 		}
 		l.unlock()
 	}
-	return nil, errors.New("found no free port on 127.0.0.1")
+	return nil, fmt.Errorf("found no free port on %s", host)
 }
 
 func (p *port) address() string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.number))
+	return net.JoinHostPort(p.host.String(), strconv.Itoa(p.number))
 }
 
 func (p *port) release() {

@@ -2,13 +2,14 @@ package controlplane
 
 import (
 	"net"
+	"net/netip"
 	"testing"
 )
 
 func TestReservePort(t *testing.T) {
 	seen := map[int]bool{}
 	for range 50 {
-		p, err := reservePort()
+		p, err := reservePort(netip.MustParseAddr("127.0.0.1"))
 		if err != nil {
 			t.Fatal(err)
 		}

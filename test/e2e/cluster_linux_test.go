@@ -48,7 +48,7 @@ type environment struct {
 	*testing.T
 	cluster *nodes.Cluster
 	client  client.Client
-	// families are those of the cluster; what is checked is checked in each.
+	// families are those of the cluster, the primary one first; what is checked is checked in each.
 	families []corev1.IPFamily
 	// bare is what was on each node before there was a network.
 	bare *map[string]string
@@ -62,10 +62,7 @@ func start(t *testing.T, options nodes.Options) *environment {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &environment{T: t, cluster: cluster, families: []corev1.IPFamily{corev1.IPv4Protocol}, bare: &map[string]string{}}
-	if options.DualStack {
-		e.families = append(e.families, corev1.IPv6Protocol)
-	}
+	e := &environment{T: t, cluster: cluster, families: cluster.Families, bare: &map[string]string{}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			e.tell()
@@ -83,6 +80,9 @@ func start(t *testing.T, options nodes.Options) *environment {
 
 // dual is whether there are both families.
 func (e *environment) dual() bool { return len(e.families) > 1 }
+
+// hasIPv6 is whether there is IPv6, alone or with IPv4.
+func (e *environment) hasIPv6() bool { return slices.Contains(e.families, corev1.IPv6Protocol) }
 
 // in is the environment for a subtest.
 func (e *environment) in(t *testing.T) *environment {
@@ -163,7 +163,7 @@ func (e *environment) tell() {
 func (e *environment) installOperator() {
 	e.Helper()
 	_, err := e.tool(e.cluster.Helm, nil, "install", "networkstack", filepath.Join(e.cluster.Root, "charts/networkstack"),
-		"--namespace", operatorNamespace, "--create-namespace", "--set", "apiServer.host=10.99.0.1",
+		"--namespace", operatorNamespace, "--create-namespace", "--set", "apiServer.host="+nodes.Gateway(e.families[0]),
 		"--set", fmt.Sprintf("apiServer.port=%d", e.cluster.ControlPlane.Port()))
 	e.check(err)
 }
@@ -226,18 +226,15 @@ func (e *environment) waitReady() time.Duration {
 }
 
 // probe is a pod of package test/nodes.
-type probe struct{ name, node, address, address6 string }
-
-// of is the pod's address of a family.
-func (p probe) of(family corev1.IPFamily) string {
-	if family == corev1.IPv6Protocol {
-		return p.address6
-	}
-	return p.address
+type probe struct {
+	name, node string
+	addresses  map[corev1.IPFamily]string
 }
 
 // at is where the pod serves in a family.
-func (p probe) at(family corev1.IPFamily) string { return net.JoinHostPort(p.of(family), "8080") }
+func (p probe) at(family corev1.IPFamily) string {
+	return net.JoinHostPort(p.addresses[family], "8080")
+}
 
 // makeProbes puts so many pods on every node, and a Service and one with a port of the nodes in front of them.
 func (e *environment) makeProbes(each int) {
@@ -310,12 +307,15 @@ func (e *environment) probes() []probe {
 			if !ready(&pod) {
 				return fmt.Errorf("%s is not ready", pod.Name)
 			}
-			p := probe{name: pod.Name, node: pod.Spec.NodeName, address: pod.Status.PodIP}
+			p := probe{name: pod.Name, node: pod.Spec.NodeName, addresses: map[corev1.IPFamily]string{}}
 			if len(pod.Status.PodIPs) != len(e.families) {
 				return fmt.Errorf("%s has the addresses %v", pod.Name, pod.Status.PodIPs)
 			}
-			if e.dual() {
-				p.address6 = pod.Status.PodIPs[1].IP
+			for i, family := range e.families {
+				p.addresses[family] = pod.Status.PodIPs[i].IP
+				if strings.Contains(p.addresses[family], ":") != (family == corev1.IPv6Protocol) {
+					return fmt.Errorf("%s has the addresses %v, which should be of %v", pod.Name, pod.Status.PodIPs, e.families)
+				}
 			}
 			probes = append(probes, p)
 		}

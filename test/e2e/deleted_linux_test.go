@@ -36,7 +36,8 @@ func (e *environment) onNodes() map[string]string {
 		}
 		whole := func(line string) (string, bool) { return line, line != "" }
 		tell(linkOfNetworks, "ip", "-br", "link")
-		tell(whole, "ip", "-4", "route", "show", "table", "all")
+		tell(routeOfNetworks, "ip", "-4", "route", "show", "table", "all")
+		tell(routeOfNetworks, "ip", "-6", "route", "show", "table", "all")
 		tell(whole, "ip", "rule", "show")
 		tell(ruleOfNetworks, "iptables-save")
 		tell(ruleOfNetworks, "ip6tables-save")
@@ -54,6 +55,12 @@ func linkOfNetworks(line string) (string, bool) {
 	name, _, _ := strings.Cut(line, " ")
 	name, _, _ = strings.Cut(name, "@") // the number of its peer is another one after a restart
 	return name, name != "" && name != secondBridge
+}
+
+// routeOfNetworks is a route, but not those of the bridge of a second network, nor to what IPv6 gives the node's link by itself, which is
+// another address after a restart.
+func routeOfNetworks(line string) (string, bool) {
+	return line, line != "" && !strings.HasPrefix(line, "local fe80:") && !strings.Contains(line, " dev "+secondBridge+" ")
 }
 
 // fileOfNetworks is a file, but not what containerd notes of the loopback interface of each pod that runs, nor what Multus leaves, which
@@ -102,7 +109,7 @@ func again(e *environment) {
 	e.change(manifest{deletion: "Delete", encapsulation: "None", proxy: "NFTables"})
 	e.Logf("NetworkStack Ready again after %.1f s", time.Since(begin).Seconds())
 	e.replaceProbes()
-	e.routesBy("eth0")
+	e.routesBy(plain)
 	packets(e)
 	e.deleteNetwork()
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -18,7 +19,8 @@ import (
 	"github.com/networkstack/networkstack/test/nodes"
 )
 
-// names checks what CoreDNS answers about Services of both families and of one, at each of its own addresses.
+// names checks what CoreDNS answers about Services, at each of its own addresses, by UDP and by TCP: their addresses of each family that
+// they have, and none of another.
 func (e *environment) names(probes []probe) int {
 	e.Helper()
 	want := map[string]string{
@@ -32,10 +34,7 @@ func (e *environment) names(probes []probe) int {
 	checks := 0
 	for _, from := range probes {
 		for _, server := range servers {
-			args := []string{"resolve", net.JoinHostPort(server, "53")}
-			for name := range want {
-				args = append(args, name)
-			}
+			args := slices.Concat([]string{"resolve", net.JoinHostPort(server, "53")}, slices.Collect(maps.Keys(want)))
 			for _, r := range e.must(from.name, args...) {
 				if r.Error == "" && r.Answer != want[r.Target] {
 					e.Errorf("%s asks %s for %s and hears %q, not %q", from.name, server, r.Target, r.Answer, want[r.Target])
@@ -74,8 +73,8 @@ func outside(e *environment) {
 	for _, from := range e.probes() {
 		i := slices.IndexFunc(e.cluster.Nodes, func(n *nodes.Node) bool { return n.Name == from.node })
 		for _, family := range e.families {
-			for _, r := range e.must(from.name, "get", net.JoinHostPort(nodes.Gateway(family == corev1.IPv6Protocol), port)) {
-				if want := addressOf(e.cluster.Nodes[i], family); r.Error == "" && r.Answer != want {
+			for _, r := range e.must(from.name, "get", net.JoinHostPort(nodes.Gateway(family), port)) {
+				if want := e.cluster.Nodes[i].Address(family); r.Error == "" && r.Answer != want {
 					e.Errorf("%s is seen as %s, not as %s", from.name, r.Answer, want)
 				}
 			}
@@ -83,10 +82,15 @@ func outside(e *environment) {
 	}
 }
 
-// reported checks that the status says of both families what there is.
+// reported checks that the status says of every family what there is.
 func reported(e *environment) {
+	var services, ranges []string
+	for _, family := range e.families {
+		services = append(services, nodes.ServiceRange(family))
+		ranges = append(ranges, string(family)+" "+nodes.PodRange(family))
+	}
 	stack := &networkstackv1alpha1.NetworkStack{}
-	e.eventually("the status to tell of both families", func() error {
+	e.eventually("the status to tell of every family", func() error {
 		if err := e.client.Get(e.Context(), client.ObjectKey{Name: "cluster"}, stack); err != nil {
 			return err
 		}
@@ -100,9 +104,9 @@ func reported(e *environment) {
 		}
 		dns := slices.Sorted(slices.Values(facts.DNSServiceIPs))
 		for what, c := range map[string]struct{ got, want string }{
-			"ranges of Services": {strings.Join(facts.ServiceCIDRs, " "), "10.96.0.0/16 fd00:10:96::/112"},
-			"pools":              {strings.Join(pools, " "), "IPv4 10.244.0.0/16 IPv6 fd00:10:244::/56"},
-			"families of nodes":  {fmt.Sprint(facts.NodeFamilies), "[IPv4 IPv6]"},
+			"ranges of Services": {strings.Join(facts.ServiceCIDRs, " "), strings.Join(services, " ")},
+			"pools":              {strings.Join(pools, " "), strings.Join(ranges, " ")},
+			"families of nodes":  {fmt.Sprint(facts.NodeFamilies), fmt.Sprint(e.families)},
 			"addresses of DNS":   {strings.Join(dns, " "), e.clusterIPs("kube-system", "kube-dns")},
 		} {
 			if c.got != c.want {
@@ -174,7 +178,7 @@ func overhead(e *environment) {
 // replacePlainRoutes does what the operator's warning FLANNEL-PLAIN-ROUTES says: flanneld leaves IPv6's routes as host-gw had them.
 func (e *environment) replacePlainRoutes() {
 	e.Helper()
-	const list = "ip -6 route show root fd00:10:244::/56 proto boot"
+	list := "ip -6 route show root " + nodes.PodRange(corev1.IPv6Protocol) + " proto boot"
 	for _, n := range e.cluster.Nodes {
 		out, err := n.Run(e.Context(), "sh", "-c", list)
 		e.check(err)

@@ -45,7 +45,7 @@ func ingress(e *environment) {
 	port := services.Items[0].Spec.Ports[0].NodePort
 	var doors []string
 	for _, n := range e.cluster.Nodes {
-		doors = append(doors, fmt.Sprintf("%s:%d", n.Address(), port))
+		doors = append(doors, fmt.Sprintf("%s:%d", n.Address(e.families[0]), port))
 	}
 	for _, door := range doors {
 		e.eventually("the controller at "+door, func() error {

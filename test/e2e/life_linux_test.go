@@ -63,7 +63,7 @@ func (e *environment) within(losses []loss, gap time.Duration) {
 // change applies a NetworkStack and waits until the network is as it says.
 func (e *environment) change(m manifest) {
 	e.Helper()
-	m.dual = e.dual()
+	m.families = e.families
 	e.apply(m.yaml())
 	e.waitReady()
 }
@@ -147,7 +147,7 @@ func (e *environment) replaceProbes() {
 func backends(e *environment) {
 	losses := e.during("VXLAN to host-gw", func() { e.change(manifest{encapsulation: "None"}) })
 	e.within(losses, 15*time.Second)
-	e.routesBy("eth0", "eth0")
+	e.routesBy(plain)
 	// As the operator's warning says: the bridge that pods are on keeps its MTU when pods get a larger one.
 	for _, n := range e.cluster.Nodes {
 		_, err := n.Run(e.Context(), "ip", "link", "set", "dev", "cni0", "mtu", "1500")
@@ -160,18 +160,24 @@ func backends(e *environment) {
 	packets(e)
 	losses = e.during("host-gw to VXLAN", func() { e.change(manifest{}) })
 	e.within(losses, 15*time.Second)
-	if e.dual() {
+	if e.hasIPv6() {
 		e.replacePlainRoutes()
 	}
-	e.routesBy("flannel.1", "flannel-v6.1")
+	e.routesBy(tunnels)
 	e.replaceProbes()
 	packets(e)
 }
 
+// By which links nodes reach the pods of others, without encapsulation and with VXLAN.
+var (
+	plain   = map[corev1.IPFamily]string{corev1.IPv4Protocol: "eth0", corev1.IPv6Protocol: "eth0"}
+	tunnels = map[corev1.IPFamily]string{corev1.IPv4Protocol: "flannel.1", corev1.IPv6Protocol: "flannel-v6.1"}
+)
+
 // routesBy checks by which link each node reaches the pods of the others, for each family.
-func (e *environment) routesBy(links ...string) {
+func (e *environment) routesBy(links map[corev1.IPFamily]string) {
 	e.Helper()
-	for i, family := range e.families {
+	for _, family := range e.families {
 		flag, pods := "-4", "10.244."
 		if family == corev1.IPv6Protocol {
 			flag, pods = "-6", "fd00:10:244:"
@@ -183,8 +189,8 @@ func (e *environment) routesBy(links ...string) {
 			for line := range strings.Lines(out) {
 				if strings.HasPrefix(line, pods) && strings.Contains(line, " via ") {
 					found++
-					if !strings.Contains(line, " dev "+links[i]+" ") {
-						e.Errorf("%s: not by %s: %s", n.Name, links[i], line)
+					if !strings.Contains(line, " dev "+links[family]+" ") {
+						e.Errorf("%s: not by %s: %s", n.Name, links[family], line)
 					}
 				}
 			}
@@ -257,7 +263,7 @@ func nodeKilled(e *environment) {
 		if last.node != n.Name {
 			return fmt.Errorf("the last pod is on %s", last.node)
 		}
-		return e.once(probes[0].name, "udp", last.address+":8080")
+		return e.once(probes[0].name, "udp", last.at(e.families[0]))
 	})
 	e.Logf("packets to its pods %.1f s later", time.Since(begin).Seconds())
 	packets(e)

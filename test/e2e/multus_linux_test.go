@@ -187,7 +187,7 @@ func (a *attached) newcomers(what string, each int, further bool) (wait func() (
 	return func() int {
 		a.Helper()
 		without := 0
-		target := a.probes()[0].address + ":8080"
+		target := a.probes()[0].at(a.families[0])
 		for name := range plain {
 			a.eventually(what+": "+name, a.started(name))
 			a.must(name, "get", target)

@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,8 +20,8 @@ import (
 type manifest struct {
 	encapsulation, proxy, deletion string
 	mtu                            int
-	// dual has both families.
-	dual bool
+	// families are those of the cluster, in their order; IPv4 where there are none.
+	families []corev1.IPFamily
 	// networkPolicy has NetworkPolicies enforced, baselines cut and open what the baselines of these tests say.
 	networkPolicy, baselines bool
 	ingress                  bool
@@ -59,9 +60,14 @@ func (m manifest) yaml() string {
 	if m.mtu > 0 {
 		mtu = fmt.Sprintf("\n  mtu: %d", m.mtu)
 	}
-	families, ranges := "", "10.244.0.0/16"
-	if m.dual {
-		families, ranges = "\n  ipFamilies: [IPv4, IPv6]", ranges+`, "fd00:10:244::/56"`
+	families, ranges := "", []string{nodes.PodRange(corev1.IPv4Protocol)}
+	if len(m.families) > 0 {
+		var names []string
+		ranges = nil
+		for _, family := range m.families {
+			names, ranges = append(names, string(family)), append(ranges, strconv.Quote(nodes.PodRange(family)))
+		}
+		families = "\n  ipFamilies: [" + strings.Join(names, ", ") + "]"
 	}
 	enforced, more := "", ""
 	if m.networkPolicy {
@@ -95,7 +101,7 @@ spec:%s%s
   nodeAgent:
     mode: Enabled
   deletionPolicy: %s%s
-`, families, mtu, ranges, m.encapsulation, enforced, m.proxy, m.deletion, more)
+`, families, mtu, strings.Join(ranges, ", "), m.encapsulation, enforced, m.proxy, m.deletion, more)
 }
 
 // part is a part of a network's life, which begins with what the one before has left.
@@ -135,7 +141,7 @@ func TestNetwork(t *testing.T) {
 
 // TestDualStack goes through those parts that differ with both families, on a cluster of its own.
 func TestDualStack(t *testing.T) {
-	live(t, nodes.Options{Nodes: 2, DualStack: true}, []part{
+	live(t, nodes.Options{Nodes: 2, Families: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}}, []part{
 		{"from nothing", fromNothing},
 		{"packets", packets},
 		{"outside", outside},
@@ -143,6 +149,29 @@ func TestDualStack(t *testing.T) {
 		{"overhead", overhead},
 		{"backends", backends},
 		{"kube-proxy", proxyModes},
+	}...)
+}
+
+// TestIPv6 goes through those parts that differ where the API server, nodes, Services and pods have IPv6 alone.
+func TestIPv6(t *testing.T) {
+	live(t, nodes.Options{Nodes: 2, Families: []corev1.IPFamily{corev1.IPv6Protocol}}, []part{
+		{"from nothing", fromNothing},
+		{"packets", packets},
+		{"outside", outside},
+		{"reported", reported},
+		{"overhead", overhead},
+		{"kube-proxy", proxyModes},
+		{"backends", backends},
+		{"deleted", deleted},
+	}...)
+}
+
+// TestIPv6First brings a network up whose primary family is IPv6, with IPv4 beside it.
+func TestIPv6First(t *testing.T) {
+	live(t, nodes.Options{Nodes: 2, Families: []corev1.IPFamily{corev1.IPv6Protocol, corev1.IPv4Protocol}}, []part{
+		{"from nothing", fromNothing},
+		{"packets", packets},
+		{"reported", reported},
 	}...)
 }
 
@@ -172,7 +201,7 @@ func fromNothing(e *environment) {
 
 	begin = time.Now()
 	since := func(what string) { e.Logf("%-46s %5.1f s", what, time.Since(begin).Seconds()) }
-	e.apply(manifest{dual: e.dual()}.yaml())
+	e.apply(manifest{families: e.families}.yaml())
 	e.eventually("the nodes to be ready", func() error {
 		list := &corev1.NodeList{}
 		if err := e.client.List(e.Context(), list); err != nil {
@@ -257,7 +286,7 @@ func packets(e *environment) {
 			}
 			for i, r := range e.must(from.name, append([]string{"get"}, direct...)...) {
 				// Pods are told by their own address: nothing between them rewrites it.
-				if want := probes[i].name + " " + from.of(family); r.Error == "" && r.Answer != want {
+				if want := probes[i].name + " " + from.addresses[family]; r.Error == "" && r.Answer != want {
 					e.Errorf("%s asks %s and hears %q, not %q", from.name, probes[i].name, r.Answer, want)
 				}
 				checks++
@@ -265,25 +294,18 @@ func packets(e *environment) {
 			checks += len(e.must(from.name, append([]string{"udp"}, direct...)...))
 			services := []string{e.serviceOf("web", family)}
 			for _, n := range e.cluster.Nodes {
-				services = append(services, net.JoinHostPort(addressOf(n, family), fmt.Sprint(door.Spec.Ports[0].NodePort)))
+				services = append(services, net.JoinHostPort(n.Address(family), fmt.Sprint(door.Spec.Ports[0].NodePort)))
 			}
 			checks += len(e.must(from.name, append([]string{"get"}, services...)...))
 		}
 		checks += len(e.must(from.name, "lookup", "web", "web.default", "kubernetes.default.svc.cluster.local"))
 		checks += len(e.must(from.name, "get", "web"))
 	}
-	if e.dual() {
+	if e.hasIPv6() {
 		checks += e.names(probes)
 	}
 	e.Logf("%d checks", checks)
 	checkMTU(e, probes)
-}
-
-func addressOf(n *nodes.Node, family corev1.IPFamily) string {
-	if family == corev1.IPv6Protocol {
-		return n.AddressIPv6()
-	}
-	return n.Address()
 }
 
 // checkMTU sends packets of exactly the pods' MTU, and of one byte more, to another node.

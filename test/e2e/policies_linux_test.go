@@ -266,7 +266,7 @@ func (m *market) userPolicy() {
 	// What the policy does not select stays as it is.
 	others := []way{
 		{"shop/buyer", "get", m.clerk}, {"shop/till", "get", m.buyer},
-		{"shop/till", "udp", m.far.address + ":8080"}, {m.far.name, "get", m.clerk},
+		{"shop/till", "udp", m.far.at(m.families[0])}, {m.far.name, "get", m.clerk},
 	}
 	denied := []way{
 		{"shop/buyer", "udp", m.till}, // another protocol
@@ -289,13 +289,13 @@ func (m *market) baselines() {
 	}
 	var across []way
 	for _, p := range []probe{m.near, m.far} {
-		across = append(across, way{p.name, "get", m.till}, way{p.name, "udp", m.buyer}, way{"shop/till", "get", p.address + ":8080"},
-			way{"shop/buyer", "udp", p.address + ":8080"})
+		across = append(across, way{p.name, "get", m.till}, way{p.name, "udp", m.buyer}, way{"shop/till", "get", p.at(m.families[0])},
+			way{"shop/buyer", "udp", p.at(m.families[0])})
 	}
 	door := &corev1.Service{}
 	m.check(m.client.Get(m.Context(), client.ObjectKey{Namespace: probeNamespace, Name: "door"}, door))
 	across = append(across, way{"shop/buyer", "get", m.service("web")}, way{m.far.name, "get", "till.shop"},
-		way{"shop/buyer", "get", fmt.Sprintf("%s:%d", m.cluster.Nodes[2].Address(), door.Spec.Ports[0].NodePort)})
+		way{"shop/buyer", "get", fmt.Sprintf("%s:%d", m.cluster.Nodes[2].Address(m.families[0]), door.Spec.Ports[0].NodePort)})
 	names := func(when string) {
 		for _, pod := range []string{"shop/buyer", "shop/till"} {
 			m.must(pod, "lookup", "till", "web.default", "kubernetes.default.svc.cluster.local")

@@ -11,33 +11,25 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/networkstack/networkstack/test/controlplane"
 )
 
 // The nodes' network: a bridge that is their switch and the control plane's place.
 const (
-	bridgeName  = "nodes"
-	gatewayIPv4 = "10.99.0.1"
-	gatewayIPv6 = "fd00:99::1"
+	bridgeName = "nodes"
 	// UnderlayMTU is that of the nodes' interfaces.
 	UnderlayMTU = 1500
 )
-
-// Gateway is the address of what is no node: the place of the control plane, and of the tests.
-func Gateway(ipv6 bool) string {
-	if ipv6 {
-		return gatewayIPv6
-	}
-	return gatewayIPv4
-}
 
 // Options say what cluster to start.
 type Options struct {
 	// Nodes is how many. They are called node-1, node-2, …
 	Nodes int
-	// DualStack gives the cluster ranges of both families, IPv4 first.
-	DualStack bool
+	// Families are those of the API server, of nodes, Services and pods, the primary one first. Nothing has an address of another
+	// one, but for loopback interfaces and what IPv6 gives each link by itself. Default: IPv4.
+	Families []corev1.IPFamily
 	// Out hears of progress.
 	Out io.Writer
 }
@@ -48,6 +40,8 @@ type Cluster struct {
 	ControlPlane *controlplane.ControlPlane
 	// Nodes are those that were started, whether they run or not.
 	Nodes []*Node
+	// Families are the cluster's, the primary one first.
+	Families []corev1.IPFamily
 	// Kubectl and Helm are paths of these programs.
 	Kubectl, Helm string
 	// Root is the checkout's.
@@ -67,6 +61,10 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	}
 	c := &Cluster{
 		prepared: p, options: options, group: groupPrefix + filepath.Base(p.Run), Kubectl: p.Kubectl, Helm: p.Helm, Root: p.Root,
+		Families: options.Families,
+	}
+	if len(c.Families) == 0 {
+		c.Families = []corev1.IPFamily{corev1.IPv4Protocol}
 	}
 	if err := c.start(ctx); err != nil {
 		return nil, errors.Join(err, c.Stop())
@@ -79,17 +77,15 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.makeSwitch(); err != nil {
 		return err
 	}
-	services, pods := []string{"10.96.0.0/16"}, []string{"10.244.0.0/16"}
-	if c.options.DualStack {
-		services, pods = append(services, "fd00:10:96::/112"), append(pods, "fd00:10:244::/56")
-	}
 	template, err := c.template(ctx)
 	if err != nil {
 		return fmt.Errorf("images: %w", err)
 	}
 	c.logf("images after %.1f s", time.Since(begin).Seconds())
 	c.ControlPlane, err = controlplane.Start(ctx, controlplane.Options{
-		Address: netip.MustParseAddr(gatewayIPv4), ServiceCIDRs: services, PodCIDRs: pods, LogDir: c.Logs(),
+		Address: netip.MustParseAddr(Gateway(c.Families[0])), LogDir: c.Logs(),
+		ServiceCIDRs:  c.each(func(a addresses) string { return a.services }),
+		PodCIDRs:      c.each(func(a addresses) string { return a.pods }),
 		APIServerArgs: []string{"--kubelet-preferred-address-types=InternalIP"},
 		// Soon enough to be waited for.
 		ControllerManagerArgs: []string{"--node-monitor-grace-period=10s", "--node-monitor-period=2s"},
@@ -127,7 +123,7 @@ func (c *Cluster) makeSwitch() error {
 	if err := netlink.LinkAdd(bridge); err != nil {
 		return fmt.Errorf("the nodes' switch: %w", err)
 	}
-	for _, text := range []string{gatewayIPv4 + "/24", gatewayIPv6 + "/64"} {
+	for _, text := range c.each(func(a addresses) string { return a.gateway + a.length }) {
 		address, err := netlink.ParseAddr(text)
 		if err != nil {
 			return err

@@ -32,12 +32,6 @@ type Node struct {
 	done    chan struct{}
 }
 
-// Address is the node's own, of IPv4.
-func (n *Node) Address() string { return "10.99.0." + strconv.Itoa(n.number) }
-
-// AddressIPv6 is the node's own, of IPv6.
-func (n *Node) AddressIPv6() string { return "fd00:99::" + strconv.Itoa(n.number) }
-
 func (n *Node) dir() string { return filepath.Join(n.cluster.prepared.Run, n.Name) }
 
 // Log is the path of a log: containerd's, the kubelet's, or the node's own.
@@ -59,11 +53,14 @@ func (n *Node) start(ctx context.Context, kubelet bool) error {
 	}
 	conf := nodeconfig.Config{
 		Name: n.Name, Layers: []string{c.prepared.Extra, c.prepared.Tree}, Dir: n.dir(), State: n.state, Group: group, MTU: UnderlayMTU,
-		Addresses: []string{n.Address() + "/24", n.AddressIPv6() + "/64"}, Gateways: []string{gatewayIPv4, gatewayIPv6}, Binds: n.binds,
+		Addresses: c.each(func(a addresses) string { return n.in(a) + a.length }),
+		Gateways:  c.each(func(a addresses) string { return a.gateway }), Binds: n.binds,
 		Files: map[string]string{
-			"/etc/hostname": n.Name + "\n", "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n" + n.Address() + " " + n.Name + "\n",
+			"/etc/hostname": n.Name + "\n",
+			"/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n" +
+				strings.Join(c.each(func(a addresses) string { return n.in(a) + " " + n.Name + "\n" }), ""),
 			// Nothing answers there; CoreDNS does not start without any.
-			"/etc/resolv.conf": "nameserver " + gatewayIPv4 + "\n",
+			"/etc/resolv.conf": "nameserver " + Gateway(c.Families[0]) + "\n",
 			"/etc/machine-id":  fmt.Sprintf("%032x\n", n.number),
 		},
 	}
@@ -139,7 +136,8 @@ func (n *Node) addKubelet(conf *nodeconfig.Config) error {
 		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
 		"failCgroupV1": false, "cgroupDriver": "cgroupfs", "failSwapOn": false,
 		"containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
-		"resolvConf":               "/etc/resolv.conf", "clusterDNS": []string{"10.96.0.10"}, "clusterDomain": "cluster.local",
+		"resolvConf":               "/etc/resolv.conf", "clusterDomain": "cluster.local",
+		"clusterDNS": []string{families[n.cluster.Families[0]].dns},
 		"evictionHard": map[string]string{
 			"memory.available": "50Mi",
 			"nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%",
@@ -155,13 +153,9 @@ func (n *Node) addKubelet(conf *nodeconfig.Config) error {
 		return err
 	}
 	conf.Files["/etc/kubernetes/kubelet.kubeconfig"], conf.Files["/etc/kubernetes/kubelet.yaml"] = string(kubeconfig), string(settings)
-	addresses := n.Address()
-	if n.cluster.options.DualStack {
-		addresses += "," + n.AddressIPv6()
-	}
 	conf.Kubelet = []string{
 		"--config=/etc/kubernetes/kubelet.yaml", "--kubeconfig=/etc/kubernetes/kubelet.kubeconfig", "--hostname-override=" + n.Name,
-		"--node-ip=" + addresses,
+		"--node-ip=" + strings.Join(n.cluster.each(n.in), ","),
 	}
 	return nil
 }

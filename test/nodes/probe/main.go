@@ -212,16 +212,26 @@ func lookup(name string) (string, error) {
 	return addresses[0], nil
 }
 
-// resolve asks one server for a name's addresses of both families.
+// resolve asks one server for a name's addresses of both families, by UDP and by TCP, which have to hear the same.
 func resolve(ctx context.Context, server, name string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, server)
-	}}
-	addresses, err := resolver.LookupHost(ctx, name)
-	slices.Sort(addresses)
-	return strings.Join(addresses, " "), err
+	var heard []string
+	for _, protocol := range []string{"udp", "tcp"} {
+		resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, protocol, server)
+		}}
+		addresses, err := resolver.LookupHost(ctx, name)
+		if err != nil {
+			return "", fmt.Errorf("by %s: %w", protocol, err)
+		}
+		slices.Sort(addresses)
+		heard = append(heard, strings.Join(addresses, " "))
+	}
+	if heard[0] != heard[1] {
+		return "", fmt.Errorf("by UDP %q, by TCP %q", heard[0], heard[1])
+	}
+	return heard[0], nil
 }
 
 // link tells the MTU of an interface.
