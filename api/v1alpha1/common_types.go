@@ -31,7 +31,8 @@ const (
 	// writes it, and the operator reads it.
 	NodeMTUAnnotation = "networkstack.io/mtu"
 	// NodeIPVSAnnotation and NodeBridgesAnnotation on a Node are the node agent's, too: how many virtual servers of IPVS somebody
-	// else than kube-proxy has there (9 for more), and whether what passes through a bridge passes iptables and nftables.
+	// else than kube-proxy has there (9 for more), and whether what passes through a bridge passes iptables and
+	// nftables, in each family of the node.
 	NodeIPVSAnnotation    = "networkstack.io/ipvs-services"
 	NodeBridgesAnnotation = "networkstack.io/bridge-netfilter"
 	// AgentsAnnotation on the NetworkComponent that cleans nodes has the pods whose end it waits for, and CleaningSinceAnnotation

@@ -263,10 +263,19 @@ func (s *state) warnOfBridges() {
 			without = append(without, n.Name)
 		}
 	}
-	if len(without) > 0 {
-		s.warn(ruleFlannelBridges, cniPath.Child("type"), "%s %s not the kernel's module br_netfilter, without which flanneld stops on start, or net.bridge.bridge-nf-call-iptables off, "+
-			"with which pods do not reach Services whose pods are on the same node: load it at boot (/etc/modules-load.d), and set that to 1", nodeList(without), verb(without, "has", "have"))
+	if len(without) == 0 {
+		return
 	}
+	switches := map[networkstackv1alpha1.IPFamily]string{
+		ipv4: "net.bridge.bridge-nf-call-iptables", ipv6: "net.bridge.bridge-nf-call-ip6tables",
+	}
+	var off []string
+	for _, f := range s.families {
+		off = append(off, switches[f])
+	}
+	s.warn(ruleFlannelBridges, cniPath.Child("type"), "%s %s not the kernel's module br_netfilter, without which flanneld stops on start, or %s off, "+
+		"with which pods do not reach Services whose pods are on the same node: load it at boot (/etc/modules-load.d), and set that to 1",
+		nodeList(without), verb(without, "has", "have"), strings.Join(off, " or "))
 }
 
 // warnOfPlainRoutes warns of the routes of host-gw, which flanneld's vxlan backend replaces where they are IPv4's, and cannot where they

@@ -96,6 +96,9 @@ func neighbourFindings() []finding {
 		{name: "39 bridges that hide traffic", in: flannel(bridges(ptr(false), nil, ptr(true))), warnings: []string{
 			"spec.cni.type: node n1 has not the kernel's module br_netfilter, without which flanneld stops on start, or net.bridge.bridge-nf-call-iptables off, with which pods do not reach Services whose pods are on the same node: load it at boot (/etc/modules-load.d), and set that to 1 [FLANNEL-BRIDGES]",
 		}},
+		{name: "39 bridges that hide IPv6", in: flannel(onlyIPv6, nodeMTUs(1500, 1500, 1500), bridges(ptr(false))), warnings: []string{
+			"spec.cni.type: node n1 has not the kernel's module br_netfilter, without which flanneld stops on start, or net.bridge.bridge-nf-call-ip6tables off, with which pods do not reach Services whose pods are on the same node: load it at boot (/etc/modules-load.d), and set that to 1 [FLANNEL-BRIDGES]",
+		}},
 		{name: "39 bridges of nobody", in: cilium(bridges(ptr(false), ptr(false), ptr(false)))},
 
 		{name: "18 mounts from Services", in: cilium(mode(KubeProxyReplaced), neighbour(longhorn),

@@ -140,7 +140,7 @@ var (
 	})
 	ruleFlannelBridges = warns(AreaFlannel, Rule{
 		ID:     "FLANNEL-BRIDGES",
-		When:   "A node lacks the kernel's module br_netfilter, or has net.bridge.bridge-nf-call-iptables off. The node agent tells.",
+		When:   "A node lacks the kernel's module br_netfilter, or has net.bridge.bridge-nf-call-iptables off, or bridge-nf-call-ip6tables with IPv6. The node agent tells.",
 		Remedy: "Load it at boot (/etc/modules-load.d), and set that to 1. kubeadm asks for it no longer since 1.30.",
 		Source: "Flannel, README: flanneld stops without the module; traffic between pods of one node passes its bridge alone, and neither kube-proxy nor policies see it.",
 	})

@@ -56,7 +56,7 @@ type Agent struct {
 	interfaces func() ([]Interface, error)
 	routes     func() []string
 	services   func([]Interface) string
-	bridges    func() string
+	bridges    func(own []netip.Addr) string
 	interval   time.Duration
 }
 
@@ -111,7 +111,7 @@ func (a *Agent) step(ctx context.Context, p *pass, now time.Time) error {
 	known := map[string]string{
 		networkstackv1alpha1.NodeMTUAnnotation:     strconv.Itoa(mtu),
 		networkstackv1alpha1.NodeIPVSAnnotation:    a.services(interfaces),
-		networkstackv1alpha1.NodeBridgesAnnotation: a.bridges(),
+		networkstackv1alpha1.NodeBridgesAnnotation: a.bridges(a.Addresses),
 	}
 	changed := !maps.Equal(known, p.told)
 	if !changed && now.Before(p.due) {

@@ -128,7 +128,7 @@ func TestAgent(t *testing.T) {
 	_ = listener.Close()
 	a := &Agent{Nodes: c.CoreV1().Nodes(), Node: "n1", Addresses: addresses("10.0.0.5"), ProbeAddress: probe, Log: logr.Discard(),
 		interval: time.Millisecond, routes: func() []string { return nil },
-		services: func([]Interface) string { return "2" }, bridges: func() string { return "true" },
+		services: func([]Interface) string { return "2" }, bridges: func([]netip.Addr) string { return "true" },
 		interfaces: func() ([]Interface, error) {
 			select {
 			case mtu = <-mtus:
@@ -208,7 +208,7 @@ func TestAgent(t *testing.T) {
 func TestRenewed(t *testing.T) {
 	c := fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}})
 	a := &Agent{Nodes: c.CoreV1().Nodes(), Node: "n1", Log: logr.Discard(), routes: func() []string { return []string{"eth0"} },
-		services: func([]Interface) string { return "0" }, bridges: func() string { return "false" },
+		services: func([]Interface) string { return "0" }, bridges: func([]netip.Addr) string { return "false" },
 		interfaces: func() ([]Interface, error) { return []Interface{{Name: "eth0", MTU: 1500}}, nil }}
 	p, now := &pass{}, time.Now()
 	for _, tc := range []struct {

@@ -3,6 +3,8 @@ package nodeagent
 import (
 	"bufio"
 	"io"
+	"io/fs"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -17,8 +19,10 @@ const mostServices = 9
 
 // Files of the kernel about the network that a process is in, which everybody may read.
 const (
-	ipvsFile   = "/proc/net/ip_vs"
-	bridgeFile = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+	ipvsFile    = "/proc/net/ip_vs"
+	bridgesDir  = "/proc/sys/net/bridge"
+	bridgesIPv4 = "bridge-nf-call-iptables"
+	bridgesIPv6 = "bridge-nf-call-ip6tables"
 )
 
 // virtualServers counts the virtual servers of IPVS in the kernel's list of them, up to mostServices. None are counted as long as there is
@@ -48,7 +52,28 @@ func systemServices(interfaces []Interface) string {
 }
 
 // systemBridges says whether what passes through a bridge of the network that this process is in passes iptables and nftables, too.
-func systemBridges() string {
-	data, err := os.ReadFile(bridgeFile)
-	return strconv.FormatBool(err == nil && strings.TrimSpace(string(data)) == "1")
+func systemBridges(own []netip.Addr) string {
+	return strconv.FormatBool(bridges(os.DirFS(bridgesDir), own))
+}
+
+// bridges says so of the families of the node's own addresses, which are those of its pods: the kernel has a switch for each. A node
+// without any is taken for one of IPv4.
+func bridges(dir fs.FS, own []netip.Addr) bool {
+	needed := map[string]bool{}
+	for _, a := range own {
+		if a.Is4() {
+			needed[bridgesIPv4] = true
+		} else {
+			needed[bridgesIPv6] = true
+		}
+	}
+	if len(needed) == 0 {
+		needed[bridgesIPv4] = true
+	}
+	for name := range needed {
+		if data, err := fs.ReadFile(dir, name); err != nil || strings.TrimSpace(string(data)) != "1" {
+			return false
+		}
+	}
+	return true
 }
