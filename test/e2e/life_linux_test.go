@@ -201,14 +201,26 @@ func (e *environment) routesBy(links map[corev1.IPFamily]string) {
 	}
 }
 
-// proxyModes goes from iptables to nftables and back, and restarts kube-proxy in each.
+// proxyModes goes from iptables to nftables and back.
 func proxyModes(e *environment) {
 	for _, mode := range []string{"NFTables", "IPTables"} {
-		losses := e.during("kube-proxy to "+mode, func() { e.change(manifest{proxy: mode}) })
-		e.within(losses[:len(e.families)], time.Second)
-		e.within(losses[len(e.families):], 15*time.Second)
-		packets(e)
-		losses = e.during("kube-proxy killed, "+mode, e.crashProxies)
+		e.changeProxyMode(mode)
+	}
+}
+
+func (e *environment) changeProxyMode(mode string) {
+	e.Helper()
+	losses := e.during("kube-proxy to "+mode, func() { e.change(manifest{proxy: mode}) })
+	e.within(losses[:len(e.families)], time.Second)
+	e.within(losses[len(e.families):], 15*time.Second)
+	packets(e)
+}
+
+// proxyRestarts goes from iptables to nftables and back, and restarts kube-proxy in each.
+func proxyRestarts(e *environment) {
+	for _, mode := range []string{"NFTables", "IPTables"} {
+		e.changeProxyMode(mode)
+		losses := e.during("kube-proxy killed, "+mode, e.crashProxies)
 		e.within(losses, 10*time.Second)
 		packets(e)
 		losses = e.during("kube-proxy restarted, "+mode, func() {

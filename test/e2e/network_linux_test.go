@@ -128,7 +128,7 @@ func TestNetwork(t *testing.T) {
 		{"drift", driftRestored},
 		{"operator killed", operatorKilled},
 		{"backends", backends},
-		{"kube-proxy", proxyModes},
+		{"kube-proxy", proxyRestarts},
 		{"policies", policies},
 		{"ingress", ingress},
 		{"second network", secondNetwork},
@@ -148,7 +148,7 @@ func TestDualStack(t *testing.T) {
 		{"reported", reported},
 		{"overhead", overhead},
 		{"backends", backends},
-		{"kube-proxy", proxyModes},
+		{"kube-proxy", proxyRestarts},
 	}...)
 }
 
