@@ -350,9 +350,11 @@ func foundEndpoint(values map[string]any) (networkstackv1alpha1.Endpoint, bool) 
 	return networkstackv1alpha1.Endpoint{Host: u.Hostname(), Port: int32(port)}, err == nil
 }
 
-// foundNetwork is what Flannel's network configuration says.
+// foundNetwork is what Flannel's network configuration says. A network of a family that is not on means nothing to flanneld.
 type foundNetwork struct {
+	EnableIPv4  bool   `json:"EnableIPv4"`
 	Network     string `json:"Network"`
+	EnableIPv6  bool   `json:"EnableIPv6"`
 	IPv6Network string `json:"IPv6Network"`
 	Backend     struct {
 		Type string `json:"Type"`
@@ -360,9 +362,16 @@ type foundNetwork struct {
 }
 
 func networkOf(values map[string]any) (foundNetwork, bool) {
-	var n foundNetwork
+	n := foundNetwork{EnableIPv4: true}
 	text, _ := values["found.netConf"].(string)
-	return n, text != "" && yaml.Unmarshal([]byte(text), &n) == nil
+	ok := text != "" && yaml.Unmarshal([]byte(text), &n) == nil
+	if !n.EnableIPv4 {
+		n.Network = ""
+	}
+	if !n.EnableIPv6 {
+		n.IPv6Network = ""
+	}
+	return n, ok
 }
 
 // deriveFoundBackend keeps the backend of the Flannel that is there when the spec does not name one: all nodes need the

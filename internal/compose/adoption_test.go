@@ -2,6 +2,7 @@ package compose
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -131,6 +132,26 @@ func composed(t *testing.T, in Input, name string) (Result, *Release) {
 	}
 	t.Fatalf("no release %s: %v", name, result.Errors)
 	return result, nil
+}
+
+// A Flannel that is taken over keeps the families that it has on, whatever networks its configuration names beside.
+func TestAdoptedFamilies(t *testing.T) {
+	const networks = `"Network": "10.200.0.0/16", "IPv6Network": "fd00:200::/56", "Backend": {"Type": "vxlan"}}`
+	for conf, want := range map[string][2]string{
+		`{` + networks:                     {"10.200.0.0/16", ""},
+		`{"EnableIPv6": true, ` + networks: {"10.200.0.0/16", "fd00:200::/56"},
+		`{"EnableIPv4": false, "EnableIPv6": true, ` + networks: {"", "fd00:200::/56"},
+	} {
+		in := flannel(kubectlFlannel, adopt, func(in *Input) {
+			in.Stack.Spec.IPPools = nil
+			in.Facts.Installed[len(in.Facts.Installed)-1].Found.Data["net-conf.json"] = conf
+		})
+		_, r := composed(t, in, "flannel")
+		values := derived(t, r)
+		if got := [2]string{fmt.Sprint(values["podCidr"]), fmt.Sprint(values["podCidrv6"])}; got != want {
+			t.Errorf("%s: %q, want %q", conf, got, want)
+		}
+	}
 }
 
 // What is taken over keeps what the spec does not say, and goes on keeping it.
