@@ -52,7 +52,9 @@ func (r *Reconciler) planCleaning(ctx context.Context, s *scope) error {
 		return err
 	}
 	left := leftoversOf(agents)
-	begins := !slices.ContainsFunc(s.components, func(c networkstackv1alpha1.NetworkComponent) bool { return !c.DeletionTimestamp.IsZero() })
+	begins := !slices.ContainsFunc(s.components, func(c networkstackv1alpha1.NetworkComponent) bool {
+		return !c.DeletionTimestamp.IsZero()
+	})
 	if err := r.spareVirtualServers(ctx, s, &left, begins); err != nil || !left.Any() {
 		return err
 	}
