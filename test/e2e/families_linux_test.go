@@ -190,9 +190,18 @@ func (e *environment) replacePlainRoutes() {
 		for _, n := range e.cluster.Nodes {
 			_, err := n.Run(e.Context(), "sh", "-c", list+" | while read -r net rest; do ip -6 route replace ${net%/*} dev flannel-v6.1; done")
 			e.check(err)
-			e.kubectl("delete", "pod", "-n", "kube-flannel", "-l", "app=flannel", "--field-selector", "spec.nodeName="+n.Name)
-			e.kubectl("rollout", "status", "-n", "kube-flannel", "daemonset/kube-flannel-ds", "--timeout=2m")
 		}
+		e.kubectl("delete", "pod", "-n", "kube-flannel", "-l", "app=flannel")
+		e.eventually("the agents to be back", func() error {
+			pods := &corev1.PodList{}
+			if err := e.client.List(e.Context(), pods, client.InNamespace("kube-flannel")); err != nil {
+				return err
+			}
+			if len(pods.Items) != len(e.cluster.Nodes) || slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool { return !ready(&p) }) {
+				return fmt.Errorf("%d pods, not all of them ready", len(pods.Items))
+			}
+			return nil
+		})
 	}), 3*time.Second)
 }
 
