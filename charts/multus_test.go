@@ -11,6 +11,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	"github.com/networkstack/networkstack/test/testcharts"
@@ -116,6 +118,96 @@ func TestMultusDetails(t *testing.T) {
 	if last := env[len(env)-2:]; last[0].Value != "fd00::1" || last[1].Value != "6443" {
 		t.Errorf("%v", last)
 	}
+}
+
+// TestMultusKept wants a daemon that leaves its configuration to its successor to be there until that one serves, where two of them find
+// room, and neither file to go with it.
+func TestMultusKept(t *testing.T) {
+	for values, want := range map[string]appsv1.RollingUpdateDaemonSet{
+		"{}":                        pace("10%", 0),
+		"{keepConfiguration: true}": pace(0, "10%"),
+		"{keepConfiguration: true, config: {metricsPort: 9091}}":                                   pace("10%", 0),
+		"{keepConfiguration: true, updateStrategy: {rollingUpdate: {maxUnavailable: 2}}}":          {MaxUnavailable: ptr.To(intstr.FromInt32(2))},
+		"{keepConfiguration: true, cleanup: {image: a}}":                                           pace("10%", 0),
+		"{cleanup: {image: a}, updateStrategy: {type: OnDelete}}":                                  pace("10%", 0),
+		"{cleanup: {image: a}, updateStrategy: {rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}}": pace("10%", 0),
+	} {
+		rendered, err := render(t, "multus", "kube-system", values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ds := find[*appsv1.DaemonSet](t, decode(t, rendered))
+		if diff := cmp.Diff(&want, ds.Spec.UpdateStrategy.RollingUpdate); diff != "" {
+			t.Errorf("%s: %s", values, diff)
+		}
+		if surges := want.MaxSurge != nil && want.MaxSurge.StrVal != ""; surges != (ds.Spec.MinReadySeconds > 0) {
+			t.Errorf("%s: a successor is waited for %d s", values, ds.Spec.MinReadySeconds)
+		}
+	}
+	rendered, err := render(t, "multus", "kube-system", `{keepConfiguration: true, cniConfDir: /var/lib/cni/net.d}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon := find[*appsv1.DaemonSet](t, decode(t, rendered)).Spec.Template.Spec.Containers[0]
+	if daemon.Lifecycle == nil || daemon.LivenessProbe == nil || daemon.StartupProbe == nil {
+		t.Fatalf("%+v", daemon)
+	}
+	hook, mounts := strings.Join(daemon.Lifecycle.PreStop.Exec.Command, " "), map[string]bool{}
+	for _, m := range daemon.VolumeMounts {
+		mounts[m.MountPath] = true
+	}
+	for _, dir := range []string{"/host/var/lib/cni/net.d", "/host/run"} {
+		if !mounts[dir] || !strings.Contains(hook, dir) {
+			t.Errorf("%s is no volume, or is not kept: %s", dir, hook)
+		}
+	}
+}
+
+func pace(unavailable, surge any) appsv1.RollingUpdateDaemonSet {
+	value := func(v any) *intstr.IntOrString {
+		if n, ok := v.(int); ok {
+			return ptr.To(intstr.FromInt(n))
+		}
+		return ptr.To(intstr.FromString(v.(string)))
+	}
+	return appsv1.RollingUpdateDaemonSet{MaxUnavailable: value(unavailable), MaxSurge: value(surge)}
+}
+
+// TestMultusCleanup wants what cleans nodes to take the place of the daemons, with no more than it needs.
+func TestMultusCleanup(t *testing.T) {
+	rendered, err := render(t, "multus", "kube-system",
+		`{keepConfiguration: true, cniConfDir: /etc/other, cniBinDir: /opt/other, cleanup: {image: "a/operator:v1"}, imagePullSecrets: [{name: pull}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := decode(t, rendered)
+	ds := find[*appsv1.DaemonSet](t, objects)
+	pod := ds.Spec.Template.Spec
+	if ds.Name != "kube-multus-ds" || !cmp.Equal(ds.Spec.Selector.MatchLabels, map[string]string{"name": "multus"}) {
+		t.Errorf("it does not take the place of the daemons: %s, %v", ds.Name, ds.Spec.Selector)
+	}
+	if !pod.HostNetwork || pod.HostPID || *pod.AutomountServiceAccountToken || len(pod.ImagePullSecrets) != 1 {
+		t.Errorf("pod: %+v", pod)
+	}
+	paths := map[string]string{}
+	for _, v := range pod.Volumes {
+		paths[v.Name] = v.HostPath.Path
+	}
+	clean := pod.InitContainers[0]
+	for _, m := range clean.VolumeMounts {
+		paths[m.MountPath] = paths[m.Name]
+	}
+	if paths["/etc/cni/net.d"] != "/etc/other" || paths["/opt/cni/bin"] != "/opt/other" || paths["/run/multus"] != "/run/multus" {
+		t.Errorf("it cleans %v", paths)
+	}
+	for _, c := range []corev1.Container{clean, pod.Containers[0]} {
+		if s := c.SecurityContext; *s.Privileged || !*s.ReadOnlyRootFilesystem || s.Capabilities.Drop[0] != "ALL" || c.Image != "a/operator:v1" {
+			t.Errorf("%s: %+v", c.Name, c)
+		}
+	}
+	// Daemons that are still there on other nodes go on as they are.
+	find[*rbacv1.ClusterRoleBinding](t, objects)
+	find[*corev1.ConfigMap](t, objects)
 }
 
 func TestMultusRefuses(t *testing.T) {

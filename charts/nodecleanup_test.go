@@ -1,6 +1,7 @@
 package charts_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,7 +13,8 @@ import (
 // TestNodeCleanup wants the pods to have what cleaning takes, each container no more than its own part, and nobody a token.
 func TestNodeCleanup(t *testing.T) {
 	rendered, err := render(t, "node-cleanup", "kube-system",
-		`{image: "a/operator:v1", flannel: {image: "a/flannel:v1", cniConfDir: /etc/other}, kubeProxy: {image: "a/kube-proxy:v1"}}`)
+		`{image: "a/operator:v1", flannel: {image: "a/flannel:v1", cniConfDir: /etc/other}, kubeProxy: {image: "a/kube-proxy:v1"}, `+
+			`multus: {enabled: true, books: true, networks: [default.a], cniBinDir: /opt/other}, nodeLocalDNS: {image: "a/cache:v1", addresses: [169.254.20.10]}}`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,12 +66,22 @@ func TestNodeCleanup(t *testing.T) {
 			Image: "a/flannel:v1", Added: []corev1.Capability{"NET_ADMIN", "NET_RAW", "DAC_OVERRIDE"},
 			Paths: []string{"/etc/other", "/opt/cni/bin", "/var/lib/cni", "/run/flannel", "/run/xtables.lock"},
 		},
-		"kube-proxy": {Image: "a/kube-proxy:v1", Privileged: true, Paths: []string{"/run/xtables.lock", "/lib/modules"}},
-		"done":       {Image: "a/operator:v1"},
+		"multus": {
+			Image: "a/operator:v1", Added: []corev1.Capability{"DAC_OVERRIDE"}, Paths: []string{"/etc/cni/net.d", "/opt/other", "/var/lib/cni", "/run/multus"},
+		},
+		"node-local-dns": {Image: "a/cache:v1", Added: []corev1.Capability{"NET_ADMIN", "NET_RAW"}, Paths: []string{"/run/xtables.lock"}},
+		"kube-proxy":     {Image: "a/kube-proxy:v1", Privileged: true, Paths: []string{"/run/xtables.lock", "/lib/modules"}},
+		"done":           {Image: "a/operator:v1"},
 	}, got); diff != "" {
 		t.Error(diff)
 	}
-	for values, want := range map[string]int{`{image: a}`: 0, `{image: a, flannel: {image: b}}`: 2, `{image: a, kubeProxy: {image: b}}`: 1} {
+	for i, want := range []string{"clean-node multus --books --network=default.a", "", "clean-node node-local-dns --address=169.254.20.10"} {
+		if got := strings.Join(pod.InitContainers[i].Args, " "); want != "" && got != want {
+			t.Errorf("runs %q", got)
+		}
+	}
+	for values, want := range map[string]int{`{image: a}`: 0, `{image: a, flannel: {image: b}}`: 2, `{image: a, kubeProxy: {image: b}}`: 1,
+		`{image: a, multus: {enabled: true}}`: 1, `{image: a, nodeLocalDNS: {image: b}}`: 2} {
 		rendered, err := render(t, "node-cleanup", "kube-system", values)
 		if err != nil {
 			t.Fatal(err)

@@ -107,8 +107,8 @@ type DeletionPolicy string
 const (
 	// DeletionOrphan leaves every object and its Helm release as they are. It is the default.
 	DeletionOrphan DeletionPolicy = "Orphan"
-	// DeletionDelete uninstalls the components, in reverse order of their installation, and then removes from nodes what Flannel and
-	// kube-proxy have left there.
+	// DeletionDelete uninstalls the components, in reverse order of their installation, and then removes from nodes what Flannel,
+	// kube-proxy, Multus and caches of DNS have left there.
 	DeletionDelete DeletionPolicy = "Delete"
 )
 

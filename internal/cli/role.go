@@ -116,6 +116,10 @@ func cleanup(w *world, j *judgement) []compose.Release {
 			left.FlannelImage = "flannel"
 		case compose.TypeKubeProxy:
 			left.KubeProxyImage = "kube-proxy"
+		case compose.TypeMultus:
+			left.Multus = &compose.MultusLeftovers{}
+		case compose.TypeNodeLocalDNS:
+			left.NodeLocalDNS = &compose.NodeLocalDNSLeftovers{Image: "node-local-dns"}
 		}
 	}
 	in := compose.Input{Stack: j.stack, Catalog: w.catalog.Catalog, OperatorImage: cmp.Or(w.operatorImage, "networkstack-operator")}

@@ -18,6 +18,7 @@ import (
 	"github.com/networkstack/networkstack/internal/facts"
 	"github.com/networkstack/networkstack/internal/intent"
 	"github.com/networkstack/networkstack/internal/release"
+	"github.com/networkstack/networkstack/internal/survey"
 )
 
 // worldOptions say of which cluster a stack is judged, and where charts come from.
@@ -127,6 +128,7 @@ func (w *world) input(ctx context.Context, stack *networkstackv1alpha1.NetworkSt
 		OperatorNamespace: w.namespace,
 	}
 	if w.cluster != nil {
+		survey.Components(&in, w.cluster.components)
 		var err error
 		if in.OtherStack, err = w.cluster.olderStack(ctx, stack.Name); err != nil {
 			return in, err

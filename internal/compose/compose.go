@@ -139,8 +139,11 @@ type state struct {
 	// policiesBefore is the mode of policies that was in effect; empty when there were none.
 	policiesBefore networkstackv1alpha1.PolicyMode
 	// existing are the specs of the components there are, and inheritance what those of each type bring along.
-	existing    map[string]networkstackv1alpha1.NetworkComponentSpec
-	inheritance map[string]*inherited
+	existing map[string]networkstackv1alpha1.NetworkComponentSpec
+	// leaving are components on their way out; cleanedOfMultus is Input's.
+	leaving         []string
+	cleanedOfMultus bool
+	inheritance     map[string]*inherited
 	// adoptable counts the errors that adoption Adopt would take away.
 	adoptable int
 	// nodes are the cluster's, and linux those that a data plane of ours can run on.
@@ -199,7 +202,7 @@ func newState(in Input, withFacts bool) *state {
 	s := &state{
 		facts: in.Facts, catalog: in.Catalog, withFacts: withFacts, operatorImage: in.OperatorImage,
 		operatorNamespace: in.OperatorNamespace,
-		existing:          in.Existing, inheritance: map[string]*inherited{},
+		existing:          in.Existing, leaving: in.Leaving, cleanedOfMultus: in.CleanedOfMultus, inheritance: map[string]*inherited{},
 		masks:      map[networkstackv1alpha1.IPFamily]int{},
 		nat:        map[networkstackv1alpha1.IPFamily]bool{},
 		userValues: map[string]map[string]any{},

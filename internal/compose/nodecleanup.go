@@ -1,6 +1,9 @@
 package compose
 
 import (
+	"encoding/json"
+	"slices"
+
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 )
 
@@ -17,14 +20,53 @@ type Leftovers struct {
 	FlannelImage, KubeProxyImage string
 	// ConfDir and BinDir are where Flannel has written, on the node.
 	ConfDir, BinDir string
+	// Multus is what its daemons leave; nil when there are none. NodeLocalDNS is what the caches of DNS leave; nil likewise.
+	Multus       *MultusLeftovers
+	NodeLocalDNS *NodeLocalDNSLeftovers
 	// NodeSelector is on which nodes they run; nil for all of Linux.
 	NodeSelector map[string]string
 	// PullSecrets are the names of those in the namespace of the clean-up by which images are pulled.
 	PullSecrets []string
 }
 
+// MultusLeftovers are what Multus's daemons leave.
+type MultusLeftovers struct {
+	// ConfDir and BinDir are where they have written, on the node; empty for the usual directories.
+	ConfDir, BinDir string
+	// Books says that what is remembered of pods' attachments goes as well, and Networks names those of the stack's attachments.
+	Books    bool
+	Networks []string
+}
+
+// NodeLocalDNSLeftovers are what caches of DNS leave that were killed.
+type NodeLocalDNSLeftovers struct {
+	// Image is what they run.
+	Image string
+	// Addresses are those that they answer on.
+	Addresses []string
+}
+
 // Any says whether there is anything to remove.
-func (l Leftovers) Any() bool { return l.FlannelImage != "" || l.KubeProxyImage != "" }
+func (l Leftovers) Any() bool {
+	return l.FlannelImage != "" || l.KubeProxyImage != "" || l.Multus != nil || l.NodeLocalDNS != nil
+}
+
+// NetworksOf are the names of the networks that a component's attachments are to, as those who give out addresses know them.
+func NetworksOf(attachments *networkstackv1alpha1.NetworkComponentSpec) []string {
+	values, _ := ParseValues(attachments.DerivedValues) // we wrote them
+	list, _ := values["attachments"].([]any)
+	var out []string
+	for _, entry := range list {
+		fields, _ := entry.(map[string]any)
+		text, _ := fields["config"].(string)
+		var config struct{ Name string }
+		if json.Unmarshal([]byte(text), &config) == nil && config.Name != "" {
+			out = append(out, config.Name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
 
 // NodeCleanup is what removes them. It is suspended: whoever has it run knows that the agents are gone. ok is false when the catalogue
 // does not have it.
@@ -46,6 +88,23 @@ func NodeCleanup(in Input, l Leftovers) (out Release, ok bool) {
 	}
 	if l.KubeProxyImage != "" {
 		b.set("kubeProxy.image", l.KubeProxyImage, "that of the agents")
+	}
+	if m := l.Multus; m != nil {
+		b.set("multus.enabled", true, "there are daemons of Multus")
+		b.set("multus.books", m.Books, "whether there is a pod afterwards that could be let go of")
+		if m.ConfDir != "" {
+			b.set("multus.cniConfDir", m.ConfDir, "that of the daemons")
+		}
+		if m.BinDir != "" {
+			b.set("multus.cniBinDir", m.BinDir, "that of the daemons")
+		}
+		if len(m.Networks) > 0 {
+			b.set("multus.networks", anyStrings(m.Networks), "those of the attachments")
+		}
+	}
+	if d := l.NodeLocalDNS; d != nil {
+		b.set("nodeLocalDNS.image", d.Image, "that of the caches")
+		b.set("nodeLocalDNS.addresses", anyStrings(d.Addresses), "those of the caches")
 	}
 	if l.NodeSelector != nil {
 		selector := map[string]any{}
@@ -70,7 +129,9 @@ func NodeCleanup(in Input, l Leftovers) (out Release, ok bool) {
 }
 
 // cleanedAgents are the values under which a clean-up has what agents left removed, by the agents' type.
-var cleanedAgents = map[string]string{string(networkstackv1alpha1.CNIFlannel): "flannel", TypeKubeProxy: "kubeProxy"}
+var cleanedAgents = map[string]string{
+	string(networkstackv1alpha1.CNIFlannel): "flannel", TypeKubeProxy: "kubeProxy", TypeMultus: "multus", TypeNodeLocalDNS: "nodeLocalDNS",
+}
 
 // WithoutAgent is a clean-up that leaves alone what agents of a type left; more is false when nothing else is left to do.
 func WithoutAgent(spec *networkstackv1alpha1.NetworkComponentSpec, typ string) (more bool, err error) {
@@ -93,8 +154,7 @@ func WithoutAgent(spec *networkstackv1alpha1.NetworkComponentSpec, typ string) (
 // Cleans says whether a clean-up removes what agents of a type left.
 func Cleans(spec *networkstackv1alpha1.NetworkComponentSpec, typ string) bool {
 	values, err := ParseValues(spec.DerivedValues)
-	image, _ := lookup(values, cleanedAgents[typ]+".image")
-	return err == nil && image != nil
+	return err == nil && values[cleanedAgents[typ]] != nil
 }
 
 // NodesOfCleanup are the labels of the nodes that a clean-up is for: its chart's, and those of the agents.

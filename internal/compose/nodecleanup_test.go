@@ -39,6 +39,18 @@ func TestNodeCleanup(t *testing.T) {
 	if more, err := WithoutAgent(&r.Spec, "Flannel"); err != nil || more || Cleans(&r.Spec, "Flannel") {
 		t.Errorf("nothing is left to do: %v, %v", more, err)
 	}
+	others, _ := NodeCleanup(in, Leftovers{
+		KubeProxyImage: "a", Multus: &MultusLeftovers{ConfDir: "/etc/a", BinDir: "/opt/a", Books: true, Networks: []string{"default.a"}},
+		NodeLocalDNS: &NodeLocalDNSLeftovers{Image: "a/cache", Addresses: []string{"169.254.20.10"}},
+	})
+	if more, err := WithoutAgent(&others.Spec, TypeKubeProxy); err != nil || !more {
+		t.Errorf("without kube-proxy, beside Multus: %v, %v", more, err)
+	}
+	const wantOthers = `{"image":"a/operator","multus":{"books":true,"cniBinDir":"/opt/a","cniConfDir":"/etc/a","enabled":true,"networks":["default.a"]},` +
+		`"nodeLocalDNS":{"addresses":["169.254.20.10"],"image":"a/cache"}}`
+	if got := string(others.Spec.DerivedValues.Raw); got != wantOthers {
+		t.Errorf("values %s", got)
+	}
 	in.Catalog = nil
 	if _, ok := NodeCleanup(in, Leftovers{FlannelImage: "a"}); ok {
 		t.Error("the catalogue does not have it")

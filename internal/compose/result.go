@@ -24,6 +24,10 @@ type Input struct {
 	OperatorNamespace string
 	// Existing are the specs of the components there are, by name. What was settled when one of them was taken over stays.
 	Existing map[string]networkstackv1alpha1.NetworkComponentSpec
+	// Leaving are the names of the components on their way out, which are not in Existing.
+	Leaving []string
+	// CleanedOfMultus says that what takes Multus's place when it goes has been on every node.
+	CleanedOfMultus bool
 	// Cuts answers what policies would cut; nil when nobody is to be asked, and nothing is held back then.
 	Cuts Cuts
 }

@@ -145,14 +145,14 @@ func (s *state) multusCNIVersion() string {
 // definition that Multus brings, and go before it.
 func (s *state) secondaryReleases() []Release {
 	n := s.spec.SecondaryNetworks
-	if n == nil {
-		return nil
-	}
 	var out []Release
-	if s.managesMultus() {
+	switch {
+	case s.managesMultus():
 		out = append(out, s.release(nameMultus, TypeMultus, stageSecondary, secondaryPath, n.ComponentSettings, s.multusValues()))
+	case s.multusLeaves():
+		out = append(out, s.leavingMultus())
 	}
-	if len(n.Attachments) > 0 {
+	if s.attaches() {
 		// The release's own namespace is of no interest: the attachments have theirs.
 		settings := networkstackv1alpha1.ComponentSettings{Namespace: sharedNamespace, DriftMode: n.DriftMode, Suspend: n.Suspend}
 		out = append(out, s.release(nameAttachments, TypeAttachments, stageAttachments, attachmentsPath, settings, s.attachmentValues()))
@@ -163,6 +163,10 @@ func (s *state) secondaryReleases() []Release {
 // multusValues are the chart values of Multus.
 func (s *state) multusValues() *valuesBuilder {
 	b := newValues("multus")
+	b.reserve("cleanup", secondaryPath.String())
+	if s.operatorImage != "" && s.spec.SecondaryNetworks.Chart == nil {
+		b.set(keepConfiguration, true, "a roll-out makes no pod without its networks; when Multus goes, the operator cleans nodes")
+	}
 	p := s.primaryConfiguration()
 	if p.cniVersion == oldestCNIVersion {
 		b.set("config.cniVersion", p.cniVersion, "goes with any configuration of %s", cmp.Or(s.cni, "the network plugin"))

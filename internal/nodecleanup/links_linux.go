@@ -73,3 +73,21 @@ func toPods(route *netlink.Route, networks []netip.Prefix) bool {
 	bits, _ := route.Dst.Mask.Size()
 	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return bits > n.Bits() && n.Contains(address.Unmap()) })
 }
+
+// link removes the cache's.
+func (n *NodeLocalDNS) link() error {
+	all, err := netlink.LinkList()
+	if err != nil {
+		return fmt.Errorf("listing links: %w", err)
+	}
+	for _, link := range all {
+		if link.Type() != "dummy" || link.Attrs().Name != cacheLink {
+			continue
+		}
+		n.Log.Info("removing", "link", cacheLink)
+		if err := netlink.LinkDel(link); err != nil && !errors.Is(err, syscall.ENODEV) {
+			return fmt.Errorf("removing link %s: %w", cacheLink, err)
+		}
+	}
+	return nil
+}

@@ -10,3 +10,5 @@ import (
 func (f *Flannel) links(string) error { return errors.ErrUnsupported }
 
 func (f *Flannel) routes([]netip.Prefix) error { return errors.ErrUnsupported }
+
+func (n *NodeLocalDNS) link() error { return errors.ErrUnsupported }

@@ -278,8 +278,9 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) {
 	}
 	in := compose.Input{
 		Stack: s.stack, Facts: s.facts, Catalog: known.Catalog, OperatorImage: r.OperatorImage,
-		OperatorNamespace: r.OperatorNamespace, Existing: survey.Existing(s.components),
+		OperatorNamespace: r.OperatorNamespace,
 	}
+	survey.Components(&in, s.components)
 	s.pools, r.inEffect = r.lookAtPools(in), s.stack.UID
 	if s.pools.known {
 		gauges.set(s.pools.usage)

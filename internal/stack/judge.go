@@ -47,7 +47,7 @@ func (r *Reconciler) knowledge(ctx context.Context, stack *networkstackv1alpha1.
 	if err != nil {
 		return in, "", err
 	}
-	in.Existing = survey.Existing(components)
+	survey.Components(&in, components)
 	known, err := r.Catalog.Current(ctx)
 	if err != nil {
 		return in, "", err

@@ -58,13 +58,22 @@ func (r *Reconciler) planCleaning(ctx context.Context, s *scope) error {
 	if err := r.spareVirtualServers(ctx, s, &left, begins); err != nil || !left.Any() {
 		return err
 	}
+	if m := left.Multus; m != nil {
+		m.Books, m.Networks = booksEnd(s)
+	}
 	service, err := r.serviceAddresses(ctx)
 	if err != nil {
 		return err
 	}
 	why := r.uncleanable(left, service)
 	var release compose.Release
-	if why == "" {
+	if why != "" && r.OperatorImage != "" {
+		// What nobody needs to reach anything is removed all the same.
+		left.FlannelImage, left.KubeProxyImage = "", ""
+		delete(agents, string(networkstackv1alpha1.CNIFlannel))
+		delete(agents, compose.TypeKubeProxy)
+	}
+	if clean := why == "" || r.OperatorImage != "" && left.Any(); clean {
 		known, err := r.Catalog.Current(ctx)
 		if err != nil {
 			return err
@@ -82,7 +91,9 @@ func (r *Reconciler) planCleaning(ctx context.Context, s *scope) error {
 			r.event(s.stack, "Warning", networkstackv1alpha1.ReasonNodesNotCleaned, "Clean",
 				"what the agents leave on nodes stays there, for %s: restart the nodes or replace them, or clean them by hand", why)
 		}
-		return nil
+		if release.Name == "" {
+			return nil
+		}
 	}
 	waited, err := json.Marshal(podsOf(agents))
 	if err != nil {
@@ -130,7 +141,7 @@ func (r *Reconciler) agentsOf(ctx context.Context, components []networkstackv1al
 	types := map[string]string{}
 	for i := range components {
 		switch typ := components[i].Spec.Type; typ {
-		case string(networkstackv1alpha1.CNIFlannel), compose.TypeKubeProxy, compose.TypeNodeAgent:
+		case string(networkstackv1alpha1.CNIFlannel), compose.TypeKubeProxy, compose.TypeNodeAgent, compose.TypeMultus, compose.TypeNodeLocalDNS:
 			types[components[i].Name] = typ
 		}
 	}
@@ -175,21 +186,20 @@ func leftoversOf(agents map[string]*appsv1.DaemonSet) compose.Leftovers {
 		if typ == compose.TypeNodeAgent {
 			continue
 		}
-		selectors = append(selectors, pod.NodeSelector)
-		image := pod.Containers[0].Image
-		if typ == compose.TypeKubeProxy {
-			out.KubeProxyImage = image
-			continue
+		if typ == compose.TypeNodeLocalDNS && !pod.HostNetwork {
+			continue // Cilium brings queries to it
 		}
-		out.FlannelImage = image
-		for _, v := range pod.Volumes {
-			switch {
-			case v.HostPath == nil:
-			case v.Name == "cni":
-				out.ConfDir = v.HostPath.Path
-			case v.Name == "cni-plugin":
-				out.BinDir = v.HostPath.Path
-			}
+		selectors = append(selectors, pod.NodeSelector)
+		image, paths := pod.Containers[0].Image, hostPaths(pod)
+		switch typ {
+		case compose.TypeKubeProxy:
+			out.KubeProxyImage = image
+		case compose.TypeMultus:
+			out.Multus = &compose.MultusLeftovers{ConfDir: paths["cni-conf"], BinDir: paths["cni-bin"]}
+		case compose.TypeNodeLocalDNS:
+			out.NodeLocalDNS = &compose.NodeLocalDNSLeftovers{Image: image, Addresses: cacheAddresses(pod.Containers[0].Args)}
+		default:
+			out.FlannelImage, out.ConfDir, out.BinDir = image, paths["cni"], paths["cni-plugin"]
 		}
 	}
 	slices.Sort(out.PullSecrets)
@@ -199,6 +209,39 @@ func leftoversOf(agents map[string]*appsv1.DaemonSet) compose.Leftovers {
 		out.NodeSelector = maps.Clone(selectors[0])
 	}
 	return out
+}
+
+// hostPaths are the paths of the node that a pod has, by the names of its volumes.
+func hostPaths(pod *corev1.PodSpec) map[string]string {
+	out := map[string]string{}
+	for _, v := range pod.Volumes {
+		if v.HostPath != nil {
+			out[v.Name] = v.HostPath.Path
+		}
+	}
+	return out
+}
+
+// cacheAddresses are those that a cache of DNS answers on, by its arguments.
+func cacheAddresses(args []string) []string {
+	at := slices.Index(args, "-localip")
+	if at < 0 || at+1 >= len(args) {
+		return nil
+	}
+	return strings.Split(args[at+1], ",")
+}
+
+// booksEnd says whether Multus's books go with it, because the network of all pods does, and of which networks of the stack's attachments
+// these are.
+func booksEnd(s *scope) (ends bool, networks []string) {
+	for i := range s.components {
+		spec := &s.components[i].Spec
+		ends = ends || spec.Type == string(s.stack.Spec.CNI.Type)
+		if spec.Type == compose.TypeAttachments {
+			networks = compose.NetworksOf(spec)
+		}
+	}
+	return ends, networks
 }
 
 // podsOf are the agents' pods, in order.

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -50,6 +51,11 @@ func TestLeftoversOf(t *testing.T) {
 	}
 	agent := agentSet("kube-system", "networkstack-node-agent", "node-agent", "a/operator")
 	agent.Spec.Template.Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "pull"}}
+	multus := agentSet("kube-system", "kube-multus-ds", "multus", "a/multus", hostPath("cni-conf", "/etc/cni/multus"), hostPath("cni-bin", "/opt/bin"))
+	cache := agentSet("kube-system", "node-local-dns", "node-local-dns", "a/cache")
+	cache.Spec.Template.Spec.Containers[0].Args = []string{"-localip", "169.254.20.10,10.96.0.10", "-conf", "/etc/Corefile"}
+	redirected := cache.DeepCopy()
+	cache.Spec.Template.Spec.HostNetwork = true
 	some := map[string]string{"pool": "a"}
 	for _, tc := range []struct {
 		name   string
@@ -67,6 +73,13 @@ func TestLeftoversOf(t *testing.T) {
 		{"both, on other nodes", map[string]*appsv1.DaemonSet{"Flannel": flannel, "KubeProxy": on(proxy, some)}, compose.Leftovers{
 			FlannelImage: "mirror/flannel:v1", ConfDir: "/etc/cni/multus", BinDir: "/opt/bin", KubeProxyImage: "mirror/kube-proxy:v1",
 		}},
+		{"Multus", map[string]*appsv1.DaemonSet{"Multus": multus}, compose.Leftovers{
+			Multus: &compose.MultusLeftovers{ConfDir: "/etc/cni/multus", BinDir: "/opt/bin"},
+		}},
+		{"caches of DNS", map[string]*appsv1.DaemonSet{"NodeLocalDNS": cache}, compose.Leftovers{
+			NodeLocalDNS: &compose.NodeLocalDNSLeftovers{Image: "a/cache", Addresses: []string{"169.254.20.10", "10.96.0.10"}},
+		}},
+		{"caches of DNS that Cilium redirects to", map[string]*appsv1.DaemonSet{"NodeLocalDNS": redirected}, compose.Leftovers{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, leftoversOf(tc.agents)); diff != "" {
@@ -437,6 +450,40 @@ func TestCleaningLeavesAlone(t *testing.T) {
 		c.begun()
 		if c.cleanup() != nil {
 			t.Error("nodes are to be cleaned")
+		}
+		if said := c.said(); !strings.Contains(said, "Warning NodesNotCleaned") {
+			t.Error(said)
+		}
+	})
+	t.Run("on the pods' network, but for Multus", func(t *testing.T) {
+		multus := component("multus", 30)
+		multus.Spec.Type, multus.Labels = "Multus", map[string]string{networkstackv1alpha1.StackLabel: "cluster"}
+		attachments := component("network-attachments", 40)
+		attachments.Spec.Type, attachments.Labels = "NetworkAttachments", multus.Labels
+		attachments.Spec.DerivedValues = &apiextensionsv1.JSON{Raw: []byte(`{"attachments": [{"config": "{\"name\": \"default.lan\"}"}]}`)}
+		c := newCleaned(t, agentSet("kube-system", "kube-multus-ds", "multus", "a/multus"), &multus, &attachments,
+			agentPod("flannel-a", "kube-flannel", "flannel"))
+		c.OnPodNetwork = true
+		stack := &networkstackv1alpha1.NetworkStack{}
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(c.stack), stack); err != nil {
+			t.Fatal(err)
+		}
+		stack.Spec.CNI.Type = networkstackv1alpha1.CNIFlannel
+		if err := c.Update(t.Context(), stack); err != nil {
+			t.Fatal(err)
+		}
+		for range 4 {
+			c.pass()
+		}
+		c.pass()
+		c.pass()
+		got := c.cleanup()
+		if got == nil || got.Spec.Suspend {
+			t.Fatalf("Multus's configuration is not removed: %+v", got)
+		}
+		const want = `{"image":"a/operator","multus":{"books":true,"enabled":true,"networks":["default.lan"]}}`
+		if values := string(got.Spec.DerivedValues.Raw); values != want {
+			t.Errorf("values %s", values)
 		}
 		if said := c.said(); !strings.Contains(said, "Warning NodesNotCleaned") {
 			t.Error(said)

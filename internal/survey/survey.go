@@ -8,6 +8,7 @@ import (
 	networkstackv1alpha1 "github.com/networkstack/networkstack/api/v1alpha1"
 	"github.com/networkstack/networkstack/internal/compose"
 	"github.com/networkstack/networkstack/internal/facts"
+	"github.com/networkstack/networkstack/internal/plan"
 )
 
 // Existing are the specs of components by name; those on their way out are as good as gone.
@@ -19,6 +20,19 @@ func Existing(components []networkstackv1alpha1.NetworkComponent) map[string]net
 		}
 	}
 	return out
+}
+
+// Components tells a composition what there is of components.
+func Components(in *compose.Input, components []networkstackv1alpha1.NetworkComponent) {
+	in.Existing = Existing(components)
+	for i := range components {
+		c := &components[i]
+		if !c.DeletionTimestamp.IsZero() {
+			in.Leaving = append(in.Leaving, c.Name)
+			continue
+		}
+		in.CleanedOfMultus = in.CleanedOfMultus || compose.CleansMultus(&c.Spec) && plan.Ready(c)
+	}
 }
 
 // Agents reads how the agents are configured on which the composition depends.

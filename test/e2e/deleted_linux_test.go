@@ -44,7 +44,7 @@ func (e *environment) onNodes() map[string]string {
 		tell(tableOfNetworks, "nft", "list", "tables")
 		// Directories that are empty stay: /run/flannel, and /var/lib/cni.
 		tell(fileOfNetworks, "find", "/etc", "/opt", "/run", "/var/lib", "(", "-path", "/var/lib/containerd", "-o", "-path", "/var/lib/kubelet", "-o",
-			"-path", "/run/containerd", ")", "-prune", "-o", "(", "-path", "*/cni/*", "-o", "-path", "/run/flannel/*", ")", "!", "-type", "d", "-print")
+			"-path", "/run/containerd", ")", "-prune", "-o", "(", "-path", "*/cni/*", "-o", "-path", "/run/flannel/*", "-o", "-path", "/run/multus/*", ")", "!", "-type", "d", "-print")
 		out[n.Name] = strings.Join(text, "\n")
 	}
 	return out
@@ -63,15 +63,9 @@ func routeOfNetworks(line string) (string, bool) {
 	return line, line != "" && !strings.HasPrefix(line, "local fe80:") && !strings.Contains(line, " dev "+secondBridge+" ")
 }
 
-// fileOfNetworks is a file, but not what containerd notes of the loopback interface of each pod that runs, nor what Multus leaves, which
-// is not cleaned: its programs, its books, and addresses of second networks.
+// fileOfNetworks is a file, but not what containerd notes of the loopback interface of each pod that runs.
 func fileOfNetworks(line string) (string, bool) {
-	for _, others := range []string{"/cni-loopback-", "/multus", "/passthru", "/networks/default."} {
-		if strings.Contains(line, others) {
-			return "", false
-		}
-	}
-	return line, line != ""
+	return line, line != "" && !strings.Contains(line, "/cni-loopback-")
 }
 
 // ruleOfNetworks are rules and chains, but the chains that a kubelet makes and keeps, and the way by which packets come to the
@@ -96,9 +90,9 @@ func tableOfNetworks(line string) (string, bool) {
 	return line, !slices.Contains([]string{"", "filter", "nat", "mangle", "raw"}, name)
 }
 
-// deleted deletes the network.
+// deleted deletes the network, with Multus, whose books have pods that were let go of without it.
 func deleted(e *environment) {
-	e.change(manifest{deletion: "Delete"})
+	e.change(manifest{deletion: "Delete", secondary: true})
 	e.deleteNetwork()
 }
 
@@ -128,7 +122,7 @@ func (e *environment) deleteNetwork() {
 	e.gone(&networkstackv1alpha1.NetworkStack{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}})
 	since("the NetworkStack is gone")
 	for namespace, names := range map[string][]string{
-		"kube-flannel": {"kube-flannel-ds"}, "kube-system": {"kube-proxy", "networkstack-node-agent", cleanup.Name},
+		"kube-flannel": {"kube-flannel-ds"}, "kube-system": {"kube-proxy", "networkstack-node-agent", "kube-multus-ds", cleanup.Name},
 	} {
 		for _, name := range names {
 			e.gone(&appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}})

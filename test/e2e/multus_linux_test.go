@@ -39,9 +39,6 @@ const secondaryNetworks = `
 // secondBridge is the bridge of the second of these on each node.
 const secondBridge = "br-backend"
 
-// multusFile is Multus's configuration on a node, which comes before that of the network plugin.
-const multusFile = "/etc/cni/net.d/00-multus.conf"
-
 // secondNetwork gives pods further interfaces, and takes Multus away again.
 func secondNetwork(e *environment) {
 	e.within(e.during("Multus installed", func() { e.change(manifest{secondary: true}) }), 3*time.Second)
@@ -243,17 +240,59 @@ func (a *attached) daemonsKilled() {
 	}
 }
 
-// daemonsRestarted rolls Multus out again, and makes pods meanwhile. A daemon that is asked to stop takes its configuration with it, so
-// that pods of its node get nothing but their first interface until the next one is there.
+// daemonsRestarted rolls Multus out again, and makes pods meanwhile, each with what it asks for; others are deleted meanwhile, and their
+// addresses are free afterwards.
 func (a *attached) daemonsRestarted() {
-	var wait func() int
+	const each = 2
+	for i, n := range a.cluster.Nodes {
+		for k := range each {
+			a.makeAttached(fmt.Sprintf("old-%d-%d", i, k), "old", n, fmt.Sprintf("192.168.60.%d", 200+each*i+k))
+		}
+	}
+	for i := range a.cluster.Nodes {
+		for k := range each {
+			a.eventually("a pod before the roll-out", a.started(fmt.Sprintf("old-%d-%d", i, k)))
+		}
+	}
+	var waits []func() int
 	losses := a.during("Multus restarted", func() {
 		a.kubectl("rollout", "restart", "-n", "kube-system", "daemonset/kube-multus-ds")
-		wait = a.newcomers("Multus restarted", 2, true)
-		a.kubectl("rollout", "status", "-n", "kube-system", "daemonset/kube-multus-ds", "--timeout=2m")
+		for k := range each {
+			waits = append(waits, a.newcomers("Multus restarted", 1, true))
+			for i := range a.cluster.Nodes {
+				a.kubectl("delete", "pod", "-n", probeNamespace, fmt.Sprintf("old-%d-%d", i, k), "--wait=false")
+			}
+		}
+		waits = append(waits, a.newcomers("Multus restarted", each, true))
+		a.kubectl("rollout", "status", "-n", "kube-system", "daemonset/kube-multus-ds", "--timeout=4m")
 	})
 	a.within(losses, 3*time.Second)
-	wait()
+	for _, wait := range waits {
+		if without := wait(); without > 0 {
+			a.Errorf("%d pods that were made in a roll-out have not got their interfaces", without)
+		}
+	}
+	a.booksAreRight()
+}
+
+// booksAreRight checks that no address of the second network is taken by a pod that is not there.
+func (a *attached) booksAreRight() {
+	a.Helper()
+	for i, n := range a.cluster.Nodes {
+		want := 0
+		for k := range a.pods {
+			if at := []int{0, 0, 1}[k]; at == i {
+				want++
+			}
+		}
+		a.eventually("addresses of pods that are gone to be free on "+n.Name, func() error {
+			out, err := n.Run(a.Context(), "find", "/var/lib/cni/networks", "-path", "*/default.backend/192.*")
+			if got := strings.Count(out, "\n"); err == nil && got != want {
+				return fmt.Errorf("%d are taken, by %d pods", got, want)
+			}
+			return err
+		})
+	}
 }
 
 // removed has Multus removed, and pods made before, while and after it goes. Pods that run keep what they have.
@@ -290,81 +329,52 @@ func multus() *appsv1.DaemonSet {
 	return &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "kube-multus-ds"}}
 }
 
-// left checks that Multus's configuration is gone from the nodes, and tells what is not.
+// left checks that nodes have nothing of Multus but its books, which pods that are let go of later need.
 func (a *attached) left() {
 	a.Helper()
 	for _, n := range a.cluster.Nodes {
-		a.eventually(multusFile+" to be gone from "+n.Name, func() error {
-			out, err := n.Run(a.Context(), "find", "/etc/cni/net.d", "-name", "00-multus.conf")
+		a.eventually(n.Name+" to be clean of Multus", func() error {
+			out, err := n.Run(a.Context(), "find", "/etc/cni", "/opt/cni", "/var/lib/cni", "(", "-path", "/var/lib/cni/multus", "-o",
+				"-path", "/var/lib/cni/networks", ")", "-prune", "-o", "(", "-name", "*multus*", "-o", "-name", "passthru", ")", "!", "-type", "d", "-print")
 			if err == nil && out != "" {
-				err = errors.New("it is there")
+				err = errors.New("there are: " + out)
 			}
 			return err
 		})
-		for what, args := range map[string][]string{
-			"programs": {"/opt/cni/bin", "-name", "multus-shim", "-o", "-name", "passthru"},
-			"records":  {"/var/lib/cni/multus", "-type", "f"}, "addresses": {"/var/lib/cni/networks/default.backend", "-name", "192.*"},
-		} {
-			out, err := n.Run(a.Context(), append([]string{"find"}, args...)...)
-			a.Logf("%s keeps %d %s (%v)", n.Name, strings.Count(out, "\n"), what, err)
-		}
 	}
 }
 
-// nodeOff has Multus removed while a node is off. Its disk mostly keeps Multus's configuration, and no daemon takes that away: new pods wait
-// there until somebody does.
+// nodeOff has Multus removed while a node is off, whose disk keeps Multus's configuration. It is right by itself when it is back.
 func (a *attached) nodeOff() {
 	a.change(manifest{secondary: true})
-	// Not the operator's own: a network with a node that is missed is not settled, and then nothing of it is removed.
+	// Not the operator's own: it would be away as well.
 	at := a.withoutOperator()
 	n := a.cluster.Nodes[at]
 	a.check(n.Kill())
 	a.apply(manifest{}.yaml())
-	a.eventually("Multus to go", func() error {
-		pods := &corev1.PodList{}
-		if err := a.client.List(a.Context(), pods, client.InNamespace("kube-system"), client.MatchingLabels{"name": "multus"}); err != nil {
-			return err
-		}
-		for _, pod := range pods.Items {
-			if pod.DeletionTimestamp == nil {
-				return fmt.Errorf("%s is there", pod.Name)
-			}
-		}
-		return nil
-	})
-	a.check(n.Start(a.Context()))
-	begin := time.Now()
-	a.gone(&networkstackv1alpha1.NetworkComponent{ObjectMeta: metav1.ObjectMeta{Name: "multus"}})
-	a.eventually("the node to be ready", func() error {
+	component := &networkstackv1alpha1.NetworkComponent{ObjectMeta: metav1.ObjectMeta{Name: "multus"}}
+	a.eventually("the node to be missed", func() error {
 		node := &corev1.Node{}
 		if err := a.client.Get(a.Context(), client.ObjectKey{Name: n.Name}, node); err != nil {
 			return err
 		}
-		if !nodeReady(node) {
+		if nodeReady(node) {
 			return errors.New("it is not")
 		}
 		return nil
 	})
-	a.Logf("%s is ready %.1f s after it was turned on, and Multus is gone", n.Name, time.Since(begin).Seconds())
+	a.check(a.client.Get(a.Context(), client.ObjectKeyFromObject(component), component))
+	if component.DeletionTimestamp != nil {
+		a.Error("Multus goes, and a node that is off keeps its configuration")
+	}
+	a.check(n.Start(a.Context()))
+	begin := time.Now()
 	wait := a.newcomers("a node that was off while Multus went", 1, false)
-	there := a.started(fmt.Sprintf("new-%d", a.made-len(a.cluster.Nodes)+1+at)) // one was made on each node, in order
-	a.eventually("a pod there to wait for Multus", func() error {
-		out, err := n.Run(a.Context(), "pidof", "multus-shim")
-		if err == nil && out != "" {
-			a.Logf("%s was off while Multus went, has its configuration, and a pod waits for it", n.Name)
-			return nil
-		}
-		// A kubelet that starts a daemon again before it hears of its end may have that one take the file along.
-		if err := there(); err != nil {
-			return err
-		}
-		a.Logf("%s was off while Multus went, and has no configuration of it", n.Name)
-		return nil
-	})
-	_, err := n.Run(a.Context(), "rm", "-f", multusFile)
-	a.check(err)
+	a.gone(component)
+	a.Logf("Multus is gone %.1f s after %s was turned on again", time.Since(begin).Seconds(), n.Name)
 	a.waitReady()
 	wait()
+	a.newcomers("after that", 1, false)()
 	a.left()
 }
 

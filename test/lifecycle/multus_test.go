@@ -24,7 +24,7 @@ const multusSample = "networkstack_multus.yaml"
 // removal in reverse.
 func TestMultusStack(t *testing.T) {
 	t.Parallel()
-	e := newEnv(t, controlplane.Options{})
+	e := newEnv(t, controlplane.Options{}, "--operator-image", agentImage)
 	stack := sample(t, multusSample)
 	e.apply(stack)
 	ready := e.waitReady(stack.Name)
@@ -213,8 +213,31 @@ func removeSecondary(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkSt
 	}
 	held.SetFinalizers(nil)
 	e.check(e.client.Update(t.Context(), held, client.FieldOwner("holder")))
-	for _, name := range []string{"network-attachments", "multus"} {
-		e.gone(&networkstackv1alpha1.NetworkComponent{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	e.gone(&networkstackv1alpha1.NetworkComponent{ObjectMeta: metav1.ObjectMeta{Name: "network-attachments"}})
+	// What cleans nodes takes the daemons' place. The operator is killed when that has begun.
+	component := &networkstackv1alpha1.NetworkComponent{ObjectMeta: metav1.ObjectMeta{Name: "multus"}}
+	cleaners := 0
+	e.eventually("nodes to be cleaned, and Multus to go", func(ctx context.Context) (bool, string) {
+		missing := apierrors.IsNotFound(e.client.Get(ctx, client.ObjectKeyFromObject(component), component))
+		ds := multusDaemonSet()
+		if e.client.Get(ctx, client.ObjectKeyFromObject(ds), ds) == nil && ds.Spec.Template.Spec.Containers[0].Name == "done" {
+			if cleaners == 0 {
+				e.process.Kill()
+				e.startOperator()
+			}
+			cleaners = max(cleaners, int(ds.Status.UpdatedNumberScheduled))
+			if init := ds.Spec.Template.Spec.InitContainers[0]; init.Image != agentImage {
+				t.Fatalf("nodes are cleaned by %s", init.Image)
+			}
+			// Read in this order, the component may only have got further.
+			if done := ds.Status.NumberAvailable == 3 && ds.Status.ObservedGeneration == ds.Generation; !done && missing {
+				t.Fatalf("Multus goes, and %d of 3 nodes are clean", ds.Status.NumberAvailable)
+			}
+		}
+		return missing, toJSON(component.Status.Conditions)
+	})
+	if cleaners == 0 {
+		t.Error("nodes were not cleaned")
 	}
 	e.gone(multusDaemonSet())
 	crd := definition()
@@ -231,7 +254,22 @@ func deleteSecondary(t *testing.T, e *env, stack *networkstackv1alpha1.NetworkSt
 	e.apply(stack)
 	e.waitReady(stack.Name)
 	e.check(e.client.Delete(t.Context(), e.stack(stack.Name)))
-	e.gone(e.stackObject(stack.Name))
+	var cleanup *appsv1.DaemonSet
+	e.eventually("nodes to be cleaned, and the stack to be gone", func(ctx context.Context) (bool, string) {
+		var ds appsv1.DaemonSet
+		if e.client.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: "networkstack-node-cleanup"}, &ds) == nil {
+			cleanup = &ds
+		}
+		err := e.client.Get(ctx, client.ObjectKeyFromObject(stack), e.stackObject(stack.Name))
+		return apierrors.IsNotFound(err), toJSON(err)
+	})
+	if cleanup == nil || e.countEvents(stack.Name, networkstackv1alpha1.ReasonNodesCleaned) != 1 {
+		t.Fatalf("nodes were not cleaned: %s", toJSON(cleanup))
+	}
+	if first := cleanup.Spec.Template.Spec.InitContainers[0]; first.Name != "multus" || !slices.Contains(first.Args, "--books") ||
+		!slices.Contains(first.Args, "--network=default.backend") {
+		t.Errorf("nodes were cleaned by %s", toJSON(first))
+	}
 	for _, o := range []client.Object{
 		attachment("backend"), multusDaemonSet(),
 		&appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-flannel", Name: "kube-flannel-ds"}},

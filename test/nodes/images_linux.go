@@ -143,8 +143,8 @@ func upstreamImages(p programs, tree, root string) ([]image, error) {
 	policies["/usr/bin/netpol"] = file{text: startPolicies, mode: 0o755}
 	// Runtimes tell of pods' networks by paths below /var/run, and they are mounted below /run.
 	multus := fileSet{"/var/run": {link: "/run"}}
-	// The daemon asks who it runs as.
-	if err := multus.fromTree(tree, "/etc/passwd"); err != nil {
+	// The daemon asks who it runs as. Upstream's image is Debian's slim one: a hook and a probe of the chart run programs of it.
+	if err := multus.fromTree(tree, "/etc/passwd", "/bin/sh", "/bin/mount", "/usr/bin/test"); err != nil {
 		return nil, err
 	}
 	for program, name := range map[string]string{

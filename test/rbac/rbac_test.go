@@ -44,7 +44,7 @@ var ownValues = map[string]string{
 	"multus":              `{}`,
 	"weave-net":           `{}`,
 	"node-agent":          `{image: "example.com/networkstack-operator:v1"}`,
-	"node-cleanup":        `{image: "example.com/networkstack-operator:v1", flannel: {image: a}, kubeProxy: {image: a}}`,
+	"node-cleanup":        `{image: "example.com/networkstack-operator:v1", flannel: {image: a}, kubeProxy: {image: a}, multus: {enabled: true}, nodeLocalDNS: {image: a}}`,
 	"cilium-resources":    `{pools: [{name: default, ipv4: {cidrs: [10.244.0.0/16], maskSize: 26}}], bgp: {families: [ipv4], advertise: {pools: true}, instances: [{name: a, localASN: 64512, peers: [{name: b, address: 192.0.2.1, asn: 64513}]}]}, loadBalancer: {pools: [{name: a, blocks: [{cidr: 192.0.2.0/24}]}], l2: {}}}`,
 	"metallb-resources":   `{pools: [{name: a, addresses: [192.0.2.0/24]}], l2: {}, bgp: {localASN: 64512, peers: [{name: b, address: 192.0.2.1, asn: 64513}]}}`,
 	"istio-resources":     ownMesh,

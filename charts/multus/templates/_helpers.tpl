@@ -59,3 +59,107 @@ image: {{ printf "%s:%s" .Values.image.repository .Values.image.tag | quote }}
 imagePullPolicy: {{ . }}
 {{- end }}
 {{- end }}
+
+{{/*
+multus.pace is how pods are replaced. A daemon that leaves everything to its successor stays until that one serves, unless they would
+want the same port of the node. What cleans a node comes when the daemon there is gone.
+*/}}
+{{- define "multus.pace" -}}
+{{- $s := .Values.updateStrategy }}
+{{- $rolling := $s.rollingUpdate }}
+{{- $successor := and .Values.keepConfiguration (not .Values.config.metricsPort) (not .Values.cleanup.image) (not $rolling) }}
+{{- if .Values.cleanup.image }}
+{{- $rolling = dict "maxUnavailable" "10%" "maxSurge" 0 }}
+{{- else if not $rolling }}
+{{- $rolling = ternary (dict "maxUnavailable" 0 "maxSurge" "10%") (dict "maxUnavailable" "10%" "maxSurge" 0) $successor }}
+{{- end }}
+{{- if $successor }}
+# Until then it knows the pods of its node.
+minReadySeconds: 5
+{{- end }}
+updateStrategy:
+  type: {{ ternary "RollingUpdate" $s.type (ne .Values.cleanup.image "") }}
+  {{- if or .Values.cleanup.image (eq $s.type "RollingUpdate") }}
+  rollingUpdate:
+    {{- toYaml $rolling | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{/* multus.probe is what says whether a daemon can be found. */}}
+{{- define "multus.probe" -}}
+- /usr/bin/test
+- -S
+- /host/run/multus/multus.sock
+- -a
+- -e
+- {{ printf "/host%s/00-multus.conf" .Values.cniConfDir | quote }}
+{{- end }}
+
+{{/* multus.cleanup are the containers and volumes of a pod that removes from its node what the daemon left there, and stays. */}}
+{{- define "multus.cleanup" -}}
+dnsPolicy: Default
+automountServiceAccountToken: false
+initContainers:
+  - name: clean
+    image: {{ .Values.cleanup.image | quote }}
+    {{- with .Values.cleanup.imagePullPolicy }}
+    imagePullPolicy: {{ . }}
+    {{- end }}
+    args: [clean-node, multus]
+    terminationMessagePolicy: FallbackToLogsOnError
+    securityContext:
+      allowPrivilegeEscalation: false
+      privileged: false
+      readOnlyRootFilesystem: true
+      runAsNonRoot: false
+      runAsUser: 0
+      capabilities:
+        drop: [ALL]
+        # Directories of CNI plugins belong to whoever unpacked them.
+        add: [DAC_OVERRIDE]
+    volumeMounts:
+      - name: cni-conf
+        mountPath: /etc/cni/net.d
+      - name: cni-bin
+        mountPath: /opt/cni/bin
+      - name: cni-state
+        mountPath: /var/lib/cni
+      - name: multus-run
+        mountPath: /run/multus
+containers:
+  # A DaemonSet knows no other way to have been on every node.
+  - name: done
+    image: {{ .Values.cleanup.image | quote }}
+    {{- with .Values.cleanup.imagePullPolicy }}
+    imagePullPolicy: {{ . }}
+    {{- end }}
+    args: [clean-node, wait]
+    resources:
+      requests: {cpu: 1m, memory: 16Mi}
+      limits: {memory: 96Mi}
+    securityContext:
+      allowPrivilegeEscalation: false
+      privileged: false
+      readOnlyRootFilesystem: true
+      runAsNonRoot: true
+      runAsUser: 65532
+      capabilities:
+        drop: [ALL]
+volumes:
+  - name: cni-conf
+    hostPath:
+      path: {{ .Values.cniConfDir }}
+      type: DirectoryOrCreate
+  - name: cni-bin
+    hostPath:
+      path: {{ .Values.cniBinDir }}
+      type: DirectoryOrCreate
+  - name: cni-state
+    hostPath:
+      path: /var/lib/cni
+      type: DirectoryOrCreate
+  - name: multus-run
+    hostPath:
+      path: /run/multus
+      type: DirectoryOrCreate
+{{- end }}
