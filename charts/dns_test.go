@@ -1,6 +1,7 @@
 package charts_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,8 +89,8 @@ func TestNodeLocalDNS(t *testing.T) {
 		add          []corev1.Capability
 		policies     int
 	}{
-		{"interception: ServiceAddress, serviceAddress: 10.96.0.10", "169.254.20.10,10.96.0.10", true, []corev1.Capability{"NET_ADMIN", "NET_BIND_SERVICE"}, 0},
-		{"interception: LocalAddress", "169.254.20.10", true, []corev1.Capability{"NET_ADMIN", "NET_BIND_SERVICE"}, 0},
+		{"interception: ServiceAddress, serviceAddress: 10.96.0.10", "169.254.20.10,10.96.0.10", true, []corev1.Capability{"NET_ADMIN", "NET_BIND_SERVICE", "NET_RAW"}, 0},
+		{"interception: LocalAddress", "169.254.20.10", true, []corev1.Capability{"NET_ADMIN", "NET_BIND_SERVICE", "NET_RAW"}, 0},
 		{"interception: RedirectPolicy", "169.254.20.10", false, []corev1.Capability{"NET_BIND_SERVICE"}, 2},
 	} {
 		t.Run(tc.values, func(t *testing.T) {
@@ -111,6 +112,8 @@ func TestNodeLocalDNS(t *testing.T) {
 			if c := pod.Containers[0]; policies != tc.policies || pod.HostNetwork != tc.hostNetwork || c.Args[1] != tc.args ||
 				!cmp.Equal(c.SecurityContext.Capabilities.Add, tc.add) || pod.DNSPolicy != corev1.DNSDefault || (len(pod.Volumes) == 3) != tc.hostNetwork {
 				t.Errorf("%d policies, %+v", policies, pod)
+			} else if slices.Contains(c.Args, "-pidfile") != tc.hostNetwork || c.ReadinessProbe == nil || c.ReadinessProbe.HTTPGet.Host != c.LivenessProbe.HTTPGet.Host {
+				t.Errorf("rules that come late, or ready before it answers: %v, %+v", c.Args, c.ReadinessProbe)
 			}
 		})
 	}
