@@ -27,6 +27,8 @@ type manifest struct {
 	ingress                  bool
 	// secondary has Multus, and networks that pods can be attached to.
 	secondary bool
+	// cache has a cache of names on every node.
+	cache bool
 }
 
 // baselines cut all that a namespace's pods send and get, but for what goes on inside of it and for names.
@@ -82,6 +84,10 @@ func (m manifest) yaml() string {
 	if m.secondary {
 		more += secondaryNetworks
 	}
+	cache := ""
+	if m.cache {
+		cache = "\n    nodeLocalCache: {mode: Enabled}"
+	}
 	return fmt.Sprintf(`apiVersion: networkstack.io/v1alpha1
 kind: NetworkStack
 metadata:
@@ -97,11 +103,11 @@ spec:%s%s
     mode: %s
     values: {conntrack: {maxPerCore: 0, min: 0}}
   dns:
-    type: CoreDNS
+    type: CoreDNS%s
   nodeAgent:
     mode: Enabled
   deletionPolicy: %s%s
-`, families, mtu, strings.Join(ranges, ", "), m.encapsulation, enforced, m.proxy, m.deletion, more)
+`, families, mtu, strings.Join(ranges, ", "), m.encapsulation, enforced, m.proxy, cache, m.deletion, more)
 }
 
 // part is a part of a network's life, which begins with what the one before has left.
@@ -129,6 +135,7 @@ func TestNetwork(t *testing.T) {
 		{"operator killed", operatorKilled},
 		{"backends", backends},
 		{"kube-proxy", proxyRestarts},
+		{"node local dns", nodeLocalDNS},
 		{"policies", policies},
 		{"ingress", ingress},
 		{"second network", secondNetwork},

@@ -154,6 +154,12 @@ func upstreamImages(p programs, tree, root string) ([]image, error) {
 	}
 	coredns := fileSet{}
 	coredns.program("/coredns", p.coredns)
+	nodeCache, err := base()
+	if err != nil {
+		return nil, err
+	}
+	nodeCache.program("/node-cache", p.nodeCache)
+	nodeCache.program("/coredns", p.coredns)
 	traefik := fileSet{}
 	traefik.program("/usr/local/bin/traefik", p.traefik)
 	pause := fileSet{}
@@ -162,7 +168,7 @@ func upstreamImages(p programs, tree, root string) ([]image, error) {
 	names := map[string]string{}
 	for chart, path := range map[string][]string{
 		"flannel": {"flannel", "image"}, "plugin": {"flannel", "flannel_cni", "image"}, "policies": {"netpol", "image"},
-		"coredns": {"image"}, "multus": {"image"},
+		"coredns": {"image"}, "multus": {"image"}, "node-local-dns": {"image"},
 	} {
 		file := chart
 		if chart == "plugin" || chart == "policies" {
@@ -186,6 +192,10 @@ func upstreamImages(p programs, tree, root string) ([]image, error) {
 			digests: append(tools, p.multus["multus-daemon"]),
 		},
 		{name: names["coredns"], files: coredns, entrypoint: []string{"/coredns"}, user: "65532:65532", digests: append(tools, p.coredns)},
+		{
+			name: names["node-local-dns"], files: nodeCache, entrypoint: []string{"/node-cache"},
+			digests: append(tools, p.coredns, p.nodeCache),
+		},
 		{name: names["traefik"], files: traefik, entrypoint: []string{"/usr/local/bin/traefik"}, digests: append(tools, p.traefik)},
 		{name: pauseImage, files: pause, entrypoint: []string{"/pause"}, user: "65535:65535", digests: tools},
 	}, nil
@@ -262,7 +272,7 @@ type programs struct {
 	kubelet, kubeProxy             string
 	containerd, shim, ctr          string
 	coredns, flanneld, cniFlannel  string
-	policies, traefik              string
+	policies, traefik, nodeCache   string
 	cniPlugins, multus             map[string]string
 	node, probe, operator, kubectl string
 	helm                           string
@@ -300,7 +310,7 @@ func buildPrograms(ctx context.Context, root, dir string, progress io.Writer) (p
 	}
 	for pkg, path := range map[string]*string{
 		"./test/nodes/node": &p.node, "./test/nodes/probe": &p.probe, "./test/nodes/cni-flannel": &p.cniFlannel,
-		"./cmd/operator": &p.operator,
+		"./test/nodes/node-cache": &p.nodeCache, "./cmd/operator": &p.operator,
 	} {
 		*path = filepath.Join(dir, filepath.Base(pkg))
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",

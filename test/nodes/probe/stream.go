@@ -29,7 +29,7 @@ type Loss struct {
 }
 
 // stream asks a target again and again until its standard input ends, then tells what was lost. It says so when the first answer
-// has come. With "udp" it sends packets, with "get" it opens a connection each time.
+// has come. With "udp" it sends packets, with "get" it opens a connection each time, with "dns" it asks a server for a name.
 func stream(kind, target string, interval time.Duration) error {
 	ended := make(chan struct{})
 	go func() {
@@ -41,8 +41,10 @@ func stream(kind, target string, interval time.Duration) error {
 	case "udp":
 	case "get":
 		measure = streamGet
+	case "dns":
+		measure = streamDNS
 	default:
-		return fmt.Errorf("stream of %q: udp or get", kind)
+		return fmt.Errorf("stream of %q: udp, get or dns", kind)
 	}
 	loss, err := measure(target, interval, ended)
 	if err != nil {
