@@ -164,6 +164,7 @@ func (e *environment) installOperator() {
 	e.Helper()
 	_, err := e.tool(e.cluster.Helm, nil, "install", "networkstack", filepath.Join(e.cluster.Root, "charts/networkstack"),
 		"--namespace", operatorNamespace, "--create-namespace", "--set", "apiServer.host="+nodes.Gateway(e.families[0]),
+		"--set", "charts.hostPath.path="+nodes.ChartsDir,
 		"--set", fmt.Sprintf("apiServer.port=%d", e.cluster.ControlPlane.Port()))
 	e.check(err)
 }

@@ -66,7 +66,7 @@ func ingress(e *environment) {
 			e.Errorf("another host, at %s: %d %q, %v", door, status, body, err)
 		}
 	}
-	end := e.visit(doors)
+	end := e.visit("visits from outside, controller restarted", doors)
 	e.kubectl("rollout", "restart", "-n", ingressNamespace, "deployment")
 	e.kubectl("rollout", "status", "-n", ingressNamespace, "deployment", "--timeout=2m")
 	e.waitReady()
@@ -100,8 +100,8 @@ func (e *environment) servedAt(doors []string, times int) error {
 }
 
 // visit asks at one door after the other until the function that it returns is called, which tells how many visits failed.
-func (e *environment) visit(doors []string) func() loss {
-	l := loss{description: "visits from outside, controller restarted"}
+func (e *environment) visit(description string, doors []string) func() loss {
+	l := loss{description: description}
 	ctx, cancel := context.WithCancel(e.Context())
 	done := make(chan struct{})
 	var took []int64

@@ -29,6 +29,8 @@ type manifest struct {
 	secondary bool
 	// cache has a cache of names on every node.
 	cache bool
+	// balanced are the addresses that Services of type LoadBalancer get, if there are any; chart is the digest of MetalLB's.
+	balanced, chart string
 }
 
 // baselines cut all that a namespace's pods send and get, but for what goes on inside of it and for names.
@@ -84,6 +86,9 @@ func (m manifest) yaml() string {
 	if m.secondary {
 		more += secondaryNetworks
 	}
+	if m.balanced != "" {
+		more += fmt.Sprintf(loadBalancing, m.chart, m.balanced)
+	}
 	cache := ""
 	if m.cache {
 		cache = "\n    nodeLocalCache: {mode: Enabled}"
@@ -138,6 +143,7 @@ func TestNetwork(t *testing.T) {
 		{"node local dns", nodeLocalDNS},
 		{"policies", policies},
 		{"ingress", ingress},
+		{"load balancer", loadBalancer},
 		{"second network", secondNetwork},
 		{"node killed", nodeKilled},
 		{"orphaned", orphaned},

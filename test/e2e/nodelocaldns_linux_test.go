@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -173,7 +174,7 @@ func (e *environment) node(name string) *nodes.Node {
 
 // countQueries tells how many queries a node's cache has answered, as its metrics have it.
 func (e *environment) countQueries(n *nodes.Node) (float64, error) {
-	request, err := http.NewRequestWithContext(e.Context(), http.MethodGet, "http://"+n.Address()+":9253/metrics", http.NoBody)
+	request, err := http.NewRequestWithContext(e.Context(), http.MethodGet, "http://"+net.JoinHostPort(n.Address(e.families[0]), "9253")+"/metrics", http.NoBody)
 	if err != nil {
 		return 0, err
 	}

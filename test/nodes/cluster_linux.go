@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -134,6 +135,19 @@ func (c *Cluster) makeSwitch() error {
 		}
 	}
 	return netlink.LinkSetUp(bridge)
+}
+
+// ReachServices has the control plane and this process reach ClusterIPs by way of a node, as a control plane does by its own kube-proxy.
+func (c *Cluster) ReachServices(by *Node) error {
+	bridge, err := netlink.LinkByName(bridgeName)
+	if err != nil {
+		return err
+	}
+	_, services, err := net.ParseCIDR(ServiceRange(corev1.IPv4Protocol))
+	if err != nil {
+		return err
+	}
+	return netlink.RouteReplace(&netlink.Route{LinkIndex: bridge.Attrs().Index, Dst: services, Gw: net.ParseIP(by.Address(corev1.IPv4Protocol))})
 }
 
 // Stop ends everything.

@@ -162,6 +162,9 @@ func upstreamImages(p programs, tree, root string) ([]image, error) {
 	nodeCache.program("/coredns", p.coredns)
 	traefik := fileSet{}
 	traefik.program("/usr/local/bin/traefik", p.traefik)
+	controller, speaker := fileSet{}, fileSet{}
+	controller.program("/controller", p.metalLB["controller"])
+	speaker.program("/speaker", p.metalLB["speaker"])
 	pause := fileSet{}
 	pause.program("/pause", p.probe)
 
@@ -197,6 +200,14 @@ func upstreamImages(p programs, tree, root string) ([]image, error) {
 			digests: append(tools, p.coredns, p.nodeCache),
 		},
 		{name: names["traefik"], files: traefik, entrypoint: []string{"/usr/local/bin/traefik"}, digests: append(tools, p.traefik)},
+		{
+			name: "quay.io/metallb/controller:" + p.metalLBVersion, files: controller, entrypoint: []string{"/controller"},
+			digests: append(tools, p.metalLB["controller"]),
+		},
+		{
+			name: "quay.io/metallb/speaker:" + p.metalLBVersion, files: speaker, entrypoint: []string{"/speaker"},
+			digests: append(tools, p.metalLB["speaker"]),
+		},
 		{name: pauseImage, files: pause, entrypoint: []string{"/pause"}, user: "65535:65535", digests: tools},
 	}, nil
 }
@@ -269,11 +280,12 @@ func readValues(file string) (map[string]any, error) {
 // programs are the paths of what nodes and images are made of.
 type programs struct {
 	kubernetesVersion              string
+	metalLBVersion                 string
 	kubelet, kubeProxy             string
 	containerd, shim, ctr          string
 	coredns, flanneld, cniFlannel  string
 	policies, traefik, nodeCache   string
-	cniPlugins, multus             map[string]string
+	cniPlugins, multus, metalLB    map[string]string
 	node, probe, operator, kubectl string
 	helm                           string
 }
@@ -299,14 +311,17 @@ func buildPrograms(ctx context.Context, root, dir string, progress io.Writer) (p
 		"cni-plugins": func(b map[string]string) { p.cniPlugins = b },
 		"multus":      func(b map[string]string) { p.multus = b },
 		"traefik":     func(b map[string]string) { p.traefik = b["traefik"] },
+		"metallb":     func(b map[string]string) { p.metalLB = b },
 		// Its package is called so, by which of the kinds of policies it knows.
 		"kube-network-policies": func(b map[string]string) { p.policies = b["standard"] },
 	} {
-		built, _, err := controlplane.Programs(ctx, "nodes/"+module, progress)
+		built, version, err := controlplane.Programs(ctx, "nodes/"+module, progress)
 		if err != nil {
 			return p, err
 		}
-		take(built)
+		if take(built); module == "metallb" {
+			p.metalLBVersion = version
+		}
 	}
 	for pkg, path := range map[string]*string{
 		"./test/nodes/node": &p.node, "./test/nodes/probe": &p.probe, "./test/nodes/cni-flannel": &p.cniFlannel,

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +31,11 @@ type Node struct {
 	binds   map[string]string
 	process *exec.Cmd
 	done    chan struct{}
+}
+
+// HardwareAddress is that of the node's interface, as others on the switch see it.
+func (n *Node) HardwareAddress() net.HardwareAddr {
+	return net.HardwareAddr{0x02, 0, 0, 0, 0, byte(n.number)}
 }
 
 func (n *Node) dir() string { return filepath.Join(n.cluster.prepared.Run, n.Name) }
@@ -116,7 +122,7 @@ func (n *Node) connect() error {
 	}
 	port := &netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{Name: n.port(), MTU: UnderlayMTU, MasterIndex: bridge.Attrs().Index},
-		PeerName:  "eth0", PeerNamespace: netlink.NsPid(n.process.Process.Pid),
+		PeerName:  "eth0", PeerNamespace: netlink.NsPid(n.process.Process.Pid), PeerHardwareAddr: n.HardwareAddress(),
 	}
 	if err := netlink.LinkAdd(port); err != nil {
 		return fmt.Errorf("cable of %s: %w", n.Name, err)

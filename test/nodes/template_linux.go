@@ -29,6 +29,9 @@ type prepared struct {
 	Hold                   bool
 }
 
+// ChartsDir is where nodes have archives of upstream's charts, as a site without a network has them.
+const ChartsDir = "/usr/local/share/networkstack/charts"
+
 // stateFile has it, in the run's directory.
 const stateFile = "prepared.json"
 
@@ -44,6 +47,9 @@ func prepare(ctx context.Context, root, cache, run string, progress io.Writer) (
 	}
 	p.Extra = filepath.Join(run, "extra")
 	if err := p.writeExtra(built); err != nil {
+		return p, err
+	}
+	if err := p.addCharts(filepath.Join(filepath.Dir(cache), "charts"), "metallb-"+strings.TrimPrefix(built.metalLBVersion, "v")+".tgz"); err != nil {
 		return p, err
 	}
 	upstream, err := upstreamImages(built, p.Tree, root)
@@ -155,6 +161,20 @@ func (p prepared) writeExtra(b programs) error {
 		runtimeName = "/usr/local/bin/runc-without"
 	}
 	return os.WriteFile(filepath.Join(p.Extra, "etc", "containerd", "config.toml"), fmt.Appendf(nil, containerdConfig, runtimeName), 0o644)
+}
+
+// addCharts gives nodes those of the archives of upstream's charts that there are.
+func (p prepared) addCharts(from string, archives ...string) error {
+	to := filepath.Join(p.Extra, ChartsDir)
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	for _, archive := range archives {
+		if err := linkOrCopy(filepath.Join(from, archive), filepath.Join(to, archive)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func linkOrCopy(source, target string) error {
