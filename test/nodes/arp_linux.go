@@ -15,8 +15,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// WhoHas asks on the nodes' switch who has an IPv4 address, as somebody there does who does not know it yet, and returns the hardware addresses
-// of all that answer until the context ends, which it has to.
+// WhoHas asks on the nodes' switch who has an IPv4 address, as somebody there does who does not know it yet, and returns the hardware
+// addresses of all that answer until the context ends, which it has to.
 func WhoHas(ctx context.Context, address netip.Addr) ([]string, error) {
 	bridge, err := netlink.LinkByName(bridgeName)
 	if err != nil {

@@ -49,7 +49,8 @@ func prepare(ctx context.Context, root, cache, run string, progress io.Writer) (
 	if err := p.writeExtra(built); err != nil {
 		return p, err
 	}
-	if err := p.addCharts(filepath.Join(filepath.Dir(cache), "charts"), "metallb-"+strings.TrimPrefix(built.metalLBVersion, "v")+".tgz"); err != nil {
+	metalLB := "metallb-" + strings.TrimPrefix(built.metalLBVersion, "v") + ".tgz"
+	if err := p.addCharts(filepath.Join(filepath.Dir(cache), "charts"), metalLB); err != nil {
 		return p, err
 	}
 	upstream, err := upstreamImages(built, p.Tree, root)

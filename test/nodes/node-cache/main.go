@@ -92,7 +92,9 @@ func (s settings) rules() [][]string {
 		if table == "filter" {
 			target, comment = "ACCEPT", allowed
 		}
-		rules = append(rules, []string{table, chain, "-p", protocol, where, address, which, port, "-j", target, "-m", "comment", "--comment", comment})
+		rules = append(rules, []string{
+			table, chain, "-p", protocol, where, address, which, port, "-j", target, "-m", "comment", "--comment", comment,
+		})
 	}
 	for _, a := range s.addresses {
 		for _, protocol := range []string{"tcp", "udp"} {

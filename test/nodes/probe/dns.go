@@ -49,7 +49,8 @@ func (q query) answered(packet []byte) error {
 	if err := message.Unpack(packet); err != nil {
 		return err
 	}
-	if !message.Response || message.ID != q.id || len(message.Questions) != 1 || !strings.EqualFold(message.Questions[0].Name.String(), q.name.String()) {
+	if !message.Response || message.ID != q.id || len(message.Questions) != 1 ||
+		!strings.EqualFold(message.Questions[0].Name.String(), q.name.String()) {
 		return fmt.Errorf("%s: an answer to something else: %v", q.name, message.Questions)
 	}
 	if message.RCode != dnsmessage.RCodeSuccess {
@@ -88,7 +89,8 @@ func (q query) ask(server string) error {
 	return q.answered(buffer[:n])
 }
 
-// streamDNS asks a server for a name, as in "10.96.0.10:53/web.default.svc.cluster.local". No query is repeated, and none waits for another.
+// streamDNS asks a server for a name, as in "10.96.0.10:53/web.default.svc.cluster.local". No query is repeated, and none waits for
+// another.
 func streamDNS(target string, interval time.Duration, ended <-chan struct{}) (*Loss, error) {
 	server, name, found := strings.Cut(target, "/")
 	if !found {
