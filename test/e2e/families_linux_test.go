@@ -102,6 +102,9 @@ func reported(e *environment) {
 		for _, pool := range stack.Status.IPPools {
 			pools = append(pools, string(pool.Family)+" "+strings.Join(pool.CIDRs, ","))
 		}
+		// One entry for each family, whichever comes first.
+		slices.Sort(pools)
+		slices.Sort(ranges)
 		dns := slices.Sorted(slices.Values(facts.DNSServiceIPs))
 		for what, c := range map[string]struct{ got, want string }{
 			"ranges of Services": {strings.Join(facts.ServiceCIDRs, " "), strings.Join(services, " ")},
