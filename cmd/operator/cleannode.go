@@ -63,8 +63,8 @@ func cleanMultusCommand(shared *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "multus",
 		Short: "Removes the CNI configuration, programs and socket of Multus's daemon",
-		Long: `Removes the CNI configuration, programs and socket of Multus's daemon. Where another Multus is, nothing is removed: one whose daemon
-goes on listening, or that another CNI configuration names.`,
+		Long: `Removes the CNI configuration, programs and socket of Multus's daemon. Where a daemon goes on listening, everything
+stays; where another CNI configuration names Multus, all but the daemon's own does.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctrl.SetLogger(zap.New(zap.UseFlagOptions(&shared.zap)))
@@ -74,7 +74,8 @@ goes on listening, or that another CNI configuration names.`,
 	}
 	cmd.Flags().BoolVar(&m.Books, "books", false,
 		"remove what is remembered of pods' attachments as well, and the addresses that host-local gave out for them")
-	cmd.Flags().StringSliceVar(&m.Networks, "network", nil, "name of a network whose addresses go with --books, beside those that are remembered")
+	cmd.Flags().StringSliceVar(&m.Networks, "network", nil,
+		"name of a network whose addresses go with --books, beside those that are remembered")
 	return cmd
 }
 
@@ -83,8 +84,8 @@ func cleanNodeLocalDNSCommand(shared *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "node-local-dns",
 		Short: "Removes the link and the rules of a cache of DNS that was killed",
-		Long: `Removes the link nodelocaldns and the rules of iptables of a cache of DNS that was killed. It needs the host's network, NET_ADMIN,
-and iptables as the cache's own image has them.`,
+		Long: `Removes the link nodelocaldns and the rules of iptables of a cache of DNS that was killed. It needs the host's
+network, NET_ADMIN, and iptables as the cache's own image has them.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctrl.SetLogger(zap.New(zap.UseFlagOptions(&shared.zap)))

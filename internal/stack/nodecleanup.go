@@ -141,7 +141,8 @@ func (r *Reconciler) agentsOf(ctx context.Context, components []networkstackv1al
 	types := map[string]string{}
 	for i := range components {
 		switch typ := components[i].Spec.Type; typ {
-		case string(networkstackv1alpha1.CNIFlannel), compose.TypeKubeProxy, compose.TypeNodeAgent, compose.TypeMultus, compose.TypeNodeLocalDNS:
+		case string(networkstackv1alpha1.CNIFlannel), compose.TypeKubeProxy, compose.TypeNodeAgent,
+			compose.TypeMultus, compose.TypeNodeLocalDNS:
 			types[components[i].Name] = typ
 		}
 	}
