@@ -216,7 +216,9 @@ func (e *environment) nodeOfAddressKilled(address string, owner *nodes.Node) {
 	e.eventually("the node to be missed", func() error { return e.nodeIs(owner, false) })
 	// Until it is, visits are sent to its pods as well.
 	e.eventually("visits", func() error { return e.visited(address) })
-	e.answersFor(address, owner.Name)
+	for range 4 { // a second each, so that there are visits to count
+		e.answersFor(address, owner.Name)
+	}
 	l := end()
 	e.Log(l.String())
 	e.within([]loss{l}, 30*time.Second)
