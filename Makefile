@@ -170,7 +170,7 @@ bench-operator: ## Measure the operator as a process: drift, idling, memory, man
 
 .PHONY: e2e
 e2e: ## Test with packets on real nodes, in namespaces of this machine: needs root, and half an hour of building the first time (docs/e2e.md).
-	NETWORKSTACK_E2E=1 go test -v -count=1 -vet=off -timeout 60m $(TEST_FLAGS) ./test/e2e
+	NETWORKSTACK_E2E=1 go test -v -count=1 -vet=off -timeout 3h $(TEST_FLAGS) ./test/e2e
 
 ##@ Build
 

@@ -133,7 +133,7 @@ type NetworkStackSpec struct {
 
 	// deletionPolicy says what becomes of the components when this object is deleted. Left
 	// out, Orphan: everything keeps running and the Helm releases stay. With Delete they are uninstalled, and links, routes, rules and
-	// CNI configuration that Flannel and kube-proxy have left on nodes are removed.
+	// CNI configuration that Flannel, kube-proxy, Multus and NodeLocal DNSCache have left on nodes are removed.
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 
