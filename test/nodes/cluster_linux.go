@@ -147,7 +147,8 @@ func (c *Cluster) ReachServices(by *Node) error {
 	if err != nil {
 		return err
 	}
-	return netlink.RouteReplace(&netlink.Route{LinkIndex: bridge.Attrs().Index, Dst: services, Gw: net.ParseIP(by.Address(corev1.IPv4Protocol))})
+	way := net.ParseIP(by.Address(corev1.IPv4Protocol))
+	return netlink.RouteReplace(&netlink.Route{LinkIndex: bridge.Attrs().Index, Dst: services, Gw: way})
 }
 
 // Stop ends everything.
