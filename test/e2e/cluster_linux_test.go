@@ -374,6 +374,8 @@ type loss struct {
 	LastError            string
 
 	description string
+	// stalled is for how long the machine had pods stand still meanwhile, where that was measured.
+	stalled time.Duration
 }
 
 // String is a line of a report.
