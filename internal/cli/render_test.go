@@ -93,7 +93,7 @@ func TestRender(t *testing.T) {
 // TestRenderSecrets renders a chart that makes up certificates: their keys are masked unless they are asked for, and that they are
 // others each time is no difference.
 func TestRenderSecrets(t *testing.T) {
-	dir := testcharts.UpstreamDir(t, "cilium", "1.20.0")
+	dir := testcharts.PinnedDir(t, "cilium", "1.20.0")
 	withoutCluster(t)
 	t.Chdir("testdata/in")
 	args := []string{"secrets.yaml", "--facts", "facts.yaml", "--charts", dir, "--offline"}

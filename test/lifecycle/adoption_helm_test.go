@@ -24,7 +24,7 @@ import (
 // single pod noticing, upgraded and removed.
 func TestAdoptionOfHelmRelease(t *testing.T) {
 	t.Parallel()
-	charts := testcharts.UpstreamDir(t, "cilium", "1.20.0")
+	charts := testcharts.PinnedDir(t, "cilium", "1.20.0")
 	e := newEnv(t, controlplane.Options{}, "--charts", charts)
 	k, err := kubernetes.NewForConfig(e.cp.RESTConfig())
 	e.check(err)

@@ -23,7 +23,7 @@ const awsVersion = "1.22.4"
 // TestAWSVPCStack goes through the life of the sample with upstream's chart, on nodes that look like those of EC2.
 func TestAWSVPCStack(t *testing.T) {
 	t.Parallel()
-	charts := testcharts.UpstreamDir(t, "aws-vpc-cni", awsVersion)
+	charts := testcharts.PinnedDir(t, "aws-vpc-cni", awsVersion)
 	e := newEnv(t, controlplane.Options{
 		ServiceCIDRs: []string{"10.96.0.0/16"},
 		Node: controlplane.NodeOptions{

@@ -27,7 +27,7 @@ const (
 // renewed in time, and gone with Hubble, and with Cilium.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
-	charts := testcharts.UpstreamDir(t, "cilium", "1.20.0")
+	charts := testcharts.PinnedDir(t, "cilium", "1.20.0")
 	e := newEnv(t, controlplane.Options{}, "--charts", charts)
 	stack := sample(t, ciliumSample)
 	stack.Spec.KubeProxy.Mode = networkstackv1alpha1.KubeProxyUnmanaged

@@ -42,7 +42,7 @@ var ciliumKinds = map[string]string{
 // schemas), and the agents, which come up once there is the pool default: until then no node has the label that they want.
 func TestCiliumResources(t *testing.T) {
 	t.Parallel()
-	e := newEnv(t, controlplane.Options{}, "--charts", testcharts.UpstreamDir(t, "cilium", "1.20.0"))
+	e := newEnv(t, controlplane.Options{}, "--charts", testcharts.PinnedDir(t, "cilium", "1.20.0"))
 	stack := sample(t, ciliumBGPSample)
 	stack.Spec.DeletionPolicy = networkstackv1alpha1.DeletionDelete
 	stack.Spec.CNI.Values = rawJSON(`{"ipv4NativeRoutingCIDR": "10.244.0.0/14", "ipv6NativeRoutingCIDR": "fd00:10:244::/46", "nodeSelector": {"example.com/agents": "yes"}}`)

@@ -21,7 +21,7 @@ import (
 // upgrades it, and brings kube-proxy back.
 func TestCiliumStack(t *testing.T) {
 	t.Parallel()
-	charts := testcharts.UpstreamDir(t, "cilium", "1.20.0")
+	charts := testcharts.PinnedDir(t, "cilium", "1.20.0")
 	for _, older := range ciliumOlder {
 		_ = testcharts.Upstream(t, "cilium", older)
 	}

@@ -29,7 +29,7 @@ const redirectKind = "CiliumLocalRedirectPolicy"
 // place; and one of kubeadm's, that is taken over. No container runs on simulated nodes, so nothing is looked up. The test plays
 // the autoscaler, Cilium's operator (its kinds, without their schemas) and kubeadm.
 func TestDNS(t *testing.T) {
-	e := newEnv(t, controlplane.Options{}, "--charts", testcharts.UpstreamDir(t, "cilium", "1.20.0"))
+	e := newEnv(t, controlplane.Options{}, "--charts", testcharts.PinnedDir(t, "cilium", "1.20.0"))
 	stack := &networkstackv1alpha1.NetworkStack{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
 	stack.Spec.CNI.Type = networkstackv1alpha1.CNIFlannel
 	stack.Spec.KubeProxy = &networkstackv1alpha1.KubeProxySpec{Mode: networkstackv1alpha1.KubeProxyIPTables}

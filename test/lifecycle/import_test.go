@@ -45,7 +45,7 @@ type importReport struct {
 // NetworkStack, and applies that: nothing changes but whose the objects are.
 func TestImport(t *testing.T) {
 	t.Parallel()
-	charts := testcharts.UpstreamDir(t, "cilium", "1.20.0")
+	charts := testcharts.PinnedDir(t, "cilium", "1.20.0")
 	testcharts.UpstreamDir(t, "traefik", "41.3.0")
 	e := bareCluster(t, controlplane.Options{ServiceCIDRs: []string{"10.96.0.0/16"}}, "--charts", charts)
 	e.nodesTellNothing()

@@ -95,7 +95,7 @@ func (c *controller) at(t *testing.T, dir, version string) networkstackv1alpha1.
 // without having done anything.
 func TestIngress(t *testing.T) {
 	all := ingressControllers()
-	dir := testcharts.UpstreamDir(t, "cilium", "1.20.0")
+	dir := testcharts.PinnedDir(t, "cilium", "1.20.0")
 	for _, c := range all {
 		for _, version := range []string{c.first, c.next} {
 			switch {

@@ -28,7 +28,7 @@ import (
 // operator looks at it, and writes the ranges. Calico's pools are in TestCalicoStack.
 func TestPools(t *testing.T) {
 	t.Parallel()
-	charts := testcharts.UpstreamDir(t, "cilium", "1.20.0")
+	charts := testcharts.PinnedDir(t, "cilium", "1.20.0")
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

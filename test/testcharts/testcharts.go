@@ -3,6 +3,8 @@
 package testcharts
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 
 	"github.com/networkstack/networkstack/charts"
+	"github.com/networkstack/networkstack/internal/catalog"
 )
 
 // Embedded is a chart that the operator carries.
@@ -56,6 +59,24 @@ func UpstreamDir(t testing.TB, name, version string) string {
 	}
 	if _, err := os.Stat(filepath.Join(dir, archive(name, version))); err != nil {
 		t.Skipf("upstream's chart archive %s is not in %s", archive(name, version), dir)
+	}
+	return dir
+}
+
+// PinnedDir is UpstreamDir for an archive whose digest the catalogue states. The test is skipped, too, when the archive is another one,
+// such as one that was packed here, which the operator would refuse.
+func PinnedDir(t testing.TB, name, version string) string {
+	t.Helper()
+	dir := UpstreamDir(t, name, version)
+	content, err := os.ReadFile(filepath.Join(dir, archive(name, version)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprintf("sha256:%x", sha256.Sum256(content))
+	for _, entry := range catalog.Default() {
+		if v, ok := entry.Version(version); ok && entry.Chart == name && v.Digest != got {
+			t.Skipf("%s in %s is not the archive that upstream publishes: its digest is %s, not %s", archive(name, version), dir, got, v.Digest)
+		}
 	}
 	return dir
 }
