@@ -187,12 +187,12 @@ func (a *attached) newcomers(what string, each int, further bool) (wait func() (
 		target := a.probes()[0].at(a.families[0])
 		for name := range plain {
 			a.eventually(what+": "+name, a.started(name))
-			a.must(name, "get", target)
+			a.eventually(what+": a packet of "+name, func() error { return a.once(name, "get", target) })
 			a.single(name)
 		}
 		for name := range wanted {
 			a.eventually(what+": "+name, a.started(name))
-			a.must(name, "get", target)
+			a.eventually(what+": a packet of "+name, func() error { return a.once(name, "get", target) })
 			if a.once(name, "link", "net1") != nil {
 				without++
 				continue
