@@ -29,7 +29,13 @@ func (e *environment) during(what string, do func()) []loss {
 		packets = append(packets, e.stream(what+": pod to pod"+of, from.name, "udp", to.at(family), 10*time.Millisecond))
 		connections = append(connections, e.stream(what+": Service"+of, from.name, "get", e.serviceOf("web", family), 50*time.Millisecond))
 	}
-	stalls := e.stalls(what, from.name, to.name)
+	return e.measured(what, []string{from.name, to.name}, slices.Concat(packets, connections), do)
+}
+
+// measured ends the streams of these pods when something has happened, and tells what they lost.
+func (e *environment) measured(what string, pods []string, streams []func() loss, do func()) []loss {
+	e.Helper()
+	stalls := e.stalls(what, pods...)
 	begin := time.Now()
 	do()
 	took := time.Since(begin)
@@ -40,7 +46,7 @@ func (e *environment) during(what string, do func()) []loss {
 	}
 	var losses []loss
 	stalled := stalls()
-	for _, end := range slices.Concat(packets, connections) {
+	for _, end := range streams {
 		l := end()
 		l.stalled = stalled
 		e.Log(l.String())

@@ -90,20 +90,7 @@ func (e *environment) queries(what, server string, gap time.Duration, do func())
 	pod := e.probes()[0].name
 	known := e.stream(what+": known name", pod, "dns", server+"/"+knownName, 20*time.Millisecond)
 	others := e.stream(what+": new names", pod, "dns", server+"/"+newName, 20*time.Millisecond)
-	begin := time.Now()
-	do()
-	took := time.Since(begin)
-	// What comes late is seen as well.
-	select {
-	case <-e.Context().Done():
-	case <-time.After(2 * time.Second):
-	}
-	losses := []loss{known(), others()}
-	for _, l := range losses {
-		e.Log(l.String())
-	}
-	e.Logf("%s took %.1f s", what, took.Seconds())
-	e.within(losses, gap)
+	e.within(e.measured(what, []string{pod}, []func() loss{known, others}, do), gap)
 }
 
 // rollOut has new pods in the place of those of kube-system.
