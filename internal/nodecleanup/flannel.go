@@ -187,7 +187,7 @@ func usesBridge(value any, bridge string) bool {
 func (f *Flannel) rules(ctx context.Context, portmap bool) error {
 	var failed []error
 	for _, program := range []string{"iptables", "ip6tables"} {
-		if err := f.iptables(ctx, program, chainsOf(portmap)); err != nil {
+		if err := takeOut(ctx, f.run, f.Log, program, func(saved string) string { return withoutChains(saved, chainsOf(portmap)) }); err != nil {
 			failed = append(failed, err)
 		}
 	}
@@ -203,27 +203,6 @@ func (f *Flannel) rules(ctx context.Context, portmap bool) error {
 		failed = append(failed, err)
 	}
 	return errors.Join(failed...)
-}
-
-func (f *Flannel) iptables(ctx context.Context, program string, ours func(string) bool) error {
-	saved, err := f.run(ctx, "", program+"-save")
-	switch {
-	case errors.Is(err, exec.ErrNotFound):
-		f.Log.Info("this program is not in this image, so that it made no rules", "program", program)
-		return nil
-	case err != nil && program == "ip6tables":
-		f.Log.Info("the kernel tells no rules for IPv6", "reason", err.Error())
-		return nil
-	case err != nil:
-		return err
-	}
-	input := withoutChains(saved, ours)
-	if input == "" {
-		return nil
-	}
-	f.Log.Info("removing", "by", program, "rules", input)
-	_, err = f.run(ctx, input, program+"-restore", "--noflush", "--wait")
-	return err
 }
 
 // attachment is the rest of a result's name, behind the network's: the container and its interface.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"os/exec"
 	"slices"
 	"strings"
 
@@ -36,28 +35,10 @@ func (n *NodeLocalDNS) Clean(ctx context.Context) error {
 		has     func(netip.Addr) bool
 	}{{"iptables", netip.Addr.Is4}, {"ip6tables", netip.Addr.Is6}} {
 		if slices.ContainsFunc(n.Addresses, family.has) {
-			failed = append(failed, n.rules(ctx, family.program))
+			failed = append(failed, takeOut(ctx, n.run, n.Log, family.program, func(saved string) string { return withoutCache(saved, n.Addresses) }))
 		}
 	}
 	return errors.Join(failed...)
-}
-
-func (n *NodeLocalDNS) rules(ctx context.Context, program string) error {
-	saved, err := n.run(ctx, "", program+"-save")
-	if errors.Is(err, exec.ErrNotFound) {
-		n.Log.Info("this program is not in this image, so that it made no rules", "program", program)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	input := withoutCache(saved, n.Addresses)
-	if input == "" {
-		return nil
-	}
-	n.Log.Info("removing", "by", program, "rules", input)
-	_, err = n.run(ctx, input, program+"-restore", "--noflush", "--wait")
-	return err
 }
 
 // withoutCache is what iptables-restore takes, without flushing, to remove a cache's rules from rules as iptables-save writes them. It is

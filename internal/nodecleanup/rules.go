@@ -1,8 +1,13 @@
 package nodecleanup
 
 import (
+	"context"
+	"errors"
+	"os/exec"
 	"slices"
 	"strings"
+
+	"github.com/go-logr/logr"
 )
 
 // Chains of iptables that Flannel makes, and those of the plugin portmap, which serves the ports of the host that pods ask for.
@@ -84,4 +89,28 @@ func tablesOf(listed string, portmap bool) []string {
 		}
 	}
 	return out
+}
+
+// takeOut removes rules by iptables or ip6tables: those lines that without answers with for iptables-restore, of what is there.
+func takeOut(ctx context.Context, run func(ctx context.Context, input, name string, args ...string) (string, error), log logr.Logger,
+	program string, without func(saved string) string,
+) error {
+	saved, err := run(ctx, "", program+"-save")
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		log.Info("this program is not in this image, so that it made no rules", "program", program)
+		return nil
+	case err != nil && program == "ip6tables":
+		log.Info("the kernel tells no rules for IPv6", "reason", err.Error())
+		return nil
+	case err != nil:
+		return err
+	}
+	input := without(saved)
+	if input == "" {
+		return nil
+	}
+	log.Info("removing", "by", program, "rules", input)
+	_, err = run(ctx, input, program+"-restore", "--noflush", "--wait")
+	return err
 }
