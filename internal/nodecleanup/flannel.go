@@ -186,8 +186,9 @@ func usesBridge(value any, bridge string) bool {
 // rules removes those of iptables and of nftables, by the programs that made them.
 func (f *Flannel) rules(ctx context.Context, portmap bool) error {
 	var failed []error
+	without := func(saved string) string { return withoutChains(saved, chainsOf(portmap)) }
 	for _, program := range []string{"iptables", "ip6tables"} {
-		if err := takeOut(ctx, f.run, f.Log, program, func(saved string) string { return withoutChains(saved, chainsOf(portmap)) }); err != nil {
+		if err := takeOut(ctx, f.run, f.Log, program, without); err != nil {
 			failed = append(failed, err)
 		}
 	}

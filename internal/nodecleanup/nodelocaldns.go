@@ -28,6 +28,7 @@ func (n *NodeLocalDNS) Clean(ctx context.Context) error {
 	if n.run == nil {
 		n.run = execute
 	}
+	without := func(saved string) string { return withoutCache(saved, n.Addresses) }
 	// With the link packets for its addresses would end here; the rules alone do no harm.
 	failed := []error{n.link()}
 	for _, family := range []struct {
@@ -35,7 +36,7 @@ func (n *NodeLocalDNS) Clean(ctx context.Context) error {
 		has     func(netip.Addr) bool
 	}{{"iptables", netip.Addr.Is4}, {"ip6tables", netip.Addr.Is6}} {
 		if slices.ContainsFunc(n.Addresses, family.has) {
-			failed = append(failed, takeOut(ctx, n.run, n.Log, family.program, func(saved string) string { return withoutCache(saved, n.Addresses) }))
+			failed = append(failed, takeOut(ctx, n.run, n.Log, family.program, without))
 		}
 	}
 	return errors.Join(failed...)
